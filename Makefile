@@ -1,0 +1,89 @@
+# Everything a newcomer types. Needs Python 3.11 or newer and make; the rest goes into .venv/.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+TORCH := torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install
+
+# `python3` where it is new enough, else the first newer one found.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; exit; fi; \
+	done; echo python3)
+
+# The main job: what `make search` runs after the install.
+SEARCH ?= $(BIN)/nas search wired_cnn --data digits --preset smoke
+PYTEST ?= $(BIN)/python -m pytest
+# Two processes, one thread each; files stay together so that their fixtures are built once.
+PYTEST_FLAGS ?= -q -n 2 --dist loadfile
+
+.PHONY: help install install-dev search test check bench soak lock clean
+
+help: ## list what there is
+	@sed -n 's/^\([a-z-]*\):.*## /make \1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## make .venv/ and install nas into it, Ray included
+
+install-dev: $(VENV)/.installed-dev ## the same with the tools for tests and checks
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit("error: nas needs Python 3.11 or newer, this is %d.%d; fix: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "error: $(PYTHON) cannot make environments; fix: install its venv package (Debian: python3-venv)" >&2; exit 1; }
+	@echo "making $(VENV)/ with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# torch first and by itself: its build differs per machine (CPU, CUDA, macOS), so it is no part of
+# the hashed lock, and a machine that offers a build of its own gets that one.
+$(VENV)/.torch: $(VENV)/.python
+	@echo "installing $(TORCH)"
+	@$(PIP) $(TORCH)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.torch requirements.lock pyproject.toml
+	@echo "installing the locked dependencies"
+	@$(PIP) --require-hashes --only-binary :all: -r requirements.lock
+	@echo "installing nas"
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	@echo "installing the test tools"
+	@$(PIP) --require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $@
+
+search: install ## run the main job: a Pareto front on real images in minutes
+	@$(SEARCH)
+
+test: install-dev ## run the whole test suite
+	@$(PYTEST) $(PYTEST_FLAGS)
+
+check: install-dev ## lint, format, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict nas
+	@$(BIN)/lint-imports
+
+bench: install ## measure beside a reference: make bench NAME=supernet_step
+	@test -n "$(NAME)" || { echo "error: which one? fix: make bench NAME=..., one of: $(basename $(notdir $(wildcard benchmarks/*.py)))" >&2; exit 2; }
+	@test -f benchmarks/$(NAME).py || { echo "error: no benchmark '$(NAME)'; fix: one of: $(basename $(notdir $(wildcard benchmarks/*.py)))" >&2; exit 2; }
+	@$(BIN)/python benchmarks/$(NAME).py $(ARGS)
+
+soak: install-dev ## the whole suite with every count in full; takes hours
+	@NAS_TEST_SCALE=full $(PYTEST) -q -n 2 --dist loadfile -o timeout=7200
+
+# Locks hold the hashes of every platform. torch stays out, and with it what only its CUDA builds need.
+COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
+	--no-annotate --no-emit-index-url --no-emit-find-links
+WITHOUT_TORCH = awk '/^[^ ]/ {keep = !/^(torch==|triton==|nvidia-|cuda-)/} keep'
+
+lock: $(VENV)/.python ## resolve the dependencies anew and rewrite both locks
+	@$(PIP) uv
+	@echo "$(TORCH)" > $(VENV)/torch.in
+	@$(COMPILE) -c $(VENV)/torch.in --extra ray --group build pyproject.toml > $(VENV)/all.lock
+	@$(WITHOUT_TORCH) $(VENV)/all.lock > requirements.lock
+	@$(COMPILE) -c requirements.lock --group dev > requirements-dev.lock
+
+clean: ## remove the environment and caches (runs/ stays)
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

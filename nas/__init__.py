@@ -1,0 +1,3 @@
+"""Neural architecture search over how layers are connected."""
+
+__version__ = "0.1.0"
