@@ -1,0 +1,1 @@
+"""Shapes, adapters, parameters, multiply-adds, bytes and critical path by arithmetic, no torch."""

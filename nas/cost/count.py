@@ -1,0 +1,158 @@
+"""Parameters, multiply-adds, bytes moved and critical path of an architecture, by arithmetic.
+
+Multiply-adds (MACs) count convolutions and matrix products, adapters and the head included, on
+one image. Bytes count each tensor once where it is written and once per reader, weights once, in
+float32. Nodes tied to one another own one set of weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import final
+
+from nas.cost.shapes import NodeStep, Plan, plan
+from nas.errors import ArchitectureError
+from nas.topology.graph import Architecture
+from nas.topology.layers import Shape
+
+BYTES = 4
+"""Bytes of one number in float32."""
+
+
+@final
+@dataclass(frozen=True)
+class NodeCost:
+    """Cost of one node with its edges and its merge, on one image."""
+
+    name: str
+    parameters: int
+    macs: int
+    bytes: int
+
+
+@final
+@dataclass(frozen=True)
+class Cost:
+    """Cost of a whole network, on one image.
+
+    Args:
+        parameters: Trainable numbers.
+        macs: Multiply-adds.
+        bytes: Bytes moved in float32.
+        critical_path: Multiply-adds on the most expensive path from input to output.
+        depth: Parametric operations on the longest path.
+        nodes: The same by node, the head last.
+    """
+
+    parameters: int
+    macs: int
+    bytes: int
+    critical_path: int
+    depth: int
+    nodes: tuple[NodeCost, ...]
+
+
+def cost(architecture: Architecture, input_shape: Shape, num_classes: int) -> Cost:
+    """Count a network with its head: global average pooling and a linear classifier.
+
+    Args:
+        architecture: The network.
+        input_shape: `(channels, height, width)` of one image.
+        num_classes: Outputs of the classifier.
+
+    Raises:
+        ArchitectureError: If a shape is impossible or tied nodes differ in shape.
+    """
+    schedule = plan(architecture, input_shape)
+    nodes = list(plan_costs(schedule))
+    width = schedule.output[0]
+    head_bytes = BYTES * (prod(schedule.output) + width * num_classes + 2 * num_classes)
+    head = NodeCost("head", width * num_classes + num_classes, width * num_classes, head_bytes)
+    critical, depth = _longest(schedule, {node.name: node.macs for node in nodes})
+    return Cost(
+        parameters=sum(node.parameters for node in nodes) + head.parameters,
+        macs=sum(node.macs for node in nodes) + head.macs,
+        bytes=sum(node.bytes for node in nodes) + head.bytes,
+        critical_path=critical + head.macs,
+        depth=depth,
+        nodes=(*nodes, head),
+    )
+
+
+def node_name(schedule: Plan, index: int) -> str:
+    """Return the node's own name, or `nodeN`."""
+    return schedule.architecture.nodes[index].name or f"node{index}"
+
+
+def plan_costs(schedule: Plan) -> tuple[NodeCost, ...]:
+    """Return the cost of every node of a plan; tied weights count at their first node."""
+    tied: dict[str, tuple[str, Shape, Shape]] = {}
+    costs = []
+    for step in schedule.steps:
+        name = node_name(schedule, step.index)
+        own = _operation_parameters(step)
+        if step.node.tie is not None:
+            first = tied.setdefault(step.node.tie, (name, step.merged, step.output))
+            if (first[1][0], first[2][0]) != (step.merged[0], step.output[0]):
+                raise ArchitectureError(
+                    f"{schedule.architecture.label(step.index)} is tied to '{first[0]}' but maps "
+                    f"{step.merged[0]} to {step.output[0]} channels, not {first[1][0]} to "
+                    f"{first[2][0]}.",
+                    fix="Tie only nodes of equal widths.",
+                )
+            own = own if first[0] == name else 0
+        costs.append(_node_cost(step, name, own))
+    return tuple(costs)
+
+
+def _node_cost(step: NodeStep, name: str, own_parameters: int) -> NodeCost:
+    adapters = [entry.adapter for entry in step.inputs]
+    parameters = own_parameters + step.merge_parameters()
+    parameters += sum(adapter.parameters() for adapter in adapters)
+    macs = step.merge_macs() + sum(adapter.macs() for adapter in adapters)
+    moved = sum(prod(adapter.source) for adapter in adapters)
+    moved += sum(2 * prod(adapter.target) for adapter in adapters if adapter.kind != "identity")
+    moved += prod(step.merged) if len(step.inputs) > 1 else 0
+    if step.operation is not None:
+        macs += step.operation.macs(step.merged, step.output[0], step.node.stride)
+        shapes = step.operation.shapes(step.merged, step.output[0], step.node.stride)
+        moved += sum(2 * prod(shape) for shape in shapes[1:])
+    nested = 0
+    if step.cell is not None:
+        inner = plan_costs(step.cell)
+        macs += sum(node.macs for node in inner)
+        nested = sum(node.bytes for node in inner)
+    return NodeCost(name, parameters, macs, BYTES * (moved + parameters) + nested)
+
+
+def _operation_parameters(step: NodeStep) -> int:
+    if step.cell is not None:
+        return sum(node.parameters for node in plan_costs(step.cell))
+    if step.operation is None:
+        return 0
+    return step.operation.parameters(step.merged, step.output[0], step.node.stride)
+
+
+def _longest(schedule: Plan, macs: dict[str, int]) -> tuple[int, int]:
+    """Return the MACs of the most expensive path and the operations of the longest one."""
+    reach: list[int] = []
+    depths: list[int] = []
+    for step in schedule.steps:
+        edges = [
+            (entry.edge.source, int(bool(entry.adapter.operation and entry.adapter.macs())))
+            for entry in step.inputs
+        ]
+        own = _operation_depth(step)
+        reach.append(
+            max((reach[source] for source, _ in edges), default=0)
+            + macs[node_name(schedule, step.index)]
+        )
+        depths.append(max((depths[source] + extra for source, extra in edges), default=0) + own)
+    return reach[-1], depths[-1]
+
+
+def _operation_depth(step: NodeStep) -> int:
+    if step.cell is not None:
+        return _longest(step.cell, {node.name: node.macs for node in plan_costs(step.cell)})[1]
+    return int(step.operation is not None and step.operation.parametric)

@@ -1,0 +1,304 @@
+"""Shape inference: from an architecture and an input shape to a plan of what to run.
+
+The plan is the one place where adapters are decided; the compiler and the supernet build what it
+says and the costs add it up. One rule gives every merge its shape: *the main input of a node is
+its newest source, and the other inputs are adapted to its shape*. So which optional edges are on
+never changes the shape a node computes at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, final
+
+from nas.errors import ArchitectureError
+from nas.topology.graph import Architecture, Edge, Node
+from nas.topology.layers import Shape
+from nas.topology.merges import MERGES, Merge
+from nas.topology.operations import OPERATIONS, Operation
+
+AdapterKind = Literal["identity", "resample", "resample_project", "project", "zero_pad", "operation"]
+RESERVED_TRANSFORMS = ("auto", "project", "zero_pad")
+
+
+@final
+@dataclass(frozen=True)
+class Adapter:
+    """What happens to a tensor on an edge.
+
+    Args:
+        kind: `identity`; `resample` (adaptive average pooling down, bilinear up);
+            `resample_project` (the same, then 1x1 convolution and batch norm); `project` (strided
+            1x1 convolution and batch norm); `zero_pad` (subsampling, zeros for the new channels);
+            `operation` (the edge computes `operation`).
+        source: Shape before.
+        target: Shape after.
+        operation: The operation of kind `operation`, else None.
+    """
+
+    kind: AdapterKind
+    source: Shape
+    target: Shape
+    operation: Operation | None = None
+
+    @property
+    def stride(self) -> int:
+        """Return the subsampling factor of `project` and `zero_pad`."""
+        return max(1, round(self.source[1] / self.target[1]))
+
+    def parameters(self) -> int:
+        """Return the trainable numbers."""
+        if self.operation is not None:
+            return self.operation.parameters(self.source, self.target[0])
+        if self.kind in ("project", "resample_project"):
+            return self.source[0] * self.target[0] + 2 * self.target[0]
+        return 0
+
+    def macs(self) -> int:
+        """Return the multiply-adds on one image."""
+        if self.operation is not None:
+            return self.operation.macs(self.source, self.target[0])
+        if self.kind in ("project", "resample_project"):
+            return self.source[0] * self.target[0] * self.target[1] * self.target[2]
+        return 0
+
+
+@final
+@dataclass(frozen=True)
+class InputStep:
+    """One live edge into a node, and its adapter."""
+
+    edge: Edge
+    adapter: Adapter
+
+
+@final
+@dataclass(frozen=True)
+class NodeStep:
+    """Everything needed to run one node.
+
+    Args:
+        index: Number of the node.
+        node: The node itself.
+        inputs: Live edges (those whose operation is `none` are gone), oldest source first.
+        merge: Its merge rule; of no effect with a single input.
+        scale: `none`, `rsqrt` or `mean`, resolved.
+        merged: Shape behind the merge.
+        output: Shape behind the operation or cell.
+        operation: None for the input node and for cells.
+        cell: Plan of the nested architecture, if there is one.
+    """
+
+    index: int
+    node: Node
+    inputs: tuple[InputStep, ...]
+    merge: Merge
+    scale: str
+    merged: Shape
+    output: Shape
+    operation: Operation | None = None
+    cell: Plan | None = None
+
+    @property
+    def factor(self) -> float:
+        """Return the scale's factor for the live in-degree."""
+        degree = len(self.inputs)
+        if degree < 2 or self.scale == "none":
+            return 1.0
+        return degree**-0.5 if self.scale == "rsqrt" else 1.0 / degree
+
+    def merge_parameters(self) -> int:
+        """Return the trainable numbers of the merge: none with a single input."""
+        if len(self.inputs) < 2:
+            return 0
+        channels = self.merged[0]
+        per_edge = {"scalar": 1, "projection": channels * channels}.get(self.merge.weight, 0)
+        return per_edge * len(self.inputs)
+
+    def merge_macs(self) -> int:
+        """Return the multiply-adds of the merge on one image."""
+        if len(self.inputs) < 2 or self.merge.weight != "projection":
+            return 0
+        channels, height, width = self.merged
+        return channels * channels * height * width * len(self.inputs)
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """The steps of an architecture at one input shape, in topological order."""
+
+    architecture: Architecture
+    input_shape: Shape
+    steps: tuple[NodeStep, ...]
+
+    @property
+    def output(self) -> Shape:
+        """Return the shape of the last node's output."""
+        return self.steps[-1].output
+
+
+@lru_cache(maxsize=4096)
+def plan(architecture: Architecture, input_shape: Shape) -> Plan:
+    """Infer every shape of `architecture` for one input image.
+
+    Args:
+        architecture: The network.
+        input_shape: `(channels, height, width)` of the input.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ArchitectureError: If a node cannot be computed; the message names it and the way out.
+    """
+    if min(input_shape) < 1:
+        raise ArchitectureError(f"Input shape {input_shape} has a side below 1.")
+    steps: list[NodeStep] = []
+    for index in range(len(architecture.nodes)):
+        steps.append(_step(architecture, index, steps, input_shape))
+    return Plan(architecture, input_shape, tuple(steps))
+
+
+def _step(
+    architecture: Architecture, index: int, steps: list[NodeStep], input_shape: Shape
+) -> NodeStep:
+    node = architecture.nodes[index]
+    if index == 0:
+        return NodeStep(0, node, (), MERGES.get(node.merge), "none", input_shape, input_shape)
+    rule = _merge_rule(architecture, index)
+    inputs = _inputs(architecture, index, steps)
+    merged = _merged_shape(node, inputs, rule, input_shape)
+    scale = rule.resolve_scale(node.scale)
+    if node.cell is not None:
+        nested = plan(node.cell, merged)
+        return NodeStep(index, node, inputs, rule, scale, merged, nested.output, None, nested)
+    operation, output = _operation_output(architecture, index, merged)
+    return NodeStep(index, node, inputs, rule, scale, merged, output, operation)
+
+
+def _merge_rule(architecture: Architecture, index: int) -> Merge:
+    name = architecture.nodes[index].merge
+    if name not in MERGES:
+        error = MERGES.unknown(name)
+        raise ArchitectureError(error.what, where=architecture.label(index), fix=error.fix)
+    return MERGES.get(name)
+
+
+def _merged_shape(
+    node: Node, inputs: tuple[InputStep, ...], rule: Merge, input_shape: Shape
+) -> Shape:
+    if not inputs:  # only where zeros are allowed: the tensor of zeros looks like the cell's input
+        return (node.width or input_shape[0], *input_shape[1:])
+    shape = inputs[-1].adapter.target
+    if rule.weight == "stacked":
+        return (sum(entry.adapter.target[0] for entry in inputs), *shape[1:])
+    return shape
+
+
+def _inputs(
+    architecture: Architecture, index: int, steps: list[NodeStep]
+) -> tuple[InputStep, ...]:
+    node = architecture.nodes[index]
+    stacked = MERGES.get(node.merge).weight == "stacked"
+    entries: list[InputStep] = []
+    main: Shape | None = None
+    for edge in reversed(architecture.inputs(index)):
+        source = steps[edge.source].output
+        adapter = _adapter(architecture, edge, source, main, stacked)
+        if adapter is None:
+            continue
+        main = main or adapter.target
+        entries.append(InputStep(edge, adapter))
+    return tuple(reversed(entries))
+
+
+def _adapter(
+    architecture: Architecture, edge: Edge, source: Shape, main: Shape | None, stacked: bool
+) -> Adapter | None:
+    """Choose the adapter of one edge; None for an edge that carries nothing."""
+    if edge.transform not in RESERVED_TRANSFORMS:
+        return _edge_operation(architecture, edge, source, main)
+    if main is None:
+        return Adapter("identity", source, source)
+    target = (source[0], *main[1:]) if stacked else main
+    if source == target:
+        return Adapter("identity", source, source)
+    if edge.transform == "auto":
+        kind: AdapterKind = "resample" if source[0] == target[0] else "resample_project"
+        return Adapter(kind, source, target)
+    adapter = Adapter(edge.transform, source, target)  # type: ignore[arg-type]
+    reached = tuple(-(-side // adapter.stride) for side in source[1:])
+    if reached != target[1:]:
+        raise ArchitectureError(
+            f"{architecture.label(edge.target)}: the '{edge.transform}' edge from node "
+            f"{edge.source} cannot turn {source} into {target} by a whole stride.",
+            fix="Use the transform 'auto', which resamples to any resolution.",
+        )
+    if edge.transform == "zero_pad" and source[0] > target[0]:
+        raise ArchitectureError(
+            f"{architecture.label(edge.target)}: the 'zero_pad' edge from node {edge.source} "
+            f"cannot turn {source[0]} channels into {target[0]}: padding only adds channels.",
+            fix="Use the transform 'project' or 'auto'.",
+        )
+    return adapter
+
+
+def _edge_operation(
+    architecture: Architecture, edge: Edge, source: Shape, main: Shape | None
+) -> Adapter | None:
+    if edge.transform not in OPERATIONS:
+        error = OPERATIONS.unknown(edge.transform)
+        raise ArchitectureError(
+            f"Unknown transform '{edge.transform}'.",
+            where=f"edge {(edge.source, edge.target)}",
+            fix=f"{error.fix} Further transforms: {', '.join(RESERVED_TRANSFORMS)}.",
+        )
+    operation = OPERATIONS.get(edge.transform)
+    if operation.zero:
+        return None
+    width = source[0]
+    node_width = architecture.nodes[edge.target].width
+    if node_width is not None and not operation.keeps_channels:
+        width = node_width
+    target = operation.shapes(source, width, 1)[-1]
+    if main is not None and target != main:
+        raise ArchitectureError(
+            f"{architecture.label(edge.target)}: '{edge.transform}' on the edge from node "
+            f"{edge.source} gives {target}, the newest input has {main}.",
+            why="An operation on an edge keeps the resolution and is not adapted any further.",
+            fix="Put the operation into a node of its own.",
+        )
+    return Adapter("operation", source, target, operation)
+
+
+def _operation_output(
+    architecture: Architecture, index: int, merged: Shape
+) -> tuple[Operation, Shape]:
+    node = architecture.nodes[index]
+    if node.operation not in OPERATIONS:
+        error = OPERATIONS.unknown(node.operation)
+        raise ArchitectureError(error.what, where=architecture.label(index), fix=error.fix)
+    operation = OPERATIONS.get(node.operation)
+    width = merged[0] if node.width is None else node.width
+    if operation.keeps_channels and width != merged[0]:
+        raise ArchitectureError(
+            f"{architecture.label(index)}: '{node.operation}' keeps its {merged[0]} channels and "
+            f"cannot give width {width}.",
+            fix="Put a 'conv1x1' in front of it, or leave the width out.",
+        )
+    if node.stride > 1 and not operation.can_stride:
+        raise ArchitectureError(
+            f"{architecture.label(index)}: '{node.operation}' carries no stride, "
+            f"but the node asks for stride {node.stride}.",
+            fix="Use a convolution or a pooling, or stride 1.",
+        )
+    output = operation.shapes(merged, width, node.stride)[-1]
+    if min(output) < 1:
+        raise ArchitectureError(
+            f"{architecture.label(index)}: the resolution drops to {output[1]}x{output[2]} "
+            f"from {merged[1]}x{merged[2]}.",
+            fix="Use fewer strides or a larger input.",
+        )
+    return operation, output

@@ -1,0 +1,195 @@
+"""Files that exist whole or not at all, and reads that never leave the run folder.
+
+Every file of a run except its log goes through `write_bytes`: temporary file in the same folder,
+fsync, rename, fsync of the folder. A symbolic link planted in a run folder is replaced or refused,
+never followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from nas.errors import EnvironmentFault, RunError
+from nas.run_store import faults
+
+TEMPORARY_PREFIX: Final = ".tmp-"
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PROBE_BYTES: Final = 65536
+_serial = itertools.count()
+
+
+def storage_fault(error: OSError, action: str, path: Path) -> EnvironmentFault:
+    """Turn an `OSError` of the operating system into the error a user can act on."""
+    if error.errno in _FULL:
+        return EnvironmentFault(
+            f"disk full: cannot {action} ({os.strerror(error.errno or 0)}).",
+            where=str(path),
+            why="What was acknowledged before is kept.",
+            fix="Free some space, then go on with `nas resume RUN`.",
+        )
+    return EnvironmentFault(
+        f"Cannot {action}: {error.strerror or error}.",
+        where=str(path),
+        fix="Check that the folder exists, is on a healthy disk and may be written by you.",
+    )
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace the content of `path` by `data`, whole or not at all, and durably.
+
+    Raises:
+        EnvironmentFault: If the disk is full or the folder cannot be written; the old content,
+            if any, is kept.
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{next(_serial)}-{path.name[:64]}")
+    try:
+        try:
+            _write_new(temporary, data)
+            faults.reach("atomic_before_rename")
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        faults.reach("atomic_after_rename")
+        sync_folder(path.parent)
+        faults.reach("atomic_after_sync")
+    except OSError as error:
+        raise storage_fault(error, f"write {path.name}", path) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Like `write_bytes`, for text in UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Like `write_bytes`, for one JSON document with sorted keys; NaN and infinity are refused."""
+    text = json.dumps(value, allow_nan=False, sort_keys=True, indent=2, ensure_ascii=False)
+    write_text(path, text + "\n")
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        faults.reach("atomic_before_write")
+        half = len(data) // 2 if faults.is_armed("atomic_mid_write") else 0
+        write_all(descriptor, data[:half])
+        faults.reach("atomic_mid_write")
+        write_all(descriptor, data[half:])
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte of `data`, in as many calls as the system needs."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in `folder` survive a power loss."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make sure that `folder` is a real folder of mode 0700, not a link to one.
+
+    Raises:
+        RunError: If something else has its name.
+        EnvironmentFault: If it cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700)
+        sync_folder(folder.parent)
+    except FileExistsError:
+        if not is_real_folder(folder):
+            raise RunError(
+                f"'{folder.name}' is not a folder; a run keeps a real folder there, no link.",
+                where=str(folder),
+                fix="Look at what it is and remove it by hand.",
+            ) from None
+    except OSError as error:
+        raise storage_fault(error, f"make the folder {folder.name}", folder) from error
+
+
+def read_bytes(path: Path, *, offset: int = 0) -> bytes:
+    """Return the content of a regular file from `offset` on, never that of a link's target.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RunError: If it is a link, a folder or a pipe.
+        EnvironmentFault: If it cannot be read.
+    """
+    try:
+        # Non-blocking: opening a pipe that somebody planted must not hang.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise not_a_regular_file(path) from error
+        raise storage_fault(error, f"read {path.name}", path) from error
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise not_a_regular_file(path)
+        file.seek(offset)
+        return file.read()
+
+
+def not_a_regular_file(path: Path) -> RunError:
+    """Build the error for a link, folder or pipe where a run keeps a file."""
+    return RunError(
+        f"'{path.name}' is not a regular file; nothing in a run folder may be a link or a pipe.",
+        where=str(path),
+        fix="Look at what it is and remove it by hand.",
+    )
+
+
+def stray_temporaries(folder: Path) -> Iterator[Path]:
+    """Yield the temporary files that a killed process left in `folder` and one level below."""
+    for place in (folder, *sorted(child for child in folder.iterdir() if is_real_folder(child))):
+        yield from sorted(place.glob(f"{TEMPORARY_PREFIX}*"))
+
+
+def is_real_folder(path: Path) -> bool:
+    """Tell whether `path` is a folder and not a link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def remove_stray_temporaries(folder: Path) -> list[Path]:
+    """Delete what `stray_temporaries` finds; only the owner of the run may call this."""
+    removed = [path for path in stray_temporaries(folder) if not is_real_folder(path)]
+    for path in removed:
+        path.unlink(missing_ok=True)
+    return removed
+
+
+def probe_writable(folder: Path) -> None:
+    """Find out before any computing whether `folder` can be written.
+
+    Raises:
+        EnvironmentFault: If it is read-only, full, or not there.
+    """
+    probe = folder / f"{TEMPORARY_PREFIX}probe-{os.getpid()}-{next(_serial)}"
+    try:
+        try:
+            _write_new(probe, bytes(_PROBE_BYTES))
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_fault(error, f"write to the folder {folder.name}", folder) from error

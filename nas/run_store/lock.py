@@ -1,0 +1,163 @@
+"""One owner per run: an advisory lock of the kernel on `<run>/lock`.
+
+The kernel frees the lock when its owner dies, so there is no stale lock and no waiting time. The
+text inside the file only serves the message to the second comer. The file is never deleted:
+deleting it would let two processes lock two files of one name.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+import weakref
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, final
+
+from nas.errors import EnvironmentFault, RunError
+from nas.run_store.atomic import not_a_regular_file, storage_fault
+
+# A viewer that asks who owns the run holds a shared lock for microseconds; wait that out.
+_PATIENCE_S: Final = 0.25
+_PAUSE_S: Final = 0.01
+
+_held: weakref.WeakSet[RunLock] = weakref.WeakSet()
+_fork_hook: list[bool] = []
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process that writes a run: its id, its machine, and when it took the run (UTC)."""
+
+    pid: int
+    host: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} on host {self.host} since {self.since}"
+
+
+@final
+class RunLock:
+    """The right to write a run, held from construction to `release`.
+
+    Args:
+        path: The file to lock; it is created if it is not there.
+        run_name: Name of the run, for the message.
+
+    Raises:
+        RunError: If another process, or another object of this one, owns the run.
+        EnvironmentFault: If the file system cannot lock.
+    """
+
+    def __init__(self, path: Path, run_name: str) -> None:
+        self.path = path
+        self._descriptor: int | None = _open(path)
+        try:
+            _acquire(self._descriptor, path, run_name)
+            _sign(self._descriptor)
+        except BaseException:
+            self.release()
+            raise
+        _close_in_forked_children(self)
+
+    def release(self) -> None:
+        """Give the run free; a second call does nothing."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def owner_of(path: Path) -> Owner | None:
+    """Return who holds the lock file `path`, or None when nobody does.
+
+    Readers call this; it changes nothing on disk. A holder whose text cannot be read is reported
+    with pid 0.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return _read_owner(descriptor) if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise not_a_regular_file(path) from error
+        raise storage_fault(error, "take the run's lock", path) from error
+
+
+def _acquire(descriptor: int, path: Path, run_name: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise _in_use(_read_owner(descriptor), path, run_name) from None
+            time.sleep(_PAUSE_S)
+        except OSError as error:
+            raise EnvironmentFault(
+                f"The file system cannot lock ({error.strerror}).",
+                where=str(path),
+                why="A run is written by one process at a time, and the kernel watches over it.",
+                fix="Keep runs on a local disk: --runs DIR.",
+            ) from error
+        else:
+            return
+
+
+def _in_use(owner: Owner, path: Path, run_name: str) -> RunError:
+    return RunError(
+        f"Run '{run_name}' is in use by {owner}.",
+        where=str(path),
+        why="One process at a time writes a run.",
+        fix=f"Wait for it, stop it with `nas stop {run_name}`, or choose another --name. "
+        "Reading needs no lock.",
+    )
+
+
+def _read_owner(descriptor: int) -> Owner:
+    try:
+        found = json.loads(os.pread(descriptor, 4096, 0))
+        return Owner(int(found["pid"]), str(found["host"]), str(found["since"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Owner(0, "unknown", "unknown")
+
+
+def _sign(descriptor: int) -> None:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    text = json.dumps(asdict(Owner(os.getpid(), socket.gethostname(), since))) + "\n"
+    # A full disk must not keep the owner out: the lock holds without its text.
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)
+
+
+def _close_in_forked_children(lock: RunLock) -> None:
+    """Keep a forked child from holding the lock on after its parent was killed."""
+    _held.add(lock)
+    if not _fork_hook:
+        _fork_hook.append(True)
+        os.register_at_fork(after_in_child=_release_inherited)
+
+
+def _release_inherited() -> None:
+    for lock in list(_held):
+        lock.release()

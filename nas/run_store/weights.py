@@ -1,0 +1,186 @@
+"""Weights and checkpoints of a run, addressed by the SHA-256 of their bytes.
+
+A file is `weights/<sha256>.safetensors`. Its name is its checksum, so a load that does not verify
+is an error and never a slightly wrong network; equal tensors give equal bytes, so a second `put`
+writes nothing. The format cannot carry code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from nas.errors import RunError
+from nas.run_store.atomic import make_folder, read_bytes, write_bytes
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_SHA: Final = re.compile(r"[0-9a-f]{64}")
+_SUFFIX: Final = ".safetensors"
+_METADATA_KEY: Final = "nas"
+_KINDS: Final = "fiub"
+
+
+@final
+class WeightStore:
+    """The weights of one run.
+
+    Args:
+        folder: The folder `weights` of the run; it is made by the first `put`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, arrays: Arrays, metadata: Mapping[str, Any] | None = None) -> str:
+        """Store named arrays with JSON metadata; return the SHA-256 of the file.
+
+        Raises:
+            RunError: If an array's type is not a float, integer or boolean of at most 64 bits.
+            EnvironmentFault: If the disk is full.
+        """
+        return self.put_bytes(serialize(arrays, metadata))
+
+    def put_bytes(self, data: bytes) -> str:
+        """Store the bytes of a safetensors file; return their SHA-256."""
+        sha = hashlib.sha256(data).hexdigest()
+        if not self._holds(sha, len(data)):
+            make_folder(self.folder)
+            write_bytes(self.path(sha), data)
+        return sha
+
+    def get(self, sha: str) -> dict[str, NDArray[Any]]:
+        """Return the arrays stored under `sha`.
+
+        Raises:
+            RunError: If they are missing, damaged, or not safetensors.
+        """
+        return _parse(self.get_bytes(sha), self.path(sha))
+
+    def metadata(self, sha: str) -> dict[str, Any]:
+        """Return the metadata given to `put`, `{}` if there was none."""
+        return _metadata(self.get_bytes(sha))
+
+    def get_bytes(self, sha: str) -> bytes:
+        """Return the verified bytes of the file stored under `sha`.
+
+        Raises:
+            RunError: If `sha` is no SHA-256, or the file is missing or does not match it.
+        """
+        path = self.path(sha)
+        try:
+            data = read_bytes(path)
+        except FileNotFoundError as error:
+            raise RunError(
+                f"The weights {sha[:12]} are missing.",
+                where=str(path),
+                fix=f"Look with `nas doctor {self.folder.parent.name}`; the stage that made them "
+                "can be run again with `nas resume`.",
+            ) from error
+        if hashlib.sha256(data).hexdigest() != sha:
+            raise RunError(
+                f"The weights {sha[:12]} are damaged: their SHA-256 is not their name.",
+                where=str(path),
+                why="Damaged weights compute plausible but wrong results.",
+                fix=f"Run `nas doctor {self.folder.parent.name} --repair` to move the file aside, "
+                "then `nas resume` to make it again.",
+            )
+        return data
+
+    def path(self, sha: str) -> Path:
+        """Return where the weights `sha` are kept.
+
+        Raises:
+            RunError: If `sha` is not 64 lower-case hexadecimal digits.
+        """
+        if not isinstance(sha, str) or not _SHA.fullmatch(sha):
+            raise RunError(
+                f"{str(sha)[:80]!r} is not the address of weights; "
+                "that is 64 lower-case hexadecimal digits.",
+                where=str(self.folder),
+            )
+        return self.folder / f"{sha}{_SUFFIX}"
+
+    def names(self) -> list[str]:
+        """Return the SHA-256 of every stored file, sorted."""
+        if not self.folder.is_dir():
+            return []
+        names = (path.name.removesuffix(_SUFFIX) for path in self.folder.glob(f"*{_SUFFIX}"))
+        return sorted(name for name in names if _SHA.fullmatch(name))
+
+    def collect_garbage(self, keep: Iterable[str]) -> list[str]:
+        """Delete every stored file that is not in `keep`; return what was deleted."""
+        kept = set(keep)
+        dropped = [sha for sha in self.names() if sha not in kept]
+        for sha in dropped:
+            self.path(sha).unlink(missing_ok=True)
+        return dropped
+
+    def _holds(self, sha: str, size: int) -> bool:
+        path = self.path(sha)
+        if path.is_symlink() or not path.is_file() or path.stat().st_size != size:
+            return False
+        return hashlib.sha256(read_bytes(path)).hexdigest() == sha
+
+
+def serialize(arrays: Arrays, metadata: Mapping[str, Any] | None = None) -> bytes:
+    """Return the safetensors file of `arrays`: equal content gives equal bytes.
+
+    Args:
+        arrays: Float, integer or boolean arrays by name, of any shape.
+        metadata: JSON values. They are kept under one key, because the order of several keys is
+            not fixed by the format.
+    """
+    plain = {name: _plain(name, array) for name, array in sorted(arrays.items())}
+    if not metadata:
+        return save(plain)
+    try:
+        text = json.dumps(dict(metadata), allow_nan=False, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise RunError(
+            f"The metadata of weights cannot be written as JSON: {error}.",
+            fix="Give plain strings, finite numbers, lists and dictionaries.",
+        ) from error
+    return save(plain, metadata={_METADATA_KEY: text})
+
+
+def _plain(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    array = np.asarray(array)
+    if array.dtype.kind not in _KINDS or array.dtype.itemsize > 8:
+        raise RunError(
+            f"The array '{name}' has the type {array.dtype}, which weights cannot hold.",
+            why="Weights are floats, integers and booleans of at most 64 bits, never objects.",
+            fix="Convert it, for example to float32.",
+        )
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    # Not ascontiguousarray: it would give a scalar the shape (1,).
+    return native if native.flags.c_contiguous else native.copy(order="C")
+
+
+def _parse(data: bytes, path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise RunError(
+            f"The weights {path.name[:12]} are not a safetensors file: {error}.",
+            where=str(path),
+            fix="They were not written by this package; do not use them.",
+        ) from error
+
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    text = header.get("__metadata__", {}).get(_METADATA_KEY, "{}")
+    found = json.loads(text)
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,1 @@
+"""Wiring as data: graphs, operation and merge facts, patterns, identity and edits, without torch."""

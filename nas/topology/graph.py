@@ -1,0 +1,356 @@
+"""The graph: `Topology` (which node feeds which) and `Architecture` (what every node computes).
+
+Every stage of the engine reads these two frozen classes: patterns and spaces build them, `nas.cost`
+and `nas.model` compile them, samplers edit them. They hold plain values, so they hash, compare,
+print and travel as JSON, and importing them loads neither torch nor optuna. Nodes stand in
+topological order: node 0 is the input, the last node is the output, and every edge runs from a
+lower to a higher number. Names and the `wiring` label are for people; no id depends on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, final
+
+import networkx as nx
+
+from nas.errors import ArchitectureError, TopologyError
+
+MAX_NODES = 10_000
+MAX_EDGES = 200_000
+
+EdgePair = tuple[int, int]
+
+
+def _check_pairs(num_nodes: int, pairs: Iterable[EdgePair]) -> None:
+    for source, target in pairs:
+        if not (0 <= source < num_nodes and 0 <= target < num_nodes):
+            raise TopologyError(
+                f"Edge {(source, target)} names a node that is not there: "
+                f"nodes are 0 to {num_nodes - 1}."
+            )
+        if source == target:
+            raise TopologyError(f"Edge {(source, target)} is a self loop; wirings are acyclic.")
+        if source > target:
+            raise TopologyError(
+                f"Edge {(source, target)} runs backwards: edges go from a lower to a higher "
+                "node number.",
+                fix="Topology.from_networkx renumbers any acyclic graph.",
+            )
+
+
+def _reachable(num_nodes: int, pairs: Iterable[EdgePair]) -> tuple[list[bool], list[bool]]:
+    """Return, per node, whether the input reaches it and whether it reaches the output."""
+    ordered = sorted(pairs)
+    from_input = [index == 0 for index in range(num_nodes)]
+    to_output = [index == num_nodes - 1 for index in range(num_nodes)]
+    for source, target in ordered:
+        from_input[target] |= from_input[source]
+    for source, target in reversed(ordered):
+        to_output[source] |= to_output[target]
+    return from_input, to_output
+
+
+@final
+@dataclass(frozen=True)
+class Topology:
+    """A connected directed acyclic wiring from node 0 to node `num_nodes - 1`.
+
+    Args:
+        num_nodes: Nodes, the input and the output included; at least 2.
+        edges: Pairs `(source, target)` with `source < target`, no pair twice.
+        joins: Nodes that only merge what reaches them and compute nothing else.
+        merge: Name of the merge the wiring is published with.
+        optional: Edges a space may switch off one by one; empty for a fixed wiring.
+
+    Raises:
+        TopologyError: If an edge runs backwards, loops, repeats or names a missing node, or if a
+            node lies on no path from input to output.
+    """
+
+    num_nodes: int
+    edges: frozenset[EdgePair]
+    joins: frozenset[int] = frozenset()
+    merge: str = "sum"
+    optional: frozenset[EdgePair] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.num_nodes < 2:
+            raise TopologyError(
+                f"A topology needs at least 2 nodes, an input and an output; got {self.num_nodes}."
+            )
+        if self.num_nodes > MAX_NODES or len(self.edges) > MAX_EDGES:
+            raise TopologyError(
+                f"A topology of {self.num_nodes} nodes and {len(self.edges)} edges is beyond the "
+                f"limits of {MAX_NODES} nodes and {MAX_EDGES} edges."
+            )
+        _check_pairs(self.num_nodes, sorted(self.edges))
+        from_input, to_output = _reachable(self.num_nodes, self.edges)
+        for node in range(self.num_nodes):
+            if not from_input[node]:
+                raise TopologyError(
+                    f"Node {node} is disconnected: no path leads to it from the input.",
+                    fix="Add an edge into it from a lower node, or leave the node out.",
+                )
+            if not to_output[node]:
+                raise TopologyError(
+                    f"Node {node} is disconnected: no path leads from it to the output "
+                    f"(node {self.num_nodes - 1}).",
+                    fix="Add an edge from it to a higher node, or leave the node out.",
+                )
+
+    @property
+    def operations(self) -> tuple[int, ...]:
+        """Nodes that compute something: all but the input and the joins."""
+        return tuple(node for node in range(1, self.num_nodes) if node not in self.joins)
+
+    def sources(self, node: int) -> tuple[int, ...]:
+        """Return the nodes that feed `node`, oldest first."""
+        return self._sources[node]
+
+    @cached_property
+    def _sources(self) -> tuple[tuple[int, ...], ...]:
+        into: list[list[int]] = [[] for _ in range(self.num_nodes)]
+        for source, target in sorted(self.edges):
+            into[target].append(source)
+        return tuple(tuple(sources) for sources in into)
+
+    def to_networkx(self) -> nx.DiGraph:
+        """Return the wiring as a `networkx.DiGraph` with nodes 0 to n-1."""
+        graph = nx.DiGraph()
+        graph.add_nodes_from(range(self.num_nodes))
+        graph.add_edges_from(sorted(self.edges))
+        return graph
+
+    @classmethod
+    def from_networkx(cls, graph: nx.DiGraph, *, merge: str = "sum") -> Topology:
+        """Renumber any acyclic graph with one source and one sink.
+
+        Raises:
+            TopologyError: If the graph has a cycle (printed), several sources or several sinks.
+        """
+        try:
+            cycle = nx.find_cycle(graph)
+        except nx.NetworkXNoCycle:
+            pass
+        else:
+            shown = "→".join(str(edge[0]) for edge in cycle) + f"→{cycle[0][0]}"
+            raise TopologyError(f"The graph has a cycle: {shown}.", fix="Remove one of its edges.")
+        starts = [node for node in graph if graph.in_degree(node) == 0]
+        ends = [node for node in graph if graph.out_degree(node) == 0]
+        for found, noun in ((starts, "input"), (ends, "output")):
+            if len(found) != 1:
+                raise TopologyError(
+                    f"A wiring has one {noun}; this graph has {len(found)}: {sorted(map(str, found))}.",
+                    fix=f"Connect the extra ones, or add one {noun} node.",
+                )
+        order = list(nx.topological_sort(graph))
+        order.remove(ends[0])
+        number = {node: index for index, node in enumerate([*order, ends[0]])}
+        edges = frozenset((number[source], number[target]) for source, target in graph.edges)
+        return cls(len(number), edges, merge=merge)
+
+
+@final
+@dataclass(frozen=True)
+class Node:
+    """What one node computes: `operation(merge(inputs))`.
+
+    Args:
+        operation: Name in `nas.topology.operations.OPERATIONS`; `identity` for a join.
+        merge: Name in `nas.topology.merges.MERGES`: how several inputs become one tensor.
+        scale: `auto` (the merge's own), `none`, `rsqrt` or `mean`: the factor 1, d^-1/2 or d^-1
+            on the merged tensor, d the in-degree.
+        width: Output channels; None keeps the channels of the merged input.
+        stride: Factor by which the operation lowers the resolution.
+        tie: Nodes with the same tie share their operation's weights.
+        cell: A nested architecture that stands in place of the operation.
+        name: Unique label such as `stage2.op3`; the supernet files weights under it.
+    """
+
+    operation: str = "identity"
+    merge: str = "sum"
+    scale: str = "auto"
+    width: int | None = None
+    stride: int = 1
+    tie: str | None = None
+    cell: Architecture | None = None
+    name: str = ""
+
+
+@final
+@dataclass(frozen=True, order=True)
+class Edge:
+    """A connection, and what it does to the tensor it carries.
+
+    Args:
+        source: Number of the node it leaves.
+        target: Number of the node it enters; larger than `source`.
+        transform: `auto` (the identity where shapes agree, else pooling and a 1x1 projection),
+            `project`, `zero_pad`, or the name of an operation.
+        port: Which input of the target it feeds.
+    """
+
+    source: int
+    target: int
+    transform: str = "auto"
+    port: str = "default"
+
+
+@final
+@dataclass(frozen=True)
+class Architecture:
+    """An immutable network: nodes in topological order and the edges between them.
+
+    The network's head (global average pooling and a linear classifier) is added by the compiler
+    to the last node of the outermost architecture; it is not a node.
+
+    Args:
+        nodes: Node 0 is the input, the last one the output.
+        edges: Kept sorted; an exact repetition is an error.
+        wiring: Names of the patterns the stages were built from; a label, in no id.
+        zero_allowed: Let nodes stand without inputs: they yield zeros (tabulated cells need it).
+
+    Raises:
+        ArchitectureError: If a node's numbers are impossible.
+        TopologyError: If the edges are no connected acyclic graph.
+    """
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    wiring: tuple[str, ...] = field(default=(), compare=False)
+    zero_allowed: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(self.nodes))
+        object.__setattr__(self, "edges", tuple(sorted(self.edges)))
+        if len(self.nodes) < 2:
+            raise TopologyError(
+                f"An architecture needs at least 2 nodes, an input and an output; "
+                f"got {len(self.nodes)}."
+            )
+        if len(self.nodes) > MAX_NODES or len(self.edges) > MAX_EDGES:
+            raise TopologyError(
+                f"An architecture of {len(self.nodes)} nodes and {len(self.edges)} edges is beyond "
+                f"the limits of {MAX_NODES} nodes and {MAX_EDGES} edges."
+            )
+        self._check_nodes()
+        self._check_edges()
+
+    def _check_nodes(self) -> None:
+        for index, node in enumerate(self.nodes):
+            if node.width is not None and node.width < 1:
+                raise ArchitectureError(
+                    f"{self.label(index)} has width {node.width}; a width is at least 1."
+                )
+            if node.stride < 1:
+                raise ArchitectureError(
+                    f"{self.label(index)} has stride {node.stride}; a stride is at least 1."
+                )
+            if node.scale not in ("auto", "none", "rsqrt", "mean"):
+                raise ArchitectureError(
+                    f"{self.label(index)} has scale '{node.scale}'.",
+                    fix="Known scales: auto, none, rsqrt, mean.",
+                )
+
+    def _check_edges(self) -> None:
+        pairs = [(edge.source, edge.target) for edge in self.edges]
+        _check_pairs(len(self.nodes), pairs)
+        for first, second in zip(self.edges, self.edges[1:], strict=False):
+            if first == second:
+                raise TopologyError(
+                    f"Edge {(first.source, first.target)} is there twice.",
+                    fix="Keep one; to add a tensor to itself use two different transforms.",
+                )
+        if self.zero_allowed:
+            return
+        from_input, to_output = _reachable(len(self.nodes), pairs)
+        for index in range(len(self.nodes)):
+            if not (from_input[index] and to_output[index]):
+                side = "from the input to it" if not from_input[index] else "from it to the output"
+                raise TopologyError(
+                    f"{self.label(index)} is disconnected: no path leads {side}.",
+                    fix="Architecture.pruned leaves such nodes out.",
+                )
+
+    @classmethod
+    def pruned(
+        cls, nodes: Iterable[Node], edges: Iterable[Edge], wiring: tuple[str, ...] = ()
+    ) -> Architecture:
+        """Build an architecture without the nodes that lie on no path from input to output.
+
+        Raises:
+            TopologyError: If no path leads from input to output at all.
+        """
+        kept_nodes, kept_edges = list(nodes), list(edges)
+        pairs = [(edge.source, edge.target) for edge in kept_edges]
+        _check_pairs(len(kept_nodes), pairs)
+        from_input, to_output = _reachable(len(kept_nodes), pairs)
+        alive = [
+            index
+            for index in range(len(kept_nodes))
+            if (from_input[index] and to_output[index])
+        ]
+        if not alive or alive[0] != 0 or alive[-1] != len(kept_nodes) - 1:
+            raise TopologyError("No path leads from the input to the output.")
+        number = {old: new for new, old in enumerate(alive)}
+        return cls(
+            tuple(kept_nodes[index] for index in alive),
+            tuple(
+                replace(edge, source=number[edge.source], target=number[edge.target])
+                for edge in kept_edges
+                if edge.source in number and edge.target in number
+            ),
+            wiring,
+        )
+
+    def label(self, index: int) -> str:
+        """Return what to call node `index` in a message: its number and its name."""
+        name = self.nodes[index].name
+        return f"Node {index} ('{name}')" if name else f"Node {index}"
+
+    def inputs(self, index: int) -> tuple[Edge, ...]:
+        """Return the edges into node `index`, oldest source first."""
+        return self._inputs[index]
+
+    @cached_property
+    def _inputs(self) -> tuple[tuple[Edge, ...], ...]:
+        into: list[list[Edge]] = [[] for _ in self.nodes]
+        for edge in self.edges:
+            into[edge.target].append(edge)
+        return tuple(tuple(edges) for edges in into)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.nodes, self.edges, self.zero_allowed))
+
+    def __hash__(self) -> int:
+        """Return the hash of nodes and edges, computed once."""
+        return self._hash
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the cached hash at home: Python's string hashes differ between processes."""
+        return {
+            name: self.__dict__[name] for name in ("nodes", "edges", "wiring", "zero_allowed")
+        }
+
+    def to_networkx(self) -> nx.MultiDiGraph:
+        """Return a `networkx.MultiDiGraph` with the fields of nodes and edges as attributes."""
+        graph = nx.MultiDiGraph()
+        for index, node in enumerate(self.nodes):
+            graph.add_node(index, **_plain_node(node))
+        for edge in self.edges:
+            graph.add_edge(edge.source, edge.target, transform=edge.transform, port=edge.port)
+        return graph
+
+
+def _plain_node(node: Node) -> dict[str, Any]:
+    return {
+        "operation": "cell" if node.cell is not None else node.operation,
+        "merge": node.merge,
+        "width": node.width,
+        "stride": node.stride,
+        "name": node.name,
+    }
