@@ -8,13 +8,16 @@ format field by field.
 from nas.run_store.doctor import Finding, examine, repair
 from nas.run_store.listing import RunSummary, list_runs, remove_run
 from nas.run_store.run import Run, request_stop
-from nas.run_store.trials import Attempt, Stage, Trial, TrialTable
+from nas.run_store.trial_rules import FAILURE_REASONS, Attempt, Trial
+from nas.run_store.trials import RunState, Stage, TrialTable
 from nas.run_store.views import rebuild_views, register_view, registered_views
 
 __all__ = [
+    "FAILURE_REASONS",
     "Attempt",
     "Finding",
     "Run",
+    "RunState",
     "RunSummary",
     "Stage",
     "Trial",

@@ -160,6 +160,16 @@ def not_a_regular_file(path: Path) -> RunError:
     )
 
 
+def read_only(folder: Path) -> RunError:
+    """Build the error for a write to a run that was opened for reading."""
+    return RunError(
+        f"Run '{folder.name}' was opened for reading.",
+        where=str(folder),
+        why="Only the owner of a run writes it.",
+        fix="Use Run.open(path, write=True).",
+    )
+
+
 def stray_temporaries(folder: Path) -> Iterator[Path]:
     """Yield the temporary files that a killed process left in `folder` and one level below."""
     for place in (folder, *sorted(child for child in folder.iterdir() if is_real_folder(child))):

@@ -86,6 +86,10 @@ class Log:
                 raise storage_fault(
                     error, f"append record {self._seq} ({len(line)} bytes)", self.path
                 ) from error
+            except BaseException:
+                # Ctrl-C between write and flush: not acknowledged, so it must not be there.
+                self._roll_back(descriptor)
+                raise
             self._end += len(line)
             self._seq += 1
             return self._seq - 1

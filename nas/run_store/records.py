@@ -70,6 +70,16 @@ def encode(seq: int, record: Record) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
+def normalize(record: Record) -> Record:
+    """Return `record` as a reader of the log will see it (tuples become lists).
+
+    Raises:
+        RunError: As `encode`.
+    """
+    line = encode(0, record)
+    return decode(line[:-1], 0)
+
+
 def _check_plain(record: Record) -> None:
     kind = record.get("kind") if isinstance(record, dict) else None
     if not isinstance(kind, str) or not kind:

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from nas.errors import RunError
-from nas.run_store.atomic import make_folder, read_bytes, write_bytes
+from nas.run_store.atomic import make_folder, read_bytes, read_only, write_bytes
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -37,10 +37,12 @@ class WeightStore:
 
     Args:
         folder: The folder `weights` of the run; it is made by the first `put`.
+        writable: Whether the run was opened by its owner.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self.folder = folder
+        self._writable = writable
 
     def put(self, arrays: Arrays, metadata: Mapping[str, Any] | None = None) -> str:
         """Store named arrays with JSON metadata; return the SHA-256 of the file.
@@ -53,6 +55,7 @@ class WeightStore:
 
     def put_bytes(self, data: bytes) -> str:
         """Store the bytes of a safetensors file; return their SHA-256."""
+        self._check_writable()
         sha = hashlib.sha256(data).hexdigest()
         if not self._holds(sha, len(data)):
             make_folder(self.folder)
@@ -120,11 +123,16 @@ class WeightStore:
 
     def collect_garbage(self, keep: Iterable[str]) -> list[str]:
         """Delete every stored file that is not in `keep`; return what was deleted."""
+        self._check_writable()
         kept = set(keep)
         dropped = [sha for sha in self.names() if sha not in kept]
         for sha in dropped:
             self.path(sha).unlink(missing_ok=True)
         return dropped
+
+    def _check_writable(self) -> None:
+        if not self._writable:
+            raise read_only(self.folder.parent)
 
     def _holds(self, sha: str, size: int) -> bool:
         path = self.path(sha)

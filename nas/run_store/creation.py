@@ -1,0 +1,112 @@
+"""How a run folder comes into being: built aside, complete, then given its name.
+
+A killed process leaves a folder whose name begins with a dot; the next `prepare_root` removes it
+when it is a minute old and nobody holds its lock.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from nas.errors import RunError
+from nas.run_store import layout
+from nas.run_store.atomic import (
+    probe_writable,
+    storage_fault,
+    sync_folder,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from nas.run_store.lock import owner_of
+from nas.run_store.records import encode
+
+_STALE_AFTER_S: Final = 60.0
+
+
+def now() -> str:
+    """Return the time as a label: UTC, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def prepare_root(root: Path) -> Path:
+    """Make the folder of runs if needed, and find out whether it can be written.
+
+    Raises:
+        EnvironmentFault: If the disk is full or read-only.
+    """
+    root = root.expanduser().absolute()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_fault(error, f"make the folder of runs {root.name}", root) from error
+    probe_writable(root)
+    _sweep(root)
+    return root
+
+
+def _sweep(root: Path) -> None:
+    """Remove folders that a killed process was building or removing."""
+    for leftover in root.glob(f"{layout.BUILDING_PREFIX}*"):
+        with suppress(OSError):
+            age = datetime.now(UTC).timestamp() - leftover.stat().st_mtime
+            if age > _STALE_AFTER_S and owner_of(leftover / layout.LOCK) is None:
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def fill_folder(
+    folder: Path, name: str, config: Mapping[str, Any], environment: Mapping[str, Any]
+) -> None:
+    """Write the files of a new run into `folder`.
+
+    Raises:
+        RunError: If config or environment are not plain values.
+        EnvironmentFault: If the disk is full.
+    """
+    write_text(folder / layout.CONFIG, layout.config_text(config))
+    schema = f"{layout.SCHEMA}/{layout.VERSION}"
+    head = {"schema": schema, "name": name, "created": now()}
+    try:
+        write_json(folder / layout.ENVIRONMENT, {**head, "environment": dict(environment)})
+    except (TypeError, ValueError) as error:
+        raise RunError(
+            f"The environment of a run cannot be kept: {error}.",
+            why="environment.json holds plain values: text, finite numbers, lists and mappings.",
+            fix="Convert the value before the run is created.",
+        ) from error
+    record = {"kind": "run_created", **head, "config_sha256": layout.config_hash(config)}
+    write_bytes(folder / layout.LOG, encode(0, record))
+
+
+def move_into_place(aside: Path, target: Path) -> None:
+    """Give a complete folder its name.
+
+    Raises:
+        RunError: If the name is taken.
+        EnvironmentFault: If the rename fails.
+    """
+    try:
+        # A folder in the way is a run and never empty, so the rename fails instead of replacing.
+        aside.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        if os.path.lexists(target):
+            raise name_taken(target) from error
+        raise storage_fault(error, f"create the run {target.name}", target) from error
+
+
+def name_taken(target: Path) -> RunError:
+    """Build the error for a name that a run has already."""
+    return RunError(
+        f"The name '{target.name}' is taken.",
+        where=str(target),
+        why="A run is never overwritten.",
+        fix=f"Choose another --name, go on with `nas resume {target.name}`, or remove it with "
+        f"`nas runs rm {target.name}`.",
+    )

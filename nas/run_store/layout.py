@@ -1,0 +1,239 @@
+"""Names inside a run folder, what makes a folder a run, and how its config is written."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from nas.errors import ConfigError, NotFoundError, RunError
+from nas.run_store.atomic import read_bytes
+
+SCHEMA: Final = "nas.run"
+VERSION: Final = 1
+
+CONFIG: Final = "run.yaml"
+ENVIRONMENT: Final = "environment.json"
+LOCK: Final = "lock"
+LOG: Final = "trials.log"
+NOTES: Final = "log.jsonl"
+STOP: Final = "stop"
+ARCHITECTURES: Final = "architectures"
+WEIGHTS: Final = "weights"
+
+BUILDING_PREFIX: Final = ".tmp-run-"
+"""Begins the name of a run folder that is being built or removed beside the runs."""
+
+RESERVED: Final = frozenset(
+    {CONFIG, ENVIRONMENT, LOCK, LOG, NOTES, STOP, ARCHITECTURES, WEIGHTS, "quarantine"}
+)
+"""Names that no view may have."""
+
+_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_VIEW: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_IDENTITY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_LARGEST_CONFIG: Final = 1 << 20
+
+
+def check_slug(name: str) -> str:
+    """Return `name` if it can name a run.
+
+    Raises:
+        ConfigError: If it is not a slug.
+    """
+    if not isinstance(name, str) or not _SLUG.fullmatch(name):
+        raise ConfigError(
+            f"{_shown(name)} is not a name for a run: a name has 1 to 64 characters out of "
+            "a-z, 0-9, '-' and '_', and begins with a letter or digit.",
+            why="The name is a folder on every file system and part of web addresses.",
+            fix="Choose another name, for example --name my-run-1.",
+        )
+    return name
+
+
+def check_view_name(name: str) -> str:
+    """Return `name` if a view may be written under it.
+
+    Raises:
+        RunError: If it is no plain file name, or belongs to the run itself.
+    """
+    if not _VIEW.fullmatch(name) or name in RESERVED:
+        raise RunError(
+            f"{_shown(name)} cannot be the name of a view.",
+            why="A view is a plain lower-case file name beside the log and replaces none of the "
+            f"run's own: {', '.join(sorted(RESERVED))}.",
+            fix="Choose a name such as front.json.",
+        )
+    return name
+
+
+def check_identity(name: str) -> str:
+    """Return `name` if an architecture may be kept under it.
+
+    Raises:
+        RunError: If it is no plain file name.
+    """
+    if not _IDENTITY.fullmatch(name):
+        raise RunError(
+            f"{_shown(name)} is not the id of an architecture: letters, digits, '-', '_', '.', "
+            "at most 128.",
+            fix="Use the id that the architecture reports.",
+        )
+    return name
+
+
+def _shown(name: object) -> str:
+    # repr escapes newlines and control characters, so a name cannot forge output.
+    return repr(name)[:100]
+
+
+def is_run(path: Path) -> bool:
+    """Tell whether `path` looks like a run folder."""
+    return path.is_dir() and (path / ENVIRONMENT).is_file() and (path / LOG).is_file()
+
+
+def require_run(path: Path) -> None:
+    """Check that `path` is a whole run folder.
+
+    Raises:
+        NotFoundError: If there is nothing; runs with a similar name are listed.
+        RunError: If it is not a run, or parts of it are missing.
+    """
+    if not path.exists():
+        raise _no_such_run(path)
+    present = [name for name in (CONFIG, ENVIRONMENT, LOG) if (path / name).is_file()]
+    if not present:
+        raise RunError(
+            f"'{path.name}' is not a run folder.",
+            where=str(path),
+            why=f"A run folder holds {CONFIG}, {ENVIRONMENT} and {LOG}.",
+            fix="List the runs with `nas runs list`.",
+        )
+    missing = [name for name in (CONFIG, ENVIRONMENT, LOG) if name not in present]
+    if missing:
+        raise RunError(
+            f"The run '{path.name}' is incomplete: {', '.join(missing)} missing.",
+            where=str(path),
+            why="A run folder is made whole, so a part was deleted or not copied.",
+            fix="Copy the folder again, completely.",
+        )
+
+
+def _no_such_run(path: Path) -> NotFoundError:
+    folder = path.parent
+    names = [child.name for child in folder.iterdir() if is_run(child)] if folder.is_dir() else []
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.4)
+    hint = f"Did you mean {' or '.join(repr(name) for name in near)}? " if near else ""
+    return NotFoundError(
+        f"There is no run '{path.name}'.",
+        where=str(folder),
+        fix=f"{hint}List the runs with `nas runs list`.",
+    )
+
+
+def read_environment(path: Path) -> dict[str, Any]:
+    """Return the parsed environment.json of the run `path`, of a version this package knows.
+
+    Raises:
+        RunError: If it is damaged or from a newer version.
+    """
+    file = path / ENVIRONMENT
+    try:
+        found = json.loads(read_bytes(file))
+        schema, _, version = str(found["schema"]).partition("/")
+        number = int(version)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(
+            f"{ENVIRONMENT} is damaged: {type(error).__name__}: {error}.",
+            where=str(file),
+            fix="Copy the file again from where the run came from.",
+        ) from error
+    if schema != SCHEMA or number < 1:
+        raise RunError(
+            f"'{path.name}' is not a run of nas: its schema is '{found['schema']}'.",
+            where=str(file),
+            fix=f"A run has the schema {SCHEMA}/{VERSION}.",
+        )
+    if number > VERSION:
+        raise RunError(
+            f"The run '{path.name}' has the format {SCHEMA}/{number}; this version of nas reads "
+            f"up to {SCHEMA}/{VERSION}.",
+            where=str(file),
+            fix="Update nas, or open the run with the version that wrote it.",
+        )
+    return dict(found)
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    """Return run.yaml for `config`: YAML 1.2 that reads back as the same values.
+
+    Raises:
+        RunError: If the config holds what JSON cannot.
+    """
+    plain = json.loads(_canonical(config))
+    stream = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.width = 100
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    try:
+        yaml.dump(plain, stream)
+        if _parse_config(stream.getvalue()) == plain:
+            return stream.getvalue()
+    except YAMLError:
+        pass
+    # A string that YAML cannot carry plainly: JSON is YAML 1.2 too.
+    return json.dumps(plain, indent=2) + "\n"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the parsed run.yaml of the run `path`.
+
+    Raises:
+        RunError: If it is damaged.
+    """
+    file = path / CONFIG
+    try:
+        data = read_bytes(file)
+        if len(data) > _LARGEST_CONFIG:
+            raise ValueError(f"it has {len(data)} bytes, more than {_LARGEST_CONFIG}")
+        config = _parse_config(data.decode("utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("it is not a mapping")
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise RunError(
+            f"{CONFIG} is damaged: {error}",
+            where=str(file),
+            fix="Copy the file again from where the run came from.",
+        ) from error
+    return config
+
+
+def _parse_config(text: str) -> Any:
+    if text.startswith("{"):
+        return json.loads(text)
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a config's values, whatever their order and layout in the file."""
+    return hashlib.sha256(_canonical(config).encode()).hexdigest()
+
+
+def _canonical(config: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(config), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise RunError(
+            f"The config of a run cannot be kept: {error}.",
+            why="run.yaml holds plain values: text, finite numbers, lists and mappings.",
+            fix="Convert the value before the run is created.",
+        ) from error

@@ -1,0 +1,370 @@
+"""One run folder, open for reading by anybody or for writing by its one owner.
+
+`Run.create` builds the folder aside and renames it, so a run exists whole or not at all.
+`Run.open(path, write=True)` makes the caller the owner: it takes the lock, moves a torn write
+aside and removes what a killed owner left behind. Facts go through `append`, which returns when
+they are on disk; everything else in the folder can be made again from them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+from nas.errors import RunError
+from nas.run_store import faults, layout
+from nas.run_store.atomic import (
+    make_folder,
+    probe_writable,
+    read_bytes,
+    read_only,
+    remove_stray_temporaries,
+    write_bytes,
+    write_text,
+)
+from nas.run_store.creation import (
+    fill_folder,
+    move_into_place,
+    name_taken,
+    now,
+    prepare_root,
+)
+from nas.run_store.lock import Owner, RunLock, owner_of
+from nas.run_store.log import Log, read_log, scan_log
+from nas.run_store.records import Record, normalize
+from nas.run_store.trial_rules import Trial
+from nas.run_store.trials import RunState, TrialTable
+from nas.run_store.weights import WeightStore
+
+_serial = itertools.count()
+
+
+@final
+class Run:
+    """A run folder. Use `Run.create` or `Run.open`; close it, or use it in a `with` statement.
+
+    Attributes:
+        path: The folder, absolute.
+        name: The name the run was created with; the folder may have been renamed since.
+        config: The resolved config, as `run.yaml` holds it.
+        environment: What was given to `create`: versions, device, commit, data fingerprint.
+        created: When it was created, UTC, ISO 8601. A label: order comes from record numbers.
+        weights: Weights and checkpoints by hash.
+    """
+
+    def __init__(self, path: Path, lock: RunLock | None) -> None:
+        found = layout.read_environment(path)
+        self.path = path
+        self.name = str(found.get("name", path.name))
+        self.created = str(found.get("created", ""))
+        self.environment: dict[str, Any] = dict(found.get("environment", {}))
+        self.config = layout.read_config(path)
+        self.weights = WeightStore(path / layout.WEIGHTS, writable=lock is not None)
+        self._lock = lock
+        self._log: Log | None = None
+        self._table = TrialTable()
+        self._read_to = 0
+        self._mutex = threading.RLock()
+
+    @classmethod
+    def create(
+        cls,
+        root: Path | str,
+        name: str,
+        config: Mapping[str, Any],
+        environment: Mapping[str, Any],
+    ) -> Run:
+        """Create the run `root/name` and return it, owned by the caller.
+
+        Args:
+            root: Folder of runs; it is made if it is not there.
+            name: Slug of 1 to 64 characters.
+            config: Resolved config; plain values.
+            environment: Versions, device, commit, data fingerprint; plain values.
+
+        Raises:
+            ConfigError: If the name is not a slug.
+            RunError: If the name is taken, or config or environment are not plain values.
+            EnvironmentFault: If the disk is full or read-only. Nothing is left behind.
+        """
+        layout.check_slug(name)
+        root = prepare_root(Path(root))
+        target = root / name
+        if os.path.lexists(target):
+            raise name_taken(target)
+        aside = root / f"{layout.BUILDING_PREFIX}{name}-{os.getpid()}-{next(_serial)}"
+        lock: RunLock | None = None
+        try:
+            make_folder(aside)
+            lock = RunLock(aside / layout.LOCK, name)
+            fill_folder(aside, name, config, environment)
+            faults.reach("create_before_rename")
+            move_into_place(aside, target)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            if lock is not None:
+                lock.release()
+            raise
+        faults.reach("create_after_rename")
+        return cls._opened(target, lock)
+
+    @classmethod
+    def open(cls, path: Path | str, *, write: bool = False) -> Run:
+        """Open an existing run.
+
+        Args:
+            path: The run's folder.
+            write: Become its owner. Otherwise nothing on disk is touched and no lock is needed,
+                also while a search is going on.
+
+        Raises:
+            NotFoundError: If it does not exist.
+            RunError: If it is not a run, damaged, of a newer format, or (to write) in use or with
+                a config that was edited since.
+            EnvironmentFault: If it is to be written and the disk is full or read-only.
+        """
+        path = Path(path).expanduser().absolute()
+        layout.require_run(path)
+        if not write:
+            return cls(path, None)
+        layout.read_environment(path)
+        probe_writable(path)
+        return cls._opened(path, RunLock(path / layout.LOCK, path.name))
+
+    @classmethod
+    def _opened(cls, path: Path, lock: RunLock) -> Run:
+        try:
+            return cls(path, lock)._own()
+        except BaseException:
+            lock.release()
+            raise
+
+    def _own(self) -> Run:
+        remove_stray_temporaries(self.path)
+        self._log, records = Log.open(self.path / layout.LOG)
+        try:
+            self._table = TrialTable.fold(records)
+            _check_config_unchanged(self.path, self.config, records)
+            with suppress(FileNotFoundError):
+                (self.path / layout.STOP).unlink()
+        except BaseException:
+            self._log.close()
+            raise
+        return self
+
+    @property
+    def writable(self) -> bool:
+        """Whether this object owns the run."""
+        return self._log is not None
+
+    def close(self) -> None:
+        """Give the run free; a second call does nothing."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def append(self, record: Record) -> int:
+        """Add a fact to the run; when this returns, it is on disk.
+
+        Returns:
+            The number of the record. A result that the log holds already is not written again:
+            its old number is returned.
+
+        Raises:
+            RunError: If the run is open for reading, the record is not plain JSON, or it
+                contradicts the log (see `TrialTable.check`).
+            EnvironmentFault: If the disk is full; the log is as it was before.
+        """
+        with self._mutex:
+            if self._log is None:
+                raise read_only(self.path)
+            plain = normalize(record)
+            known = self._table.check(plain)
+            if known is not None:
+                return known
+            seq = self._log.append(plain)
+            self._table.apply(plain)
+            return seq
+
+    def records(self) -> list[Record]:
+        """Return all records, oldest first; the index of a record is its number.
+
+        Raises:
+            RunError: If one is damaged.
+        """
+        return list(read_log(self.path / layout.LOG).records)
+
+    def table(self) -> TrialTable:
+        """Return stages, trials and state as of now; do not change it.
+
+        For the owner this costs nothing. A reader reads what was appended since the last call.
+        """
+        if self._log is None:
+            with self._mutex:
+                self._catch_up()
+        return self._table
+
+    def _catch_up(self) -> None:
+        log = self.path / layout.LOG
+        news = scan_log(log, offset=self._read_to, seq=self._table.num_records)
+        if news.bad is not None or news.end > log.stat().st_size:
+            # Either damage, which reading from the start names, or a repaired (shorter) log.
+            self._table = TrialTable()
+            news = read_log(log)
+        for record in news.records:
+            self._table.apply(record)
+        self._read_to = news.end
+
+    def stale_trials(self) -> list[Trial]:
+        """Return the trials a dead owner left open: ask each again with `attempt + 1`."""
+        return self.table().stale()
+
+    def owner(self) -> Owner | None:
+        """Return the process that owns the run now, or None."""
+        return owner_of(self.path / layout.LOCK)
+
+    def state(self) -> RunState:
+        """Return created, running, interrupted, finished or failed, derived from the records."""
+        return self.table().state(owned=self.writable or self.owner() is not None)
+
+    def put_architecture(self, identity: str, text: str) -> None:
+        """Keep the JSON text of an architecture under its id; the same text again is no write.
+
+        Raises:
+            RunError: If the id has another text already: ids are exact.
+        """
+        path = self._file(layout.check_identity(identity) + ".json", layout.ARCHITECTURES)
+        self._check_writable()
+        with suppress(FileNotFoundError):
+            if read_bytes(path) == text.encode():
+                return
+            raise RunError(
+                f"The architecture {identity} is kept already with another content.",
+                where=str(path),
+                why="One id stands for one architecture.",
+                fix=f"Look with `nas doctor {self.path.name}`.",
+            )
+        make_folder(path.parent)
+        write_text(path, text)
+
+    def get_architecture(self, identity: str) -> str:
+        """Return the JSON text of an architecture.
+
+        Raises:
+            RunError: If it is missing.
+        """
+        path = self._file(layout.check_identity(identity) + ".json", layout.ARCHITECTURES)
+        try:
+            return read_bytes(path).decode("utf-8")
+        except (FileNotFoundError, UnicodeDecodeError) as error:
+            raise RunError(
+                f"The architecture {identity} is missing or damaged.",
+                where=str(path),
+                fix=f"Make it again from the log: `nas runs rebuild {self.path.name}`.",
+            ) from error
+
+    def write_view(self, name: str, data: bytes) -> None:
+        """Replace the view `name` (front.json, report.html, ...), whole or not at all.
+
+        Raises:
+            RunError: If the run is open for reading, or the name is one of the run's own.
+        """
+        self._check_writable()
+        write_bytes(self._file(layout.check_view_name(name)), data)
+
+    def read_view(self, name: str) -> bytes | None:
+        """Return the content of a view, or None if it has not been made."""
+        try:
+            return read_bytes(self._file(layout.check_view_name(name)))
+        except FileNotFoundError:
+            return None
+
+    def note(self, kind: str, **fields: Any) -> None:
+        """Add a line of talk or health to log.jsonl; it may be lost and never raises for that."""
+        self._check_writable()
+        line = {"time": now(), "kind": kind, **fields}
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        with suppress(OSError):
+            descriptor = os.open(self.path / layout.NOTES, flags, 0o600)
+            try:
+                os.write(descriptor, (json.dumps(line, default=str) + "\n").encode())
+            finally:
+                os.close(descriptor)
+
+    def notes(self) -> list[Record]:
+        """Return the readable lines of log.jsonl, oldest first."""
+        try:
+            lines = read_bytes(self.path / layout.NOTES).splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            with suppress(ValueError, RecursionError):
+                found.append(json.loads(line))
+        return [note for note in found if isinstance(note, dict)]
+
+    def stop_requested(self) -> bool:
+        """Tell whether `nas stop` was called since this owner opened the run."""
+        return os.path.lexists(self.path / layout.STOP)
+
+    def _file(self, name: str, folder: str = "") -> Path:
+        return self.path / folder / name
+
+    def _check_writable(self) -> None:
+        if self._log is None:
+            raise read_only(self.path)
+
+
+def request_stop(path: Path | str) -> Owner:
+    """Ask the owner of the run to stop soon; return who that is.
+
+    Raises:
+        NotFoundError: If the run does not exist.
+        RunError: If it is not a run, or nobody is running it.
+    """
+    path = Path(path).expanduser().absolute()
+    layout.require_run(path)
+    owner = owner_of(path / layout.LOCK)
+    if owner is None:
+        raise RunError(
+            f"Run '{path.name}' is not running, so there is nothing to stop.",
+            where=str(path),
+            fix=f"See its state with `nas runs show {path.name}`.",
+        )
+    write_text(path / layout.STOP, now() + "\n")
+    return owner
+
+
+def _check_config_unchanged(
+    path: Path, config: Mapping[str, Any], records: tuple[Record, ...]
+) -> None:
+    expected = records[0].get("config_sha256") if records else None
+    if expected is not None and expected != layout.config_hash(config):
+        raise RunError(
+            f"{layout.CONFIG} of run '{path.name}' was changed after the run was created.",
+            where=str(path / layout.CONFIG),
+            why="Its trials were made with the old settings; mixing both is no search.",
+            fix="Undo the change, or start a new run with the new settings: nas search.",
+        )
