@@ -11,7 +11,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 from hypothesis import HealthCheck, settings
-
 from scale import SKIPPED_WITHOUT_DATA, is_full_scale
 
 # A slow shared machine is no bug of the code under test: no deadline, no complaint about speed.
