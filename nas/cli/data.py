@@ -1,0 +1,106 @@
+"""Check a data set, or convert one to .npz."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from nas.training.data.decoded_cache import Progress as Report
+    from nas.training.data.summary import DataSummary
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(metavar="S", help="Scale to S x S pixels: shorter side to S, middle cut out."),
+]
+
+
+@app.command()
+def check(
+    spec: Annotated[str, typer.Argument(help="digits, a path, or module:function.")],
+    image_size: ImageSize = None,
+    as_json: Json = False,
+) -> None:
+    """Load a data set, check it, and print shapes, classes, statistics and the fingerprint."""
+    from nas.training.data.load import load_data
+    from nas.training.data.summary import summarise
+
+    with _progress("decoding") as report:
+        data = load_data(spec, image_size=image_size, progress=report)
+    _show(summarise(data), as_json)
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(help="Any data set, or a folder of JPEG archives.")],
+    output: Annotated[Path, typer.Argument(help="File to write, ending in .npz.")],
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="At most N training and N test images, by class."),
+    ] = None,
+    image_size: ImageSize = None,
+    as_json: Json = False,
+) -> None:
+    """Write a data set as one .npz with x_train, y_train, x_test and y_test."""
+    from nas.training.convert import convert_data
+    from nas.training.data.summary import summarise
+
+    with _progress("decoding") as report:
+        data = convert_data(source, output, limit=limit, image_size=image_size, progress=report)
+    _show(summarise(data), as_json)
+    typer.echo(f"wrote {output}; next: nas search wired_cnn --data {output}", err=True)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Report]:
+    """Show a bar on stderr, or a line per part where stderr is no terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[int, object] = {}
+
+        def report(done: int, total: int) -> None:
+            if total not in tasks:
+                tasks[total] = bar.add_task(what, total=total)
+            bar.update(tasks[total], completed=done)  # type: ignore[arg-type]
+            if done == total and not console.is_terminal:
+                typer.echo(f"{what}: {done} images", err=True)
+
+        yield report
+
+
+def _show(summary: DataSummary, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(summary.as_dict(), indent=2, allow_nan=False))
+        return
+    channels, height, width = summary.input_shape
+    typer.echo(f"name         {summary.name}")
+    typer.echo(f"images       {channels} x {height} x {width}, {summary.dtype}")
+    typer.echo(f"train, test  {summary.count_train}, {summary.count_test}")
+    typer.echo(f"mean         {_row(summary.mean)}")
+    typer.echo(f"deviation    {_row(summary.deviation)}")
+    typer.echo(
+        f"duplicates   {summary.duplicates_train_test} test images also in train, "
+        f"{summary.duplicates_train} repeats in train, {summary.duplicates_test} in test"
+    )
+    typer.echo(f"fingerprint  {summary.fingerprint}")
+    table = Table("label", "class", "train", "test")
+    rows = zip(summary.classes, summary.train_per_class, summary.test_per_class, strict=True)
+    for label, (name, train, test) in enumerate(rows):
+        table.add_row(str(label), escape(name), str(train), str(test))
+    Console().print(table)
+
+
+def _row(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)

@@ -1,0 +1,250 @@
+"""The one fit loop: every stand-alone training of this package runs through `fit`.
+
+It is short enough to read whole, and deterministic: weights depend on the starting weights, the
+data, the recipe, the seed and the number of threads, and on nothing else. The module arrives built
+and initialised; its initial weights are the caller's seed, not this one's.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nas.errors import DataError
+from nas.seeds import derive_seed
+from nas.training.batches import Batches
+from nas.training.device import deterministic_kernels, memory_format, reduced_precision
+from nas.training.faults import memory_faults, nonfinite
+from nas.training.parts import DataPart
+from nas.training.recipe import Recipe
+
+_GATE_NAMES = frozenset({"gate", "gates", "gate_logits"})
+_CHECK_EVERY_ON_ACCELERATOR = 20
+
+
+@final
+@dataclass(frozen=True)
+class EpochReport:
+    """Progress after one epoch.
+
+    Args:
+        epoch: Epochs done, from 1.
+        epochs: Epochs in all.
+        loss: Mean training loss of the epoch in nats.
+        seconds: Wall-clock time since the training began.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    seconds: float
+
+
+@final
+@dataclass(frozen=True)
+class FitResult:
+    """What a training did.
+
+    Args:
+        epochs: Epochs completed.
+        steps: Weight updates.
+        losses: Mean training loss of each completed epoch, in nats.
+        seconds: Wall-clock time.
+        stopped: Whether `should_stop` ended it early.
+        recipe_hash: Hash of the recipe used.
+    """
+
+    epochs: int
+    steps: int
+    losses: tuple[float, ...]
+    seconds: float
+    stopped: bool
+    recipe_hash: str
+
+
+def fit(
+    module: nn.Module,
+    part: DataPart,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> FitResult:
+    """Train a classifier in place and leave it in eval mode on `device`.
+
+    Args:
+        module: From images `(batch, channels, height, width)` to logits `(batch, classes)`.
+        part: Training images.
+        recipe: How to train.
+        seed: Decides batches, augmentation and noise inside the module (dropout, drop-path).
+        device: Where to train; see `resolve_device`.
+        on_epoch: Called after each epoch.
+        should_stop: Asked before each step; True ends the training.
+
+    Raises:
+        TrialError: Of kind `nonfinite` with epoch and step when the loss is not finite, of kind
+            `oom` when memory runs out.
+        DataError: If the part is empty.
+    """
+    if len(part) == 0:
+        raise DataError("There are 0 images to train on.", fix="Give this part a share above 0.")
+    target = torch.device(device)
+    training = _Training(module, recipe, target)
+    cuda = [target] if target.type == "cuda" else []
+    with memory_faults("training"), deterministic_kernels(), torch.random.fork_rng(cuda):
+        # torch accepts both at once, but its stubs do not say so.
+        module.to(target, memory_format=memory_format(target))  # type: ignore[call-overload]
+        batches = Batches(part, recipe.batch_size, target, recipe.augmentation)
+        training.run(batches, seed, on_epoch, should_stop or (lambda: False))
+    module.eval()
+    return training.result()
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Return two optimiser groups: kernels and matrices with decay; norms, biases, gates without.
+
+    A decayed norm scale or gate is pulled to zero for no loss in front of another norm, which says
+    nothing about the connection.
+    """
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            gate = name.rpartition(".")[2] in _GATE_NAMES
+            (free if parameter.ndim < 2 or gate else decayed).append(parameter)
+    groups: list[dict[str, object]] = []
+    if decayed:
+        groups.append({"params": decayed, "weight_decay": weight_decay})
+    if free:
+        groups.append({"params": free, "weight_decay": 0.0})
+    return groups
+
+
+def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser over the module's parameters."""
+    groups = parameter_groups(module, recipe.weight_decay)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.999))
+    return torch.optim.SGD(
+        groups,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.momentum > 0,
+    )
+
+
+class _Training:
+    """State of one training: counters, optimiser, losses."""
+
+    def __init__(self, module: nn.Module, recipe: Recipe, device: torch.device) -> None:
+        self.module = module
+        self.recipe = recipe
+        self.device = device
+        self.steps = 0
+        self.losses: list[float] = []
+        self.stopped = False
+        self.started = time.perf_counter()
+
+    def run(
+        self,
+        batches: Batches,
+        seed: int,
+        on_epoch: Callable[[EpochReport], None] | None,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        torch.manual_seed(derive_seed(seed, "noise", 0))
+        optimizer = make_optimizer(self.module, self.recipe)
+        self.module.train()
+        for epoch in range(self.recipe.epochs):
+            loss = self._epoch(epoch, batches.epoch(seed, epoch), batches, optimizer, should_stop)
+            if loss is None:
+                self.stopped = True
+                return
+            self.losses.append(loss)
+            if on_epoch is not None:
+                on_epoch(EpochReport(epoch + 1, self.recipe.epochs, loss, self._seconds()))
+
+    def _epoch(
+        self,
+        epoch: int,
+        stream: Iterable[tuple[Tensor, Tensor]],
+        batches: Batches,
+        optimizer: torch.optim.Optimizer,
+        should_stop: Callable[[], bool],
+    ) -> float | None:
+        """Run one epoch and return its mean loss, or None when it was stopped."""
+        watch = _LossWatch(epoch, self.device)
+        for images, labels in stream:
+            if should_stop():
+                return None
+            rate = self.recipe.learning_rate_at(self.steps, batches.steps_per_epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            watch.add(self._step(images, labels, optimizer))
+            self.steps += 1
+        return watch.mean()
+
+    def _step(self, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer) -> Tensor:
+        with reduced_precision(self.device):
+            logits = self.module(images)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.gradient_clip)
+        optimizer.step()
+        return loss.detach()
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def result(self) -> FitResult:
+        return FitResult(
+            epochs=len(self.losses),
+            steps=self.steps,
+            losses=tuple(self.losses),
+            seconds=self._seconds(),
+            stopped=self.stopped,
+            recipe_hash=self.recipe.recipe_hash,
+        )
+
+
+class _LossWatch:
+    """Collects the losses of an epoch and stops at the first that is not finite.
+
+    On an accelerator it looks only every few steps: reading a loss waits for the device.
+    """
+
+    def __init__(self, epoch: int, device: torch.device) -> None:
+        self.epoch = epoch
+        self.every = 1 if device.type == "cpu" else _CHECK_EVERY_ON_ACCELERATOR
+        self.pending: list[Tensor] = []
+        self.seen: list[float] = []
+
+    def add(self, loss: Tensor) -> None:
+        self.pending.append(loss)
+        if len(self.pending) >= self.every:
+            self._look()
+
+    def mean(self) -> float:
+        self._look()
+        return math.fsum(self.seen) / len(self.seen)
+
+    def _look(self) -> None:
+        if not self.pending:
+            return
+        for loss in torch.stack(self.pending).tolist():
+            if not math.isfinite(loss):
+                place = f"epoch {self.epoch + 1}, step {len(self.seen) + 1}"
+                raise nonfinite("training loss", loss, where=place)
+            self.seen.append(loss)
+        self.pending.clear()
