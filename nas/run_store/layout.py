@@ -178,7 +178,7 @@ def config_text(config: Mapping[str, Any]) -> str:
     Raises:
         RunError: If the config holds what JSON cannot.
     """
-    plain = json.loads(_canonical(config))
+    plain = json.loads(_canonical(config, sort=False))
     stream = io.StringIO()
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
@@ -228,9 +228,9 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical(config).encode()).hexdigest()
 
 
-def _canonical(config: Mapping[str, Any]) -> str:
+def _canonical(config: Mapping[str, Any], *, sort: bool = True) -> str:
     try:
-        return json.dumps(dict(config), sort_keys=True, allow_nan=False)
+        return json.dumps(dict(config), sort_keys=sort, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise RunError(
             f"The config of a run cannot be kept: {error}.",
