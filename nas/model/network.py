@@ -1,0 +1,239 @@
+"""`Network`: the stand-alone torch module of an architecture, run node by node as its plan says.
+
+The plan of `nas.cost` has decided every shape and adapter; this file only builds and runs it. The
+supernet copies weights in and out by the keys of the modules, so their layout is an interface:
+`network.nodes["3"].operation[0]` is the first layer of node 3, `.merge` its merge, `.adapters["1"]`
+the adapter of its second live input, `.cell.nodes[...]` the inside of a nested architecture.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import cast, final
+
+import torch
+from torch import Tensor, nn
+
+from nas.cost.shapes import NodeStep, Plan, plan
+from nas.errors import ArchitectureError, ConfigError
+from nas.model.adapters import build_adapter
+from nas.model.initialise import Initialisation, check_initialisation, initialise
+from nas.model.layers import Classifier, build_operation
+from nas.model.merges import build_merge
+from nas.topology.graph import Architecture
+from nas.topology.layers import Shape
+
+
+@final
+class NodeModule(nn.Module):
+    """One node: adapters, merge, then the operation or the nested cell.
+
+    Args:
+        step: What the plan says about the node.
+
+    Attributes:
+        adapters: By position among the node's live inputs, oldest first; none for the identity.
+        merge: None where fewer than two inputs are live.
+        operation: One module per layer; empty for the identity and for cells.
+        cell: The nested architecture, if there is one.
+    """
+
+    def __init__(self, step: NodeStep) -> None:
+        super().__init__()
+        self.merged = step.merged
+        self.adapters = nn.ModuleDict()
+        for position, entry in enumerate(step.inputs):
+            adapter = build_adapter(entry.adapter)
+            if adapter is not None:
+                self.adapters[str(position)] = adapter
+        self.merge = build_merge(step)
+        self.operation = nn.ModuleList()
+        if step.operation is not None:
+            self.operation = build_operation(
+                step.operation, step.merged, step.output[0], step.node.stride
+            )
+        self.cell = None if step.cell is None else Cell(step.cell)
+
+    def forward(self, inputs: Sequence[Tensor], like: Tensor) -> Tensor:
+        """Run the node.
+
+        Args:
+            inputs: States of the live sources, oldest first.
+            like: Any tensor of the batch; zeros for a node without inputs are made like it.
+        """
+        if not inputs:
+            x = like.new_zeros((like.shape[0], *self.merged))
+        else:
+            adapted = list(inputs)
+            for position, adapter in self.adapters.items():
+                adapted[int(position)] = adapter(adapted[int(position)])
+            x = adapted[0] if self.merge is None else self.merge(adapted)
+        for layer in self.operation:
+            x = layer(x)
+        return x if self.cell is None else self.cell(x)
+
+
+class AbstractWired(nn.Module, abc.ABC):
+    """The nodes of a plan and the loop that runs them.
+
+    Args:
+        schedule: The plan.
+
+    Attributes:
+        plan: The plan.
+        nodes: `NodeModule` by node number as text; the input, node 0, has none.
+    """
+
+    def __init__(self, schedule: Plan) -> None:
+        super().__init__()
+        self.plan = schedule
+        self.nodes = nn.ModuleDict()
+        for step in schedule.steps[1:]:
+            self.nodes[str(step.index)] = NodeModule(step)
+        _tie(schedule, self.nodes)
+        self._reads = [
+            tuple(entry.edge.source for entry in step.inputs) for step in schedule.steps[1:]
+        ]
+        self._frees = last_readers(schedule)
+
+    def run_nodes(self, x: Tensor) -> Tensor:
+        """Run all nodes on `(batch, *plan.input_shape)`; return the state of the last one."""
+        states: list[Tensor | None] = [x]
+        steps = zip(self.nodes.values(), self._reads, self._frees, strict=True)
+        for module, reads, frees in steps:
+            states.append(module([states[source] for source in reads], x))
+            for source in frees:
+                states[source] = None
+        return cast(Tensor, states[-1])
+
+
+def last_readers(schedule: Plan) -> list[tuple[int, ...]]:
+    """Return, for every node but the input, the states that nothing reads after it."""
+    last: dict[int, int] = {}
+    for step in schedule.steps[1:]:
+        last[step.index] = step.index  # a state nobody reads can go at once
+        for entry in step.inputs:
+            last[entry.edge.source] = step.index
+    final_node = len(schedule.steps) - 1
+    frees: list[list[int]] = [[] for _ in range(final_node)]
+    for source, reader in last.items():
+        if source != final_node:
+            frees[reader - 1].append(source)
+    return [tuple(sorted(entry)) for entry in frees]
+
+
+def _tie(schedule: Plan, nodes: nn.ModuleDict) -> None:
+    """Let nodes of one tie share the operation (or cell) of the first of them."""
+    first_of: dict[str, NodeStep] = {}
+    for step in schedule.steps[1:]:
+        if step.node.tie is None:
+            continue
+        first = first_of.setdefault(step.node.tie, step)
+        if first is step:
+            continue
+        _check_tie(schedule, first, step)
+        module = cast(NodeModule, nodes[str(step.index)])
+        model = cast(NodeModule, nodes[str(first.index)])
+        if first.node.stride == step.node.stride and first.cell == step.cell:
+            module.operation, module.cell = model.operation, model.cell
+        else:  # strides and resolutions belong to the module, so only the weights are one
+            _share_weights(model.operation, module.operation)
+            if model.cell is not None and module.cell is not None:
+                _share_weights(model.cell, module.cell)
+
+
+def _check_tie(schedule: Plan, first: NodeStep, step: NodeStep) -> None:
+    def owner(entry: NodeStep) -> tuple[object, ...]:
+        return (entry.operation, entry.node.cell, entry.merged[0], entry.output[0])
+
+    if owner(first) != owner(step):
+        label = schedule.architecture.label
+        raise ArchitectureError(
+            f"{label(step.index)} is tied to {label(first.index).lower()}, but the two differ in "
+            "operation, cell or channels and cannot share weights.",
+            fix="Tie only nodes with the same operation and the same widths.",
+        )
+
+
+def _share_weights(model: nn.Module, module: nn.Module) -> None:
+    for theirs, ours in zip(model.modules(), module.modules(), strict=True):
+        for name, parameter in theirs.named_parameters(recurse=False):
+            ours.register_parameter(name, parameter)
+
+
+@final
+class Cell(AbstractWired):
+    """A nested architecture, run in place of an operation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(batch, *plan.input_shape)` to `(batch, *plan.output)`."""
+        return self.run_nodes(x)
+
+
+@final
+class Network(AbstractWired):
+    """A trainable network with a head: global average pooling and a linear classifier.
+
+    Weights depend on `seed` alone; torch's global generator is neither read nor moved.
+
+    Args:
+        architecture: The network.
+        input_shape: `(channels, height, width)` of one image.
+        num_classes: Outputs, at least 1.
+        initialisation: `aligned` (near the identity, what a supernet shares) or `default`.
+        seed: Of the initial weights.
+
+    Shape:
+        x: `(batch, channels, height, width)`, any memory format.
+        returns: logits, `(batch, num_classes)`.
+
+    Raises:
+        ArchitectureError: If a shape is impossible, or tied nodes cannot share weights.
+        ConfigError: If the initialisation is unknown or there are no classes.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        input_shape: Shape,
+        num_classes: int,
+        *,
+        initialisation: Initialisation = "aligned",
+        seed: int = 0,
+    ) -> None:
+        check_initialisation(initialisation)
+        if num_classes < 1:
+            raise ConfigError(f"A network needs at least 1 class; got {num_classes}.")
+        with torch.random.fork_rng(devices=[]):  # layers of plugins may draw from the global one
+            torch.manual_seed(seed)
+            super().__init__(plan(architecture, (input_shape[0], input_shape[1], input_shape[2])))
+        self.architecture = architecture
+        self.input_shape = self.plan.input_shape
+        self.num_classes = num_classes
+        self.head = Classifier(self.plan.output[0], num_classes)
+        initialise(self, torch.Generator().manual_seed(seed), initialisation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits of a batch.
+
+        Raises:
+            ArchitectureError: If the input does not have the shape the network was built for.
+        """
+        check_input(x, self.input_shape)
+        return cast(Tensor, self.head(self.run_nodes(x).mean((2, 3))))
+
+
+def check_input(x: Tensor, input_shape: Shape) -> None:
+    """Refuse a batch of the wrong shape.
+
+    Raises:
+        ArchitectureError: If `x` is not `(batch, *input_shape)`.
+    """
+    if x.dim() != 4 or tuple(x.shape[1:]) != input_shape:
+        channels, height, width = input_shape
+        raise ArchitectureError(
+            f"The input has shape {tuple(x.shape)}; this network was built for "
+            f"(batch, {channels}, {height}, {width}).",
+            fix="Resize the images, or build the network for their shape.",
+        )
