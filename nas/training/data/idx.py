@@ -20,6 +20,7 @@ from nas.errors import DataError, NotFoundError
 from nas.training.data.image_data import RawImages
 
 _UNSIGNED_BYTE = 0x08
+_CHUNK_BYTES = 2**24
 
 
 class _Readable(Protocol):
@@ -100,7 +101,7 @@ def _parse(stream: _Readable, path: Path, axes: int) -> npt.NDArray[Any]:
     shape = struct.unpack(f">{axes}I", header[4:])
     # Python integers: the product of three sizes from a hostile header must not wrap.
     size = math.prod(shape)
-    body = stream.read(size + 1)
+    body = _read_at_most(stream, size + 1)
     if len(body) != size:
         found = f"more than {size}" if len(body) > size else str(len(body))
         raise DataError(
@@ -109,3 +110,14 @@ def _parse(stream: _Readable, path: Path, axes: int) -> npt.NDArray[Any]:
             fix="The file is cut short or damaged; copy it again.",
         )
     return np.frombuffer(body, dtype=np.uint8).reshape(shape)
+
+
+def _read_at_most(stream: _Readable, size: int) -> bytearray:
+    """Read up to `size` bytes in steps: memory grows with the file, not with its header."""
+    body = bytearray()
+    while len(body) < size:
+        chunk = stream.read(min(_CHUNK_BYTES, size - len(body)))
+        if not chunk:
+            break
+        body += chunk
+    return body
