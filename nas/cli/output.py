@@ -1,0 +1,120 @@
+"""What commands print: stdout is data, stderr is talk.
+
+`--json` prints one document with a `schema` field. Tables are drawn with rich on a terminal and
+are plain aligned columns elsewhere, so that `nas ... | awk` works.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+
+@final
+class LogHandler(logging.Handler):
+    """Prints log records on the stderr of the moment, warnings and errors with their level."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        print(f"{level}{record.getMessage()}", file=sys.stderr, flush=True)
+
+
+def make_streams_lenient() -> None:
+    """Replace characters a terminal's encoding lacks, rather than fail after hours of work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def is_talkative() -> bool:
+    """Tell whether messages and progress are wanted, that is, `--quiet` was not given."""
+    return logging.getLogger("nas").isEnabledFor(logging.INFO)
+
+
+def talk(message: str) -> None:
+    """Say something to the user on stderr, unless `--quiet`."""
+    if is_talkative():
+        print(message, file=sys.stderr, flush=True)
+
+
+def print_text(text: str) -> None:
+    """Print data as it is."""
+    print(text, flush=True)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print one JSON document; NaN and a missing `schema` are bugs of ours."""
+    assert "schema" in document, "every --json document names its schema"
+    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None
+) -> None:
+    """Print rows under their column names; numbers stand at the right.
+
+    Args:
+        columns: Column names.
+        rows: As many cells as columns each; None prints as `-`.
+        title: Line above the table, only on a terminal.
+    """
+    cells = [[format_cell(cell) for cell in row] for row in rows]
+    to_the_right = [
+        any(_is_number(row[index]) for row in rows)
+        and all(row[index] is None or _is_number(row[index]) for row in rows)
+        for index in range(len(columns))
+    ]
+    if sys.stdout.isatty():
+        _print_rich(columns, cells, to_the_right, title)
+    else:
+        _print_plain(columns, cells, to_the_right)
+
+
+def format_cell(cell: Any) -> str:
+    """Write one value for reading: four significant digits, thousands separated."""
+    if cell is None:
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, (int, float)) and not isinstance(cell, bool)
+
+
+def _print_plain(columns: Sequence[str], cells: list[list[str]], to_the_right: list[bool]) -> None:
+    widths = [
+        max(len(row[index]) for row in [list(columns), *cells]) for index in range(len(columns))
+    ]
+    for row in [list(columns), *cells]:
+        padded = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, to_the_right, strict=True)
+        )
+        print("  ".join(padded).rstrip())
+    sys.stdout.flush()
+
+
+def _print_rich(
+    columns: Sequence[str], cells: list[list[str]], to_the_right: list[bool], title: str | None
+) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for column, right in zip(columns, to_the_right, strict=True):
+        table.add_column(column, justify="right" if right else "left")
+    for row in cells:
+        # Text, never markup: a name may hold square brackets.
+        table.add_row(*(Text(cell) for cell in row))
+    Console(file=sys.stdout).print(table)

@@ -1,0 +1,148 @@
+"""Progress of long work, with rate and time left: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, final
+
+from nas.cli.output import is_talkative, talk
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class AbstractProgress(ABC):
+    """Counts finished steps of one piece of work."""
+
+    @abstractmethod
+    def update(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Show that `done` steps of `total` are finished; `note` says what came of the last."""
+
+
+@final
+class SilentProgress(AbstractProgress):
+    """Shows nothing: `--quiet`."""
+
+    def update(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Do nothing."""
+
+
+@final
+class LineProgress(AbstractProgress):
+    """A line now and then, for logs and pipes.
+
+    Args:
+        label: What is going on.
+        total: Steps in all, None when unknown.
+        unit: Plural noun of a step.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self, label: str, total: int | None, unit: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._label = label
+        self._total = total
+        self._unit = unit
+        self._clock = clock
+        self._started = self._spoken = clock()
+        self._last = 0
+
+    def update(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Print when enough time has passed, or at the end."""
+        self._total = total if total is not None else self._total
+        now = self._clock()
+        finished = done == self._total and done != self._last
+        if not finished and now - self._spoken < _SECONDS_BETWEEN_LINES:
+            return
+        self._spoken, self._last = now, done
+        talk(
+            describe_progress(self._label, done, self._total, self._unit, now - self._started, note)
+        )
+
+
+@final
+class BarProgress(AbstractProgress):
+    """A bar on a terminal."""
+
+    def __init__(self, bars: Progress, label: str, total: int | None, unit: str) -> None:
+        self._bars = bars
+        self._unit = unit
+        self._started = time.monotonic()
+        self._task = bars.add_task(label, total=total, rate="")
+
+    def update(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Move the bar."""
+        elapsed = time.monotonic() - self._started
+        rate = f"{done / elapsed:.3g} {self._unit}/s  {note}" if elapsed > 0 else note
+        if total is not None:
+            self._bars.update(self._task, total=total)
+        self._bars.update(self._task, completed=done, rate=rate)
+
+
+@contextmanager
+def show_progress(
+    label: str, total: int | None = None, unit: str = "steps"
+) -> Iterator[AbstractProgress]:
+    """Show one piece of long work while the block runs.
+
+    Args:
+        label: What is going on, such as `training the supernet`.
+        total: Steps in all, None when unknown.
+        unit: Plural noun of a step.
+    """
+    if not is_talkative():
+        yield SilentProgress()
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(file=sys.stderr)) as bars:
+            yield BarProgress(bars, label, total, unit)
+    else:
+        yield LineProgress(label, total, unit)
+
+
+def describe_progress(
+    label: str, done: int, total: int | None, unit: str, seconds: float, note: str = ""
+) -> str:
+    """Return `label: 120/300 steps, 14.2 steps/s, 13 s left`."""
+    parts = [f"{label}: {done}/{total} {unit}" if total is not None else f"{label}: {done} {unit}"]
+    if done > 0 and seconds > 0:
+        parts.append(f"{done / seconds:.3g} {unit}/s")
+        if total is not None and total > done:
+            parts.append(f"{format_duration(seconds / done * (total - done))} left")
+        else:
+            parts.append(f"after {format_duration(seconds)}")
+    if note:
+        parts.append(note)
+    return ", ".join(parts)
+
+
+def format_duration(seconds: float) -> str:
+    """Return a time span for reading: `13 s`, `2 min 05 s`, `1 h 03 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
