@@ -18,7 +18,9 @@ from nas.topology.layers import Shape
 from nas.topology.merges import MERGES, Merge
 from nas.topology.operations import OPERATIONS, Operation
 
-AdapterKind = Literal["identity", "resample", "resample_project", "project", "zero_pad", "operation"]
+AdapterKind = Literal[
+    "identity", "resample", "resample_project", "project", "zero_pad", "operation"
+]
 RESERVED_TRANSFORMS = ("auto", "project", "zero_pad")
 
 
@@ -197,9 +199,7 @@ def _merged_shape(
     return shape
 
 
-def _inputs(
-    architecture: Architecture, index: int, steps: list[NodeStep]
-) -> tuple[InputStep, ...]:
+def _inputs(architecture: Architecture, index: int, steps: list[NodeStep]) -> tuple[InputStep, ...]:
     node = architecture.nodes[index]
     stacked = MERGES.get(node.merge).weight == "stacked"
     entries: list[InputStep] = []

@@ -117,15 +117,15 @@ class Topology:
             into[target].append(source)
         return tuple(tuple(sources) for sources in into)
 
-    def to_networkx(self) -> nx.DiGraph:
+    def to_networkx(self) -> nx.DiGraph[int]:
         """Return the wiring as a `networkx.DiGraph` with nodes 0 to n-1."""
-        graph = nx.DiGraph()
+        graph: nx.DiGraph[int] = nx.DiGraph()
         graph.add_nodes_from(range(self.num_nodes))
         graph.add_edges_from(sorted(self.edges))
         return graph
 
     @classmethod
-    def from_networkx(cls, graph: nx.DiGraph, *, merge: str = "sum") -> Topology:
+    def from_networkx(cls, graph: nx.DiGraph[Any], *, merge: str = "sum") -> Topology:
         """Renumber any acyclic graph with one source and one sink.
 
         Raises:
@@ -143,7 +143,8 @@ class Topology:
         for found, noun in ((starts, "input"), (ends, "output")):
             if len(found) != 1:
                 raise TopologyError(
-                    f"A wiring has one {noun}; this graph has {len(found)}: {sorted(map(str, found))}.",
+                    f"A wiring has one {noun}; this graph has {len(found)}: "
+                    f"{sorted(map(str, found))}.",
                     fix=f"Connect the extra ones, or add one {noun} node.",
                 )
         order = list(nx.topological_sort(graph))
@@ -289,9 +290,7 @@ class Architecture:
         _check_pairs(len(kept_nodes), pairs)
         from_input, to_output = _reachable(len(kept_nodes), pairs)
         alive = [
-            index
-            for index in range(len(kept_nodes))
-            if (from_input[index] and to_output[index])
+            index for index in range(len(kept_nodes)) if (from_input[index] and to_output[index])
         ]
         if not alive or alive[0] != 0 or alive[-1] != len(kept_nodes) - 1:
             raise TopologyError("No path leads from the input to the output.")
@@ -332,13 +331,11 @@ class Architecture:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the cached hash at home: Python's string hashes differ between processes."""
-        return {
-            name: self.__dict__[name] for name in ("nodes", "edges", "wiring", "zero_allowed")
-        }
+        return {name: self.__dict__[name] for name in ("nodes", "edges", "wiring", "zero_allowed")}
 
-    def to_networkx(self) -> nx.MultiDiGraph:
+    def to_networkx(self) -> nx.MultiDiGraph[int]:
         """Return a `networkx.MultiDiGraph` with the fields of nodes and edges as attributes."""
-        graph = nx.MultiDiGraph()
+        graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
         for index, node in enumerate(self.nodes):
             graph.add_node(index, **_plain_node(node))
         for edge in self.edges:

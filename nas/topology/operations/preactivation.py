@@ -1,4 +1,4 @@
-"""Pre-activation convolutions: norm and rectifier first (ResNet v2, DenseNet), or rectifier first."""
+"""Pre-activation convolutions: norm and rectifier, or the rectifier alone, come first."""
 
 from nas.registry import Paper
 from nas.topology.layers import BatchNorm, Conv, ReLU
