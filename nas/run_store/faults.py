@@ -62,3 +62,8 @@ def _parse(text: str) -> tuple[str, int, str]:
             fix=f"Unset {VARIABLE}, or write e.g. {VARIABLE}=before_append:3.",
         )
     return site, int(number), effect
+
+
+def forget_passes() -> None:
+    """Count passes from zero again, as a new process does; for tests that fork."""
+    _passes.clear()
