@@ -1,0 +1,145 @@
+"""Published networks as architectures: one file per family, built from a few named options.
+
+They are baselines and oracles: their parameter counts are known exactly, so every compiler is held
+to them. A family is a function with default options that returns an `Architecture`; the options of
+`build_published` may come as text, as the command line gives them (`resnet:depth=20`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from nas.errors import ConfigError
+from nas.registry import Paper, Registry, suggest
+from nas.topology.graph import Architecture
+from nas.topology.layers import Shape
+
+Value = int | bool | str
+Depths = Callable[[Shape], tuple[Mapping[str, Value], ...]]
+
+
+@final
+@dataclass(frozen=True)
+class PublishedNetwork:
+    """A family of published networks.
+
+    Args:
+        name: Registered name.
+        build: Function from options to an architecture.
+        width_option: Option that scales the width.
+        widths: Smallest and largest value of it when a network is fitted to a size.
+        depths: Function from the input shape to the depths worth trying, the published one first.
+        summary: First line of the function's docstring.
+    """
+
+    name: str
+    build: Callable[..., Architecture]
+    width_option: str
+    widths: tuple[int, int]
+    depths: Depths
+    summary: str
+
+    @property
+    def options(self) -> dict[str, Value]:
+        """Return the options with their defaults, in order of declaration."""
+        parameters = inspect.signature(self.build).parameters.values()
+        return {parameter.name: parameter.default for parameter in parameters}
+
+
+PUBLISHED: Registry[PublishedNetwork] = Registry("published network", package=__name__)
+
+
+def published_network(
+    name: str, paper: Paper, *, width_option: str, widths: tuple[int, int], depths: Depths
+) -> Callable[[Callable[..., Architecture]], Callable[..., Architecture]]:
+    """Register the decorated family under `name`; every option of it needs a default."""
+
+    def decorate(build: Callable[..., Architecture]) -> Callable[..., Architecture]:
+        summary = (build.__doc__ or "").strip().splitlines()[0] if build.__doc__ else ""
+        entry = PublishedNetwork(name, build, width_option, widths, depths, summary)
+        PUBLISHED.add(name, entry, paper)
+        return build
+
+    return decorate
+
+
+def build_published(name: str, **options: Any) -> Architecture:
+    """Build a published network.
+
+    Args:
+        name: Family, such as `resnet`.
+        options: Options of the family; a value may be text (`"20"`, `"true"`).
+
+    Returns:
+        The architecture, without its head.
+
+    Raises:
+        NotFoundError: If there is no such family; the message lists them.
+        ConfigError: If an option is unknown or its value is not allowed.
+    """
+    family = PUBLISHED.get(name)
+    defaults = family.options
+    values: dict[str, Value] = {}
+    for option, value in options.items():
+        if option not in defaults:
+            near = suggest(option, list(defaults))
+            hint = f"Did you mean '{near}'? " if near else ""
+            known = ", ".join(f"{key}={_text(default)}" for key, default in defaults.items())
+            raise ConfigError(
+                f"'{name}' has no option '{option}'.", fix=f"{hint}Its options are: {known}."
+            )
+        values[option] = _convert(name, option, value, type(defaults[option]))
+    return family.build(**values)
+
+
+def build_published_text(text: str) -> Architecture:
+    """Build a published network from `NAME[:key=value,...]`.
+
+    Raises:
+        NotFoundError: If there is no such family.
+        ConfigError: If the text or an option is malformed.
+    """
+    name, options = parse_published(text)
+    return build_published(name, **options)
+
+
+def parse_published(text: str) -> tuple[str, dict[str, str]]:
+    """Split `NAME[:key=value,...]` into the name and the options, still as text.
+
+    Raises:
+        ConfigError: If an option is not written `key=value`, or is there twice.
+    """
+    name, _, rest = text.partition(":")
+    options: dict[str, str] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (key and equals and value):
+            raise ConfigError(
+                f"'{part}' is no option of the form key=value.",
+                where=text,
+                fix="Write for example resnet:depth=20,shortcut=zero_pad.",
+            )
+        if key in options:
+            raise ConfigError(f"The option '{key}' is there twice.", where=text, fix="Keep one.")
+        options[key] = value
+    return name.strip(), options
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _convert(name: str, option: str, value: object, kind: type) -> Value:
+    """Turn text into the type of the option's default, and refuse any other type."""
+    if isinstance(value, str) and kind is not str:
+        value = {"true": True, "false": False}.get(value.lower(), value)
+        if isinstance(value, str) and value.lstrip("-").isdecimal() and len(value) < 10:
+            value = int(value)
+    if type(value) is not kind:
+        wanted = {int: "a whole number", bool: "true or false", str: "a word"}[kind]
+        raise ConfigError(f"{name}: '{option}' is {value!r}, but must be {wanted}.")
+    assert isinstance(value, int | str)
+    return value
