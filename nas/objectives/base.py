@@ -1,0 +1,202 @@
+"""What an objective is, what it is told, and what it answers.
+
+Every objective is minimised. It declares how its number comes about (`source`), from which the
+driver learns what to prepare: `inherited` numbers need the supernet's weights, and `measured` ones
+need the device to themselves, so the driver takes them after a batch of evaluations, one by one.
+Everything expensive in the context is lazy: counting parameters never builds a network.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, final
+
+from nas.cost.count import Cost, cost
+from nas.errors import ConfigError, TrialError
+from nas.objectives.latency_config import LatencyConfig
+from nas.topology.graph import Architecture
+from nas.topology.layers import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.objectives.latency import LatencyMeter
+
+Source = Literal["inherited", "measured", "computed", "predicted"]
+
+
+class InheritedScore(Protocol):
+    """Score of a subnet with the supernet's weights on the validation part."""
+
+    @property
+    def error(self) -> float:
+        """Fraction of images classified wrongly."""
+
+    @property
+    def cross_entropy(self) -> float:
+        """Mean cross-entropy in nats."""
+
+
+@final
+@dataclass(frozen=True)
+class Measurement:
+    """One objective's number for one architecture.
+
+    Args:
+        value: The number; always finite, smaller is better.
+        unit: Unit of `value` and `iqr`.
+        source: How it came about.
+        iqr: Interquartile range of what `value` is the median of; None for a single number.
+        details: Further facts as plain data, for the record.
+    """
+
+    value: float
+    unit: str
+    source: Source
+    iqr: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a front shows: value, unit, iqr and source."""
+        return {"value": self.value, "unit": self.unit, "iqr": self.iqr, "source": self.source}
+
+
+@final
+@dataclass(frozen=True)
+class EvaluationContext:
+    """What an objective may look at; each property is computed at its first use.
+
+    Args:
+        architecture: The network to judge.
+        input_shape: `(channels, height, width)` of one image.
+        num_classes: Outputs of the classifier.
+        score: Scores the subnet with inherited weights; None where there is no supernet.
+        build: Builds the stand-alone network in eval mode, batch norm folded; by default
+            `nas.model` does.
+        device: Torch device to measure on.
+        threads: Threads of everything but latency, whose number is in `latency`.
+        latency: How to measure latency.
+        meter: Measures latency; by default one per process, device, input shape and settings, so
+            that all architectures are compared with one reference.
+    """
+
+    architecture: Architecture
+    input_shape: Shape
+    num_classes: int
+    score: Callable[[], InheritedScore] | None = None
+    build: Callable[[], nn.Module] | None = None
+    device: str = "cpu"
+    threads: int = 1
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
+    meter: Callable[[LatencyConfig, Shape, str], LatencyMeter] | None = None
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Counted cost of the network."""
+        return cost(self.architecture, self.input_shape, self.num_classes)
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The stand-alone network that ships: eval mode, batch norm folded."""
+        if self.build is not None:
+            return self.build()
+        from nas.objectives.standalone import build_standalone
+
+        return build_standalone(self.architecture, self.input_shape, self.num_classes)
+
+    @cached_property
+    def inherited(self) -> InheritedScore:
+        """Score with inherited weights; error and cross-entropy share one evaluation.
+
+        Raises:
+            ConfigError: If there is no supernet to inherit from.
+        """
+        if self.score is None:
+            raise ConfigError(
+                "This objective reads inherited weights, and there is no supernet here.",
+                why="Error and cross-entropy are those of the subnet inside a trained supernet.",
+                fix="Search with a supernet, or ask for computed and measured objectives only.",
+            )
+        return self.score()
+
+
+@dataclass(frozen=True)
+class AbstractObjective(abc.ABC):
+    """A number to minimise; subclasses are final, frozen and registered with `@objective()`.
+
+    Class attributes:
+        family: Name under which it is registered.
+        unit: Unit of its values; `latency` uses `ms`, fractions use `fraction`.
+        source: How its numbers come about.
+        deterministic: Whether the same architecture and weights give the same number every time.
+        aliases: Further names it answers to.
+        largest: Largest possible value, if there is one.
+        direction: Always `minimise`.
+    """
+
+    family: ClassVar[str]
+    unit: ClassVar[str]
+    source: ClassVar[Source]
+    deterministic: ClassVar[bool] = True
+    aliases: ClassVar[tuple[str, ...]] = ()
+    largest: ClassVar[float | None] = None
+    direction: ClassVar[Literal["minimise"]] = "minimise"
+
+    @property
+    def name(self) -> str:
+        """Name in records and fronts; it includes everything the number depends on."""
+        return self.family
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether it reads a trained supernet's weights."""
+        return self.source == "inherited"
+
+    @property
+    def needs_quiet_device(self) -> bool:
+        """Whether it is measured, so that nothing else may run on the device meanwhile."""
+        return self.source == "measured"
+
+    @classmethod
+    def qualified(cls, qualifiers: tuple[str, ...]) -> Self:
+        """Return the objective for the words in brackets behind the name.
+
+        Raises:
+            ConfigError: If it takes none, or not these.
+        """
+        if qualifiers:
+            raise ConfigError(
+                f"The objective '{cls.family}' takes nothing in brackets; "
+                f"got [{','.join(qualifiers)}].",
+                fix=f"Write '{cls.family}'.",
+            )
+        return cls()
+
+    @abc.abstractmethod
+    def measure(self, context: EvaluationContext) -> Measurement:
+        """Return the number, finite or not."""
+
+    @final
+    def evaluate(self, context: EvaluationContext) -> Measurement:
+        """Return the number.
+
+        Raises:
+            TrialError: Of kind `nonfinite`, if it is NaN or infinite.
+        """
+        measurement = self.measure(context)
+        if not math.isfinite(measurement.value):
+            raise TrialError(
+                f"The objective '{self.name}' is {measurement.value}; it must be finite.",
+                kind="nonfinite",
+                why="A network that diverged has no score to compare.",
+                fix="The trial counts as failed and the search goes on.",
+            )
+        return measurement
+
+    def answer(self, value: float) -> Measurement:
+        """Return `value` in this objective's unit and source."""
+        return Measurement(float(value), self.unit, self.source)

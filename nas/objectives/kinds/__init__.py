@@ -1,0 +1,1 @@
+"""One file per objective; each registers itself when the registry is first read."""

@@ -1,0 +1,100 @@
+"""The network whose latency counts, and the fixed network it is compared with.
+
+What ships is the stand-alone network in eval mode with batch norm folded, never the subnet inside
+the supernet. The reference is small, plain and the same for ever: its own time is what ratios are
+turned into milliseconds with.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from nas.errors import EnvironmentFault
+from nas.objectives.latency_config import Dtype, LatencyConfig
+from nas.objectives.paired_timing import Call
+from nas.topology.graph import Architecture
+from nas.topology.layers import Shape
+
+_DTYPES: dict[Dtype, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+REFERENCE_WIDTH = 16
+REFERENCE_SIDE = 64
+"""Larger images are subsampled by the first convolution, so that the reference stays quick."""
+
+
+def build_standalone(architecture: Architecture, input_shape: Shape, num_classes: int) -> nn.Module:
+    """Return the network in eval mode with batch norm folded; its weights do not matter here.
+
+    Raises:
+        ArchitectureError: If it cannot be built.
+    """
+    from nas.model.fuse import fuse
+    from nas.model.network import Network
+
+    return fuse(Network(architecture, input_shape, num_classes, seed=0))
+
+
+def reference_network(input_shape: Shape) -> nn.Module:
+    """Return the fixed reference: five convolutions, average pooling and a classifier.
+
+    Its weights come from a generator of its own, so that building it changes no random state.
+
+    Args:
+        input_shape: `(channels, height, width)` of one image.
+    """
+    stride = max(1, -(-max(input_shape[1:]) // REFERENCE_SIDE))
+    layers: list[nn.Module] = []
+    channels = input_shape[0]
+    for index in range(5):
+        layers += [
+            nn.Conv2d(channels, REFERENCE_WIDTH, 3, stride if index == 0 else 1, padding=1),
+            nn.ReLU(),
+        ]
+        channels = REFERENCE_WIDTH
+    network = nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(REFERENCE_WIDTH, 10)
+    )
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    return network.eval()
+
+
+def prepared_call(
+    network: nn.Module, input_shape: Shape, config: LatencyConfig, device: str
+) -> Call:
+    """Return one forward pass of a copy of `network`, channels last, on fixed random images.
+
+    Args:
+        network: Any module from images to logits; it is left as it is.
+        input_shape: `(channels, height, width)` of one image.
+        config: Batch and number format.
+        device: Torch device.
+
+    Raises:
+        EnvironmentFault: If the device is not there.
+    """
+    kind = torch.device(device)
+    if kind.type == "cuda" and not torch.cuda.is_available():
+        raise EnvironmentFault(
+            f"The device '{device}' is not there: torch sees no CUDA device.",
+            fix="Use --device cpu.",
+        )
+    dtype = _DTYPES[config.dtype]
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(config.batch, *input_shape, generator=generator)
+    images = images.to(kind, dtype).contiguous(memory_format=torch.channels_last)
+    own = copy.deepcopy(network).eval().to(kind, dtype)
+    own.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def call() -> object:
+        return own(images)
+
+    return call
