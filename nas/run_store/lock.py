@@ -13,7 +13,6 @@ import json
 import os
 import socket
 import time
-import weakref
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -27,7 +26,7 @@ from nas.run_store.atomic import not_a_regular_file, storage_fault
 _PATIENCE_S: Final = 0.25
 _PAUSE_S: Final = 0.01
 
-_held: weakref.WeakSet[RunLock] = weakref.WeakSet()
+_held: set[RunLock] = set()
 _fork_hook: list[bool] = []
 
 
@@ -70,6 +69,7 @@ class RunLock:
     def release(self) -> None:
         """Give the run free; a second call does nothing."""
         descriptor, self._descriptor = self._descriptor, None
+        _held.discard(self)
         if descriptor is not None:
             os.close(descriptor)
 
