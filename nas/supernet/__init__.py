@@ -1,0 +1,1 @@
+"""Shared weights, relaxations, path sampling, inherited scores; import the modules by name."""

@@ -1,0 +1,44 @@
+"""Copy a member's slices of the shared weights into its stand-alone network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from nas.model.network import Network
+from nas.supernet.execution import Statistics
+from nas.supernet.slots import SlotUse
+from nas.supernet.weights import SharedWeights
+
+
+@torch.no_grad()
+def copy_member(
+    network: Network,
+    weights: SharedWeights,
+    uses: Iterable[SlotUse],
+    statistics: Statistics | None,
+) -> None:
+    """Fill a network with the slices its member reads, in their type and on their device.
+
+    Args:
+        network: The stand-alone network of the member.
+        weights: The shared weights.
+        uses: Everything the member reads.
+        statistics: Of its batch norms; None leaves them fresh.
+    """
+    network.to(device=weights.anchor.device, dtype=weights.anchor.dtype)  # type: ignore[arg-type]
+    parameters = dict(network.named_parameters(remove_duplicate=False))
+    for use in uses:
+        value = weights.read(use)
+        name, _, element = use.parameter.partition("[")
+        if element:
+            parameters[name][int(element.rstrip("]"))] = value[0]
+        else:
+            parameters[name].copy_(value)
+    if statistics is None:
+        return
+    buffers = dict(network.named_buffers(remove_duplicate=False))
+    for site, (mean, variance) in statistics.values.items():
+        buffers[f"{site}.running_mean"].copy_(mean)
+        buffers[f"{site}.running_var"].copy_(variance)

@@ -1,0 +1,104 @@
+"""SGD with momentum that touches what was sampled and nothing else.
+
+A member reads leading slices of some slots. Its step updates those slices: what it does not read
+has no gradient, and here also no momentum step and no decay. (torch's own optimiser would decay the
+unread rows of a slot whose first rows were read.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nas.supernet.weights import SharedWeights, leading_slice
+
+
+@final
+class SliceSgd:
+    """Stochastic gradient descent with Nesterov momentum on slices (Sutskever et al. 2013).
+
+    Args:
+        weights: The shared tensors.
+        momentum: Below 1; 0 for none.
+        weight_decay: On kernels, matrices and projection slices; never on norms, biases and
+            scalars.
+    """
+
+    def __init__(self, weights: SharedWeights, momentum: float, weight_decay: float) -> None:
+        self.weights = weights
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.buffers: dict[str, Tensor] = {}
+
+    def zero_grad(self) -> None:
+        """Drop every gradient."""
+        for _, parameter in self.weights.slots():
+            parameter.grad = None
+
+    @torch.no_grad()
+    def clip(self, keys: Iterable[str], limit: float | None) -> Tensor:
+        """Scale the gradients of `keys` down to a common norm of at most `limit`; return the norm."""
+        gradients = [
+            gradient for key in keys if (gradient := self.weights.slot(key).grad) is not None
+        ]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if limit is not None:
+            torch._foreach_mul_(gradients, torch.clamp(limit / (norm + 1e-6), max=1.0))
+        return norm
+
+    @torch.no_grad()
+    def step(self, active: Mapping[str, tuple[int, ...]], learning_rate: float) -> None:
+        """Update the slices of `active` that have a gradient."""
+        groups: dict[bool, tuple[list[Tensor], list[Tensor], list[Tensor]]] = {}
+        for key, shape in active.items():
+            parameter = self.weights.slot(key)
+            if parameter.grad is None:
+                continue
+            decayed = parameter.dim() >= 2 and self.weight_decay > 0
+            values, gradients, buffers = groups.setdefault(decayed, ([], [], []))
+            values.append(leading_slice(parameter, shape))
+            gradients.append(leading_slice(parameter.grad, shape))
+            buffers.append(leading_slice(self._buffer(key, parameter), shape))
+        for decayed, (values, gradients, buffers) in groups.items():
+            self._update(values, gradients, buffers, learning_rate, decayed)
+
+    def _update(
+        self,
+        values: list[Tensor],
+        gradients: list[Tensor],
+        buffers: list[Tensor],
+        learning_rate: float,
+        decayed: bool,
+    ) -> None:
+        if decayed:
+            torch._foreach_add_(gradients, values, alpha=self.weight_decay)
+        torch._foreach_mul_(buffers, self.momentum)
+        torch._foreach_add_(buffers, gradients)
+        torch._foreach_add_(gradients, buffers, alpha=self.momentum)
+        torch._foreach_add_(values, gradients, alpha=-learning_rate)
+
+    def _buffer(self, key: str, parameter: Tensor) -> Tensor:
+        buffer = self.buffers.get(key)
+        if buffer is None or buffer.shape != parameter.shape:
+            fresh = torch.zeros_like(parameter)
+            if buffer is not None:  # the slot was widened meanwhile
+                leading_slice(fresh, tuple(buffer.shape)).copy_(buffer)
+            self.buffers[key] = buffer = fresh
+        return buffer
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of every momentum buffer by slot."""
+        return {key: buffer.cpu().numpy().copy() for key, buffer in self.buffers.items()}
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take the buffers of `arrays` and forget all others."""
+        anchor = self.weights.anchor
+        self.buffers = {
+            key: torch.from_numpy(np.array(value)).to(anchor)  # type: ignore[call-overload]
+            for key, value in arrays.items()
+        }

@@ -1,0 +1,311 @@
+"""From a plan to a program: what to run, and which slot every weight is read from.
+
+A *slot* is one shared tensor. Its key says whose it is (`stage1.op2|conv3x3|0|weight`, or
+`stage1.op2<stage1.op1|projection` for an edge); a use of it says which leading slice a member
+reads and which parameter of the stand-alone `Network` that slice becomes. Everything that must
+agree on weights (registering, running, extracting, updating) reads the uses of one program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, final
+
+from nas.cost.shapes import Adapter, InputStep, NodeStep, Plan
+from nas.model.layers import build_layer
+from nas.supernet.sharing import SlotOf
+from nas.topology.graph import Architecture
+from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, Pool, ReLU, Shape
+
+Filling = Literal["kernel", "ones", "zeros", "classifier", "module"]
+"""How a slot starts: aligned kernel, constants, classifier, or as its plugin's module does."""
+
+
+@final
+@dataclass(frozen=True)
+class SlotUse:
+    """One tensor that a member reads.
+
+    Args:
+        key: The slot.
+        shape: Leading slice of the slot that is read.
+        filling: How the slot starts.
+        parameter: Name in the stand-alone `Network`; `name[i]` is one element of a vector.
+        layer: The layer it belongs to, with its arguments, where `filling` is `module`.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    filling: Filling
+    parameter: str
+    layer: tuple[AbstractLayer, int, int, int] | None = None
+
+
+@final
+@dataclass(frozen=True)
+class LayerCall:
+    """One layer with its weights; `site` names the norm's statistics (its module's name)."""
+
+    layer: AbstractLayer
+    stride: int
+    weights: tuple[SlotUse, ...]
+    site: str
+    in_channels: int
+    width: int
+
+
+@final
+@dataclass(frozen=True)
+class EdgeCall:
+    """One input of a node: where it comes from, its adapter, its weight in the merge."""
+
+    source: int
+    source_name: str
+    adapter: Adapter
+    layers: tuple[LayerCall, ...]
+    weight: SlotUse | None
+
+
+@final
+@dataclass(frozen=True)
+class NodeCall:
+    """One node: inputs, merge, then layers or a nested program."""
+
+    step: NodeStep
+    name: str
+    inputs: tuple[EdgeCall, ...]
+    layers: tuple[LayerCall, ...]
+    cell: Program | None
+
+
+@final
+@dataclass(frozen=True)
+class Program:
+    """A compiled member.
+
+    Args:
+        plan: What it was compiled from.
+        calls: One per node but the input.
+        frees: Per call, the states that nothing reads after it.
+        uses: Every tensor it reads, nested ones included.
+        sites: Every norm, in order of execution.
+    """
+
+    plan: Plan
+    calls: tuple[NodeCall, ...]
+    frees: tuple[tuple[int, ...], ...]
+    uses: tuple[SlotUse, ...]
+    sites: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Naming:
+    """How nodes are called: the slot of a node's name, and prefixes of nested architectures."""
+
+    slot: Callable[[str], str]
+    slots: str = ""
+    modules: str = ""
+
+    def node(self, step: NodeStep) -> str:
+        """Return the slot of a node's operation: tied nodes have one slot."""
+        return self.slots + self.slot(step.node.tie or self.plain(step))
+
+    def position(self, step: NodeStep) -> str:
+        """Return the slot of a node's place in the wiring, which tied nodes do not share."""
+        return self.slots + self.slot(self.plain(step))
+
+    @staticmethod
+    def plain(step: NodeStep) -> str:
+        """Return the node's own name, or `nodeN`."""
+        return step.node.name or f"node{step.index}"
+
+
+def compile_plan(schedule: Plan, slot_of: SlotOf) -> Program:
+    """Compile a plan under a sharing policy.
+
+    Args:
+        schedule: Plan of a member.
+        slot_of: The policy.
+    """
+    architecture: Architecture = schedule.architecture
+    return _compile(schedule, Naming(lambda name: slot_of(name, architecture)))
+
+
+def classifier_uses(slot: str, channels: int, num_classes: int) -> tuple[SlotUse, SlotUse]:
+    """Return the uses of the head's weight and bias."""
+    return (
+        SlotUse(f"{slot}|weight", (num_classes, channels), "classifier", "head.weight"),
+        SlotUse(f"{slot}|bias", (num_classes,), "zeros", "head.bias"),
+    )
+
+
+def _compile(schedule: Plan, naming: Naming) -> Program:
+    calls = tuple(_node_call(schedule, step, naming) for step in schedule.steps if step.index > 0)
+    return Program(
+        plan=schedule,
+        calls=calls,
+        frees=_frees(schedule),
+        uses=tuple(use for call in calls for use in _uses(call)),
+        sites=tuple(site for call in calls for site in _sites(call)),
+    )
+
+
+def _frees(schedule: Plan) -> tuple[tuple[int, ...], ...]:
+    last = {entry.edge.source: step.index for step in schedule.steps for entry in step.inputs}
+    return tuple(
+        tuple(source for source, reader in last.items() if reader == step.index)
+        for step in schedule.steps[1:]
+    )
+
+
+def _layer_calls(call: NodeCall) -> Iterator[LayerCall]:
+    for edge in call.inputs:
+        yield from edge.layers
+    yield from call.layers
+
+
+def _uses(call: NodeCall) -> Iterator[SlotUse]:
+    yield from (edge.weight for edge in call.inputs if edge.weight is not None)
+    for layer in _layer_calls(call):
+        yield from layer.weights
+    if call.cell is not None:
+        yield from call.cell.uses
+
+
+def _sites(call: NodeCall) -> Iterator[str]:
+    yield from (layer.site for layer in _layer_calls(call) if isinstance(layer.layer, BatchNorm))
+    if call.cell is not None:
+        yield from call.cell.sites
+
+
+def _node_call(schedule: Plan, step: NodeStep, naming: Naming) -> NodeCall:
+    module = f"{naming.modules}nodes.{step.index}"
+    own = naming.node(step)
+    layers: tuple[LayerCall, ...] = ()
+    if step.operation is not None:
+        layers = operation_calls(
+            f"{own}|{step.operation.name}",
+            f"{module}.operation",
+            step.operation.layers,
+            step.merged,
+            step.output[0],
+            step.node.stride,
+        )
+    cell = None
+    if step.cell is not None:
+        # The cell's own slot carries the policy already: inside, names stand as they are.
+        cell = _compile(step.cell, Naming(str, f"{own}/", f"{module}.cell."))
+    inputs = tuple(
+        _edge_call(schedule, step, position, naming) for position in range(len(step.inputs))
+    )
+    return NodeCall(step, Naming.plain(step), inputs, layers, cell)
+
+
+def _edge_call(schedule: Plan, step: NodeStep, position: int, naming: Naming) -> EdgeCall:
+    entry = step.inputs[position]
+    source = schedule.steps[entry.edge.source]
+    slot = f"{naming.position(step)}<{naming.position(source)}"
+    module = f"{naming.modules}nodes.{step.index}"
+    return EdgeCall(
+        entry.edge.source,
+        Naming.plain(source),
+        entry.adapter,
+        adapter_calls(slot, f"{module}.adapters.{position}", entry),
+        merge_weight(slot, f"{module}.merge", step, position),
+    )
+
+
+def merge_weight(
+    slot: str, module: str, step: NodeStep, position: int, form: str | None = None
+) -> SlotUse | None:
+    """Return the weight of one input in a merge of several, None where it has none.
+
+    Args:
+        slot: Slot of the edge.
+        module: Name of the merge's module.
+        step: The node.
+        position: Of the input.
+        form: Another edge weight than that of the node's own merge.
+    """
+    if len(step.inputs) < 2:
+        return None
+    form = form or step.merge.weight
+    if form == "scalar":
+        return SlotUse(f"{slot}|scalar", (1,), "ones", f"{module}.weights[{position}]")
+    if form == "projection":
+        channels = step.merged[0]
+        key = f"{slot}|projection"
+        return SlotUse(key, (channels, channels), "kernel", f"{module}.slices.{position}")
+    return None
+
+
+def adapter_calls(slot: str, module: str, entry: InputStep) -> tuple[LayerCall, ...]:
+    """Return the layers with weights (or an operation's layers) of an edge."""
+    adapter = entry.adapter
+    if adapter.operation is not None:
+        return operation_calls(
+            f"{slot}|{adapter.operation.name}",
+            module,
+            adapter.operation.layers,
+            adapter.source,
+            adapter.target[0],
+            1,
+        )
+    if adapter.kind not in ("project", "resample_project"):
+        return ()
+    resampled = adapter.kind != "project" and adapter.source[1:] != adapter.target[1:]
+    stride = adapter.stride if adapter.kind == "project" else 1
+    return operation_calls(
+        f"{slot}|project",
+        module,
+        (Conv(strided=True, kernel=1), BatchNorm()),
+        adapter.source,
+        adapter.target[0],
+        stride,
+        first=1 if resampled else 0,
+    )
+
+
+def operation_calls(
+    slot: str,
+    module: str,
+    layers: tuple[AbstractLayer, ...],
+    shape: Shape,
+    width: int,
+    stride: int,
+    first: int = 0,
+) -> tuple[LayerCall, ...]:
+    """Return one call per layer; `first` is the number of the first layer's module."""
+    calls = []
+    for number, layer in enumerate(layers):
+        name = f"{module}.{first + number}"
+        weights = _layer_uses(f"{slot}|{number}", name, layer, shape[0], width, stride)
+        calls.append(LayerCall(layer, stride, weights, name, shape[0], width))
+        shape = layer.output(shape, width, stride)
+    return tuple(calls)
+
+
+def _layer_uses(
+    slot: str, module: str, layer: AbstractLayer, channels: int, width: int, stride: int
+) -> tuple[SlotUse, ...]:
+    weight = f"{module}.weight"
+    if isinstance(layer, (ReLU, Pool)):
+        return ()
+    if isinstance(layer, Conv):
+        shape = (layer.channels(channels, width), channels, layer.kernel, layer.kernel)
+        return (SlotUse(f"{slot}|weight", shape, "kernel", weight),)
+    if isinstance(layer, DepthwiseConv):
+        shape = (channels, 1, layer.kernel, layer.kernel)
+        return (SlotUse(f"{slot}|weight", shape, "kernel", weight),)
+    if isinstance(layer, BatchNorm):
+        return (
+            SlotUse(f"{slot}|weight", (channels,), "ones", weight),
+            SlotUse(f"{slot}|bias", (channels,), "zeros", f"{module}.bias"),
+        )
+    arguments = (layer, channels, width, stride)
+    return tuple(
+        SlotUse(f"{slot}|{name}", tuple(value.shape), "module", f"{module}.{name}", arguments)
+        for name, value in build_layer(*arguments).named_parameters()
+    )

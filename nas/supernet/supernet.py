@@ -1,0 +1,194 @@
+"""`Supernet`: one module that holds every architecture of a space.
+
+A member is an argument of `forward`, and each operation of the super-graph that the member uses
+runs once. Statistics of batch norm belong to a member, not to the supernet: inherited weights mean
+little without recalibrating them, so evaluation asks for them explicitly.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any, final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nas.cost.shapes import plan
+from nas.errors import ConfigError, SpaceError
+from nas.model.network import Network, check_input
+from nas.space import AbstractSpace, Decisions
+from nas.supernet.execution import (
+    FixedNorm,
+    Norm,
+    RecordingNorm,
+    Statistics,
+    batch_norm,
+    run_program,
+)
+from nas.supernet.extraction import copy_member
+from nas.supernet.sharing import SHARING
+from nas.supernet.slots import Program, SlotUse, classifier_uses, compile_plan
+from nas.supernet.weights import SharedWeights
+from nas.topology.graph import Architecture
+from nas.topology.layers import Shape
+
+PROGRAM_CACHE = 4096
+
+
+@final
+class Supernet(nn.Module):
+    """Shared weights of a space, and how its members read them.
+
+    Args:
+        space: The space.
+        input_shape: `(channels, height, width)` of one image.
+        num_classes: Outputs of the classifier.
+        sharing: Name of the sharing policy: `position`, `family` or `none`.
+        seed: Of the initial weights.
+
+    Shape:
+        x: `(batch, channels, height, width)`.
+        returns: logits, `(batch, num_classes)`.
+
+    Raises:
+        NotFoundError: If the sharing policy is unknown.
+        SpaceError: If the space is too large for the policy.
+        ArchitectureError: If a member cannot be computed at this input shape.
+    """
+
+    def __init__(
+        self,
+        space: AbstractSpace,
+        input_shape: Shape,
+        num_classes: int,
+        *,
+        sharing: str = "position",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.space = space
+        self.input_shape = input_shape
+        self.num_classes = num_classes
+        self.policy = SHARING.get(sharing)
+        self.seed = seed
+        self.weights = SharedWeights(seed)
+        self._programs: OrderedDict[tuple[Architecture, tuple[str, ...]], Program] = OrderedDict()
+        for decisions in self._covering():
+            self.program(space.build(decisions))
+
+    def _covering(self) -> Iterator[Decisions]:
+        limit = self.policy.member_limit
+        if limit is None:
+            yield from self.space.cover()
+            return
+        members = self.space.count()
+        if members > limit:
+            raise SpaceError(
+                f"The sharing policy '{self.policy.name}' keeps weights for every member, and the "
+                f"space '{self.space.name}' has {members:,}; its limit is {limit:,}.",
+                fix="Use 'position' or 'family'.",
+            )
+        yield from self.space.enumerate()
+
+    def program(self, architecture: Architecture) -> Program:
+        """Return the compiled member, its slots in place; programs are kept for later calls."""
+        key = (architecture, architecture.wiring)
+        program = self._programs.get(key)
+        if program is None:
+            program = compile_plan(plan(architecture, self.input_shape), self.policy.slot)
+            self.weights.hold((*program.uses, *self.head_uses(program)))
+            self._programs[key] = program
+            if len(self._programs) > PROGRAM_CACHE:
+                self._programs.popitem(last=False)
+        return program
+
+    def head_uses(self, program: Program) -> tuple[SlotUse, SlotUse]:
+        """Return the classifier's weight and bias for a member."""
+        slot = self.policy.slot("head", program.plan.architecture)
+        return classifier_uses(slot, program.plan.output[0], self.num_classes)
+
+    def active(self, architecture: Architecture) -> dict[str, tuple[int, ...]]:
+        """Return the slots a member reads, with the leading slice it reads of each."""
+        program = self.program(architecture)
+        shapes: dict[str, tuple[int, ...]] = {}
+        for use in (*program.uses, *self.head_uses(program)):
+            known = shapes.get(use.key, use.shape)
+            shapes[use.key] = tuple(map(max, zip(known, use.shape, strict=True)))
+        return shapes
+
+    def forward(
+        self, x: Tensor, architecture: Architecture, statistics: Statistics | None = None
+    ) -> Tensor:
+        """Return the logits of a member.
+
+        Args:
+            x: Images.
+            architecture: The member.
+            statistics: Of its batch norms; None uses the batch's own, in training mode only.
+
+        Raises:
+            ConfigError: In eval mode without statistics.
+            ArchitectureError: If the images do not have the supernet's input shape.
+        """
+        if statistics is None and not self.training:
+            raise ConfigError(
+                "A member of a supernet in eval mode needs batch-norm statistics.",
+                why="Running averages over many members describe none of them.",
+                fix="Pass statistics=supernet.recalibrate(architecture, images).",
+            )
+        return self._run(
+            x, architecture, batch_norm if statistics is None else FixedNorm(statistics)
+        )
+
+    def _run(self, x: Tensor, architecture: Architecture, norm: Norm) -> Tensor:
+        check_input(x, self.input_shape)
+        program = self.program(architecture)
+        return self.classify(run_program(program, x, self.weights, norm), program)
+
+    def classify(self, features: Tensor, program: Program) -> Tensor:
+        """Return the logits for the state of the last node."""
+        weight, bias = (self.weights.read(use) for use in self.head_uses(program))
+        return F.linear(features.mean((2, 3)), weight, bias)
+
+    @torch.no_grad()
+    def recalibrate(self, architecture: Architecture, images: Tensor) -> Statistics:
+        """Measure a member's batch-norm statistics in one pass.
+
+        Args:
+            architecture: The member.
+            images: Of the weights' training part, a few hundred; one batch.
+
+        Returns:
+            Mean and unbiased variance per norm.
+        """
+        norm = RecordingNorm()
+        self._run(images, architecture, norm)
+        return Statistics(norm.values)
+
+    def extract(self, architecture: Architecture, statistics: Statistics | None = None) -> Network:
+        """Return the member as a stand-alone network with a copy of its weights.
+
+        Args:
+            architecture: The member.
+            statistics: Of its batch norms; None leaves them fresh.
+        """
+        network = Network(architecture, self.input_shape, self.num_classes)
+        program = self.program(architecture)
+        copy_member(network, self.weights, (*program.uses, *self.head_uses(program)), statistics)
+        return network.train(self.training)
+
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of all shared weights, by slot."""
+        return self.weights.arrays()
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take shared weights from `state_arrays`.
+
+        Raises:
+            RunError: If they belong to another space or policy.
+        """
+        self.weights.load_arrays(arrays)

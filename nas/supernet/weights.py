@@ -1,0 +1,148 @@
+"""The shared tensors of a supernet, by slot; a member reads leading slices of them.
+
+Every slot starts from a seed of its own key, so its first values do not depend on when, or in which
+process, it was first met. Spaces announce their slots through their covering members; the few that
+only rare combinations need (a projection between two widths, say) are added when first read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nas.errors import ConfigError, RunError
+from nas.model.initialise import aligned_
+from nas.model.layers import build_layer
+from nas.seeds import derive_seed
+from nas.supernet.slots import SlotUse
+
+Shape = tuple[int, ...]
+
+
+@final
+class SharedWeights(nn.Module):
+    """Parameters by slot.
+
+    Args:
+        seed: Of the initial values.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+        self._uses: dict[str, SlotUse] = {}
+        self.register_buffer("anchor", torch.zeros(()), persistent=False)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and _name(key) in self._parameters
+
+    def slot(self, key: str) -> nn.Parameter:
+        """Return the whole tensor of a slot."""
+        parameter = self._parameters[_name(key)]
+        assert parameter is not None
+        return parameter
+
+    def slots(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield keys and whole tensors, in order of creation."""
+        for name, parameter in self._parameters.items():
+            assert parameter is not None
+            yield name.replace("\\", "."), parameter
+
+    def read(self, use: SlotUse) -> Tensor:
+        """Return the slice that a member reads."""
+        return leading_slice(self.slot(use.key), use.shape)
+
+    def hold(self, uses: Iterable[SlotUse]) -> None:
+        """Make sure that every use fits: create what is missing, widen what is too small."""
+        wanted: dict[str, SlotUse] = {}
+        for use in uses:
+            known = wanted.get(use.key)
+            if known is not None:
+                wanted[use.key] = _larger(use, known.shape)
+            elif use.key not in self:
+                wanted[use.key] = use
+            elif not _fits(use.shape, self.slot(use.key).shape):
+                wanted[use.key] = _larger(use, tuple(self.slot(use.key).shape))
+        for key, use in wanted.items():
+            self._create(key, use)
+
+    def _create(self, key: str, use: SlotUse) -> None:
+        value = _initial(use, self.seed).to(self.anchor)  # type: ignore[arg-type]
+        if key in self:
+            old = self.slot(key).detach()
+            leading_slice(value, tuple(old.shape)).copy_(old)
+        self.register_parameter(_name(key), nn.Parameter(value))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of every slot by key."""
+        return {key: value.detach().cpu().numpy().copy() for key, value in self.slots()}
+
+    @torch.no_grad()
+    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take the values of `arrays`; slots that are not here yet are created.
+
+        Raises:
+            RunError: If a slot of this space is missing or smaller than the space needs.
+        """
+        for key, parameter in self.slots():
+            found = arrays.get(key)
+            if found is None or not _fits(tuple(parameter.shape), found.shape):
+                shown = "no weights" if found is None else f"weights of shape {found.shape}"
+                raise RunError(
+                    f"The stored supernet has {shown} for '{key}', which needs "
+                    f"{tuple(parameter.shape)}.",
+                    why="It was trained for another space or another sharing policy.",
+                    fix="Use the space and the sharing policy of the run.",
+                )
+        for key, array in arrays.items():
+            value = torch.from_numpy(np.ascontiguousarray(array)).to(self.anchor)  # type: ignore[arg-type]
+            if key in self and self.slot(key).shape == value.shape:
+                self.slot(key).copy_(value)
+            else:
+                self.register_parameter(_name(key), nn.Parameter(value.clone()))
+
+
+def _name(key: str) -> str:
+    if "\\" in key:
+        raise ConfigError(f"The node name '{key}' holds a backslash.", fix="Rename the node.")
+    return key.replace(".", "\\")  # a dot is torch's separator of submodules
+
+
+def leading_slice(tensor: Tensor, shape: Shape) -> Tensor:
+    """Return the first `shape[i]` entries of each dimension; the tensor itself if that is all."""
+    if tuple(tensor.shape) == shape:
+        return tensor
+    return tensor[tuple(slice(size) for size in shape)]
+
+
+def _fits(inner: Shape, outer: Shape) -> bool:
+    return len(inner) == len(outer) and all(a <= b for a, b in zip(inner, outer, strict=True))
+
+
+def _larger(use: SlotUse, other: Shape) -> SlotUse:
+    shape = tuple(max(a, b) for a, b in zip(use.shape, other, strict=True))
+    return SlotUse(use.key, shape, use.filling, use.parameter, use.layer)
+
+
+def _initial(use: SlotUse, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(derive_seed(seed, f"slot {use.key}", 0))
+    if use.filling == "ones":
+        return torch.ones(use.shape)
+    if use.filling == "zeros":
+        return torch.zeros(use.shape)
+    if use.filling == "kernel":
+        return aligned_(torch.empty(use.shape), generator)
+    if use.filling == "classifier":
+        bound = use.shape[1] ** -0.5
+        return (torch.rand(use.shape, generator=generator) * 2 - 1) * bound
+    assert use.layer is not None
+    name = use.parameter.rpartition(".")[2]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator.initial_seed())
+        module = build_layer(*use.layer)
+    return dict(module.named_parameters())[name].detach().clone()
