@@ -90,9 +90,8 @@ class Batches:
     def _augment(self, images: Tensor, rng: torch.Generator) -> Tensor:
         if self.augmentation == "none":
             return images
-        if self.augmentation == "flip_crop":
-            images = _flip(images, rng)
-        return _shift(images, rng)
+        moved = _shift(images, rng, mirror=self.augmentation == "flip_crop")
+        return moved.contiguous(memory_format=memory_format(self.device))
 
 
 def part_tensors(part: DataPart, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -105,21 +104,23 @@ def _to_nhwc(pixels: Images, device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(pixels.transpose(0, 2, 3, 1), order="C")).to(device)
 
 
-def _flip(images: Tensor, rng: torch.Generator) -> Tensor:
-    # Drawn on the CPU: the same seed gives the same choices on every device.
-    mirrored = torch.rand(len(images), generator=rng).lt(0.5).to(images.device)
-    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+def _shift(images: Tensor, rng: torch.Generator, *, mirror: bool) -> Tensor:
+    """Move each image by up to an eighth of its size; what comes in from outside is the mean.
 
-
-def _shift(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Move each image by up to an eighth of its size; what comes in from outside is the mean."""
+    With `mirror` about half of the images are also mirrored left to right. Both are one gather:
+    a row and a column number per pixel, drawn on the CPU so that all devices draw the same.
+    """
     count, _, height, width = images.shape
     reach_y, reach_x = max(1, height // 8), max(1, width // 8)
     top = torch.randint(0, 2 * reach_y + 1, (count, 1), generator=rng)
     left = torch.randint(0, 2 * reach_x + 1, (count, 1), generator=rng)
+    columns = torch.arange(width).expand(count, width)
+    if mirror:
+        mirrored = torch.rand((count, 1), generator=rng) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
     device = images.device
     rows = (top + torch.arange(height)).to(device)[:, :, None]
-    columns = (left + torch.arange(width)).to(device)[:, None, :]
-    padded = F.pad(images, (reach_x, reach_x, reach_y, reach_y)).permute(0, 2, 3, 1)
+    columns = (left + columns).to(device)[:, None, :]
+    padded = F.pad(images.permute(0, 2, 3, 1), (0, 0, reach_x, reach_x, reach_y, reach_y))
     which = torch.arange(count, device=device)[:, None, None]
     return padded[which, rows, columns].permute(0, 3, 1, 2)
