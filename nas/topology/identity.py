@@ -1,0 +1,62 @@
+"""Which architectures are the same network: three ids, each exact.
+
+- `structural_id`: wiring and operations, simplified. Two architectures have one exactly when they
+  are the same network up to renaming; results of training are replayed by it.
+- `sharing_id`: the same, and which instances share weights (`Node.tie`).
+- `executed_id`: as it runs, unsimplified: dead edges, identities and dead nodes count, since a
+  device runs them too. Latencies are replayed by it.
+
+An id is a letter, the version of the scheme, and 24 hexadecimal digits of the SHA-256 of the
+canonical form. Names and `wiring` are in none of them, and no id depends on the process, its hash
+seed or the version of Python. The version changes whenever the same network would get another id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+from nas.topology.canonical import LabelledGraph, canonical_form
+from nas.topology.executed import executed_graph
+from nas.topology.graph import Architecture
+from nas.topology.simplify import simplify
+
+SCHEME = 1
+"""Version of the three ids."""
+
+DIGITS = 24
+
+
+@lru_cache(maxsize=16_384)
+def structural_id(architecture: Architecture) -> str:
+    """Return the id of the network: equal exactly for equal networks up to renaming.
+
+    Raises:
+        ArchitectureError: If an operation, merge or transform is unknown.
+    """
+    return _identifier("s", simplify(architecture))
+
+
+@lru_cache(maxsize=16_384)
+def sharing_id(architecture: Architecture) -> str:
+    """Return the id of the network and of which of its instances share weights.
+
+    Raises:
+        ArchitectureError: If an operation, merge or transform is unknown.
+    """
+    return _identifier("w", simplify(architecture, sharing=True))
+
+
+@lru_cache(maxsize=16_384)
+def executed_id(architecture: Architecture) -> str:
+    """Return the id of what a device runs, whatever its effect on the output.
+
+    Raises:
+        ArchitectureError: If an operation, merge or transform is unknown.
+    """
+    return _identifier("x", executed_graph(architecture))
+
+
+def _identifier(letter: str, graph: LabelledGraph) -> str:
+    digest = hashlib.sha256(canonical_form(graph)).hexdigest()
+    return f"{letter}{SCHEME}-{digest[:DIGITS]}"
