@@ -78,8 +78,8 @@ class Log:
             line = encode(self._seq, record)
             descriptor = self._check_open()
             self._check_untouched(descriptor)
-            faults.reach("before_append")
             try:
+                faults.reach("before_append")
                 self._write(descriptor, line)
             except OSError as error:
                 self._roll_back(descriptor)
