@@ -1,0 +1,137 @@
+"""The front as an SVG scatter chart: every trial, the front as a line, baselines beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import final
+
+WIDTH, HEIGHT = 720, 420
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 48
+
+# Okabe and Ito's palette, one colour a wiring family.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+
+
+@final
+@dataclass(frozen=True)
+class Mark:
+    """One point of the chart.
+
+    Args:
+        x: Value on the horizontal axis.
+        y: Value on the vertical axis.
+        label: Full text for a pointer resting on it.
+        family: Wiring family, which gives the colour.
+        kind: `trial`, `front`, `hand_made` or `random`.
+        target: Id of the element a click leads to, or empty.
+    """
+
+    x: float
+    y: float
+    label: str
+    family: str
+    kind: str = "trial"
+    target: str = ""
+
+
+def draw_front(marks: Sequence[Mark], x_title: str, y_title: str) -> str:
+    """Return the chart as an `<svg>` element, or a sentence when there is nothing to draw."""
+    marks = [mark for mark in marks if math.isfinite(mark.x) and math.isfinite(mark.y)]
+    if not marks:
+        return "<p>No finished trial to draw yet.</p>"
+    xs, ys = _axis([mark.x for mark in marks]), _axis([mark.y for mark in marks])
+    families = sorted({mark.family for mark in marks})
+    colours = {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(families)}
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}">'
+        f"<title>{escape(y_title)} against {escape(x_title)}</title>",
+        *_axes(xs, ys, x_title, y_title),
+        _front_line(marks, xs, ys),
+    ]
+    order = {"trial": 0, "random": 1, "hand_made": 2, "front": 3}
+    parts.extend(
+        _mark(mark, xs, ys, colours[mark.family])
+        for mark in sorted(marks, key=lambda mark: order[mark.kind])
+    )
+    parts.append("</svg>")
+    legend = "".join(
+        f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
+        for name, colour in colours.items()
+    )
+    shapes = "<span>● trial or front</span><span>■ hand-made</span><span>▲ random</span>"
+    return "".join(parts) + f'<p class="legend">{legend}{shapes}</p>'
+
+
+def _axis(values: list[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    margin = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    return (max(0.0, low - margin) if low >= 0 else low - margin), high + margin
+
+
+def _x(value: float, axis: tuple[float, float]) -> float:
+    return LEFT + (value - axis[0]) / (axis[1] - axis[0]) * (WIDTH - LEFT - RIGHT)
+
+
+def _y(value: float, axis: tuple[float, float]) -> float:
+    return HEIGHT - BOTTOM - (value - axis[0]) / (axis[1] - axis[0]) * (HEIGHT - TOP - BOTTOM)
+
+
+def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
+    """Return round numbers between `low` and `high`, about `wanted` of them."""
+    raw = (high - low) / wanted
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
+    first = math.ceil(low / step)
+    return [index * step for index in range(first, math.floor(high / step) + 1)]
+
+
+def _axes(
+    xs: tuple[float, float], ys: tuple[float, float], x_title: str, y_title: str
+) -> list[str]:
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    parts = [f'<path class="axis" d="M{LEFT} {TOP}V{bottom}H{right}"/>']
+    for value in ticks(*xs):
+        x = _x(value, xs)
+        parts.append(f'<path class="grid" d="M{x:.1f} {TOP}V{bottom}"/>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}">{value:.4g}</text>')
+    for value in ticks(*ys):
+        y = _y(value, ys)
+        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{right}"/>')
+        parts.append(f'<text class="tick y" x="{LEFT - 8}" y="{y + 4:.1f}">{value:.4g}</text>')
+    middle = (LEFT + right) / 2
+    parts.append(f'<text class="title" x="{middle}" y="{HEIGHT - 8}">{escape(x_title)}</text>')
+    parts.append(
+        f'<text class="title" transform="translate(14 {(TOP + bottom) / 2}) rotate(-90)">'
+        f"{escape(y_title)}</text>"
+    )
+    return parts
+
+
+def _front_line(marks: Sequence[Mark], xs: tuple[float, float], ys: tuple[float, float]) -> str:
+    points = sorted((mark.x, mark.y) for mark in marks if mark.kind == "front")
+    if len(points) < 2:
+        return ""
+    path = f"M{_x(points[0][0], xs):.1f} {_y(points[0][1], ys):.1f}"
+    for x, y in points[1:]:  # a step: between two points only the worse of both is reached
+        path += f"H{_x(x, xs):.1f}V{_y(y, ys):.1f}"
+    return f'<path class="front-line" d="{path}"/>'
+
+
+def _mark(mark: Mark, xs: tuple[float, float], ys: tuple[float, float], colour: str) -> str:
+    x, y = _x(mark.x, xs), _y(mark.y, ys)
+    title = f"<title>{escape(mark.label)}</title>"
+    if mark.kind == "hand_made":
+        shape = f'<rect x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" fill="{colour}">'
+        shape += f"{title}</rect>"
+    elif mark.kind == "random":
+        path = f"M{x:.1f} {y - 6:.1f}l6 11h-12z"
+        shape = f'<path d="{path}" fill="{colour}">{title}</path>'
+    else:
+        radius = 6 if mark.kind == "front" else 3
+        shape = f'<circle class="{mark.kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}" '
+        shape += f'fill="{colour}">{title}</circle>'
+    return f'<a href="#{escape(mark.target, quote=True)}">{shape}</a>' if mark.target else shape
