@@ -27,7 +27,7 @@ def copy_member(
         uses: Everything the member reads.
         statistics: Of its batch norms; None leaves them fresh.
     """
-    network.to(device=weights.anchor.device, dtype=weights.anchor.dtype)  # type: ignore[arg-type]
+    network.to(device=weights.anchor.device, dtype=weights.anchor.dtype)
     parameters = dict(network.named_parameters(remove_duplicate=False))
     for use in uses:
         value = weights.read(use)

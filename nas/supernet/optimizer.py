@@ -42,11 +42,12 @@ class SliceSgd:
 
     @torch.no_grad()
     def clip(self, keys: Iterable[str], limit: float | None) -> Tensor:
-        """Scale the gradients of `keys` down to a common norm of at most `limit`; return the norm."""
+        """Scale the gradients of `keys` to a common norm of at most `limit`; return the norm."""
         gradients = [
             gradient for key in keys if (gradient := self.weights.slot(key).grad) is not None
         ]
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        norms = torch.stack(list(torch._foreach_norm(gradients)))
+        norm: Tensor = torch.linalg.vector_norm(norms)
         if limit is not None:
             torch._foreach_mul_(gradients, torch.clamp(limit / (norm + 1e-6), max=1.0))
         return norm
@@ -99,6 +100,5 @@ class SliceSgd:
         """Take the buffers of `arrays` and forget all others."""
         anchor = self.weights.anchor
         self.buffers = {
-            key: torch.from_numpy(np.array(value)).to(anchor)  # type: ignore[call-overload]
-            for key, value in arrays.items()
+            key: torch.from_numpy(np.array(value)).to(anchor) for key, value in arrays.items()
         }

@@ -32,10 +32,12 @@ class SharedWeights(nn.Module):
         seed: Of the initial values.
     """
 
+    anchor: Tensor
+    """Tells the device and the type of the slots."""
+
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.seed = seed
-        self._uses: dict[str, SlotUse] = {}
         self.register_buffer("anchor", torch.zeros(()), persistent=False)
 
     def __contains__(self, key: object) -> bool:
@@ -72,7 +74,7 @@ class SharedWeights(nn.Module):
             self._create(key, use)
 
     def _create(self, key: str, use: SlotUse) -> None:
-        value = _initial(use, self.seed).to(self.anchor)  # type: ignore[arg-type]
+        value = _initial(use, self.seed).to(self.anchor)
         if key in self:
             old = self.slot(key).detach()
             leading_slice(value, tuple(old.shape)).copy_(old)
@@ -100,7 +102,7 @@ class SharedWeights(nn.Module):
                     fix="Use the space and the sharing policy of the run.",
                 )
         for key, array in arrays.items():
-            value = torch.from_numpy(np.ascontiguousarray(array)).to(self.anchor)  # type: ignore[arg-type]
+            value = torch.from_numpy(np.ascontiguousarray(array)).to(self.anchor)
             if key in self and self.slot(key).shape == value.shape:
                 self.slot(key).copy_(value)
             else:
@@ -139,7 +141,8 @@ def _initial(use: SlotUse, seed: int) -> Tensor:
         return aligned_(torch.empty(use.shape), generator)
     if use.filling == "classifier":
         bound = use.shape[1] ** -0.5
-        return (torch.rand(use.shape, generator=generator) * 2 - 1) * bound
+        uniform = torch.rand(use.shape, generator=generator)
+        return uniform.mul_(2).sub_(1).mul_(bound)
     assert use.layer is not None
     name = use.parameter.rpartition(".")[2]
     with torch.random.fork_rng(devices=[]):

@@ -1,0 +1,334 @@
+"""The loop of every supernet training: epochs, checkpoints, recovery from divergence.
+
+Each step draws from seeds of its own number, so the loop can stop after any step and go on from a
+checkpoint with the same bits. A checkpoint is plain arrays: weights, momentum and a few numbers.
+"""
+
+from __future__ import annotations
+
+import abc
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+from torch import Tensor
+
+from nas.errors import DataError, RunError, TrialError
+from nas.supernet.optimizer import SliceSgd
+from nas.supernet.supernet import Supernet
+from nas.training.batches import Augmentation, Batches
+from nas.training.device import deterministic_kernels, use_threads
+from nas.training.faults import memory_faults
+from nas.training.parts import DataPart
+
+_log = logging.getLogger("nas")
+
+Checkpoint = dict[str, NDArray[Any]]
+LOWER_RATE = 0.1
+"""Factor on the learning rate after a divergence."""
+_CHECK_EVERY_ON_ACCELERATOR = 20
+
+
+class LoopConfig(BaseModel, frozen=True, extra="forbid"):
+    """Settings every supernet training has."""
+
+    epochs: int = Field(default=20, ge=1, le=100_000)
+    """Passes over the weights' part of the data."""
+
+    batch_size: int = Field(default=64, ge=2, le=1_000_000)
+    """Images per step."""
+
+    learning_rate: float = Field(default=0.05, gt=0, le=100, allow_inf_nan=False)
+    """Largest learning rate; it falls to 0 along a cosine."""
+
+    warmup_epochs: float = Field(default=1.0, ge=0, le=1000)
+    """Epochs in which the learning rate rises linearly."""
+
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Nesterov momentum."""
+
+    weight_decay: float = Field(default=5e-4, ge=0, le=10, allow_inf_nan=False)
+    """Decay of sampled kernels and matrices; nothing else decays."""
+
+    gradient_clip: float | None = Field(default=5.0, gt=0, allow_inf_nan=False)
+    """Largest norm of a step's gradient; None does not clip."""
+
+    augmentation: Augmentation = "none"
+    """As in `nas.training.recipe.Recipe`."""
+
+    threads: int = Field(default=1, ge=1, le=1024)
+    """Threads of torch; weights are bit-identical for one number only."""
+
+    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Time budget; the training stops after the step that exceeds it. None for no limit."""
+
+    def rate_at(self, step: int, steps_per_epoch: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        total = self.epochs * steps_per_epoch
+        warmup = min(round(self.warmup_epochs * steps_per_epoch), total // 2)
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        progress = (step - warmup) / max(1, total - warmup)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@final
+@dataclass(frozen=True)
+class EpochHealth:
+    """How a supernet training stands after an epoch.
+
+    Args:
+        epoch: Epochs done, from 1.
+        epochs: Epochs in all.
+        step: Steps done.
+        loss: Mean training loss of the epoch's steps, in nats.
+        seconds: Wall-clock time since this process began the training.
+        recoveries: Divergences so far.
+        numbers: Further named numbers, such as the loss by pattern or the gates' entropy.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    loss: float
+    seconds: float
+    recoveries: int
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a supernet training did.
+
+    Args:
+        steps: Weight updates in all, those before a resumption included.
+        losses: Mean loss per epoch finished in this process, in nats.
+        seconds: Wall-clock time in this process.
+        finished: False if it was stopped early.
+        recoveries: Divergences it recovered from.
+    """
+
+    steps: int
+    losses: tuple[float, ...]
+    seconds: float
+    finished: bool
+    recoveries: int
+
+
+OnEpoch = Callable[[EpochHealth, Callable[[], Checkpoint]], None]
+"""Gets the health and a function that returns the checkpoint to resume from."""
+
+
+@final
+class Diverged(Exception):
+    """A loss or gradient that is not finite; a signal inside the loop, never seen by callers."""
+
+    def __init__(self, value: float, step: int) -> None:
+        super().__init__(value, step)
+        self.value = value
+        self.step = step
+
+
+class AbstractLoop(abc.ABC):
+    """One supernet training.
+
+    Args:
+        supernet: Trained in place, on the device it is on.
+        part: Images that train the weights.
+        config: Settings.
+        seed: Of batches and draws.
+
+    Raises:
+        DataError: If the part is empty.
+    """
+
+    def __init__(
+        self, supernet: Supernet, part: DataPart, config: LoopConfig, *, seed: int
+    ) -> None:
+        if len(part) == 0:
+            raise DataError(
+                "There are 0 images to train the supernet on.",
+                fix="Give the weights' part a share above 0.",
+            )
+        self.supernet = supernet
+        self.config = config
+        self.seed = seed
+        self.device = supernet.weights.anchor.device
+        self.batches = Batches(part, config.batch_size, self.device, config.augmentation)
+        self.optimizer = SliceSgd(supernet.weights, config.momentum, config.weight_decay)
+        self.step = 0
+        self.rate_factor = 1.0
+        self.recoveries = 0
+        self.losses: list[float] = []
+        self._watched: list[Tensor] = []
+        self._epoch_losses: list[float] = []
+        self._started = time.perf_counter()
+
+    @abc.abstractmethod
+    def train_step(self, images: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
+        """Update once; return the loss, NaN if a gradient was not finite."""
+
+    def epoch_numbers(self) -> dict[str, float]:
+        """Return the numbers of the epoch that ends, and start counting anew."""
+        return {}
+
+    def more_arrays(self) -> Checkpoint:
+        """Return what the checkpoint holds beyond weights, momentum and progress."""
+        return {}
+
+    def load_more(self, checkpoint: Checkpoint) -> None:  # noqa: B027 - most have nothing more
+        """Take what `more_arrays` gave."""
+
+    @final
+    def checkpoint(self) -> Checkpoint:
+        """Return the state after the last step, from which a training goes on unchanged."""
+        arrays: Checkpoint = {
+            "progress": np.array([self.step, self.recoveries], dtype=np.int64),
+            "rate_factor": np.array([self.rate_factor], dtype=np.float64),
+        }
+        arrays |= {f"weights/{key}": value for key, value in self.supernet.state_arrays().items()}
+        arrays |= {f"momentum/{key}": value for key, value in self.optimizer.arrays().items()}
+        return arrays | self.more_arrays()
+
+    @final
+    def restore(self, checkpoint: Checkpoint) -> Self:
+        """Go back (or on) to a checkpoint.
+
+        Raises:
+            RunError: If it is no checkpoint of this training.
+        """
+        if "progress" not in checkpoint or "rate_factor" not in checkpoint:
+            raise RunError(
+                "The checkpoint of the supernet holds no progress.",
+                why="It was not written by this training.",
+                fix="Start the training anew.",
+            )
+        self.supernet.load_arrays(below(checkpoint, "weights/"))
+        self.optimizer.load_arrays(below(checkpoint, "momentum/"))
+        self.step, self.recoveries = (int(value) for value in checkpoint["progress"])
+        self.rate_factor = float(checkpoint["rate_factor"][0])
+        self.load_more(checkpoint)
+        return self
+
+    @final
+    def run(
+        self, on_epoch: OnEpoch | None = None, should_stop: Callable[[], bool] | None = None
+    ) -> TrainingResult:
+        """Train until all epochs are done, or until told to stop.
+
+        Raises:
+            TrialError: Of kind `nonfinite` if the training diverges twice, `oom` if memory ends.
+        """
+        self._started = time.perf_counter()
+        stop = should_stop or (lambda: False)
+        finished = True
+        with (
+            memory_faults("supernet training"),
+            deterministic_kernels(),
+            use_threads(self.config.threads),
+        ):
+            self.supernet.train()
+            while finished and self.step < self.config.epochs * self.batches.steps_per_epoch:
+                finished = self._guarded_epoch(on_epoch, stop)
+        return TrainingResult(
+            self.step, tuple(self.losses), self._seconds(), finished, self.recoveries
+        )
+
+    def _guarded_epoch(self, on_epoch: OnEpoch | None, stop: Callable[[], bool]) -> bool:
+        good = self.checkpoint()
+        try:
+            if not self._epoch(stop):
+                return False
+        except Diverged as fault:
+            self._recover(good, fault)
+            return True
+        if on_epoch is not None:
+            on_epoch(self._health(), self.checkpoint)
+        return True
+
+    def _epoch(self, stop: Callable[[], bool]) -> bool:
+        epoch, done = divmod(self.step, self.batches.steps_per_epoch)
+        self._epoch_losses, self._watched = [], []
+        for number, (images, labels) in enumerate(self._stream(epoch)):
+            if number < done:
+                continue  # trained before the interruption; drawn again to keep the generator
+            if stop() or self._out_of_time():
+                self._look()
+                return False
+            rate = self.config.rate_at(self.step, self.batches.steps_per_epoch) * self.rate_factor
+            self._watched.append(self.train_step(images, labels, rate))
+            self.step += 1
+            if self.device.type == "cpu" or len(self._watched) >= _CHECK_EVERY_ON_ACCELERATOR:
+                self._look()
+        self._look()
+        self.losses.append(math.fsum(self._epoch_losses) / max(1, len(self._epoch_losses)))
+        return True
+
+    def _stream(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.batches.epoch(self.seed, epoch)
+
+    def _look(self) -> None:
+        """Read the pending losses; on an accelerator this waits for the device."""
+        if not self._watched:
+            return
+        for value in torch.stack(self._watched).tolist():
+            if not math.isfinite(value):
+                raise Diverged(value, self.step)
+            self._epoch_losses.append(value)
+        self._watched = []
+
+    def _recover(self, good: Checkpoint, fault: Diverged) -> None:
+        rate = self.config.learning_rate * self.rate_factor
+        if self.recoveries:
+            raise TrialError(
+                f"The supernet diverged again at step {fault.step}: the loss is {fault.value}.",
+                kind="nonfinite",
+                where=f"supernet training, epoch {fault.step // self.batches.steps_per_epoch + 1}",
+                why=f"The learning rate was lowered to {rate:g} after the first time.",
+                fix="Lower supernet.learning_rate, or look at the images for extreme values.",
+            )
+        self.restore(good)
+        self.epoch_numbers()  # those of the lost steps count for nothing
+        self.recoveries += 1
+        self.rate_factor *= LOWER_RATE
+        _log.warning(
+            "the supernet's loss became %s at step %d: back to step %d with a learning rate of %g",
+            fault.value,
+            fault.step,
+            self.step,
+            rate * LOWER_RATE,
+        )
+
+    def _health(self) -> EpochHealth:
+        return EpochHealth(
+            epoch=self.step // self.batches.steps_per_epoch,
+            epochs=self.config.epochs,
+            step=self.step,
+            loss=self.losses[-1],
+            seconds=self._seconds(),
+            recoveries=self.recoveries,
+            numbers=self.epoch_numbers(),
+        )
+
+    def _out_of_time(self) -> bool:
+        return self.config.seconds is not None and self._seconds() > self.config.seconds
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+
+def below(checkpoint: Checkpoint, prefix: str) -> Checkpoint:
+    """Return the arrays whose names start with `prefix`, without it."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in checkpoint.items()
+        if name.startswith(prefix)
+    }
