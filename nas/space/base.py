@@ -16,6 +16,7 @@ from nas.errors import NasError, SpaceError
 from nas.space import choices as language
 from nas.space.choices import Answer, Ask, Choice, Decisions, OneOf
 from nas.topology.graph import Architecture
+from nas.topology.identity import structural_id
 
 DISTINCT_LIMIT = 1_000_000
 """Largest space whose distinct members are counted by building each."""
@@ -60,8 +61,6 @@ class AbstractSpace(abc.ABC):
 
     def member_id(self, decisions: Mapping[str, Answer]) -> str:
         """Return the structural id of the member: equal for members that are the same network."""
-        from nas.topology.identity import structural_id
-
         return structural_id(self.build(decisions))
 
     @final

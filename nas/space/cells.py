@@ -13,6 +13,7 @@ from nas.space.base import AbstractSpace
 from nas.space.choices import Answer, Choice, Decisions, OneOf, Option
 from nas.space.staged import Name, Slug, Strict, Width
 from nas.topology.graph import Architecture, Edge, Node
+from nas.topology.identity import structural_id
 from nas.topology.operations import OPERATIONS
 
 
@@ -117,8 +118,6 @@ class CellSpace(AbstractSpace):
 
     def member_id(self, decisions: Mapping[str, Answer]) -> str:
         """Return the structural id of the cell: all members share one skeleton."""
-        from nas.topology.identity import structural_id
-
         return structural_id(self.cell(decisions))
 
     def known(self) -> dict[str, Decisions]:
