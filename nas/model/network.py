@@ -137,10 +137,8 @@ def _tie(schedule: Plan, nodes: nn.ModuleDict) -> None:
         model = cast(NodeModule, nodes[str(first.index)])
         if first.node.stride == step.node.stride and first.cell == step.cell:
             module.operation, module.cell = model.operation, model.cell
-        else:  # strides and resolutions belong to the module, so only the weights are one
-            _share_weights(model.operation, module.operation)
-            if model.cell is not None and module.cell is not None:
-                _share_weights(model.cell, module.cell)
+        else:
+            _share_weights(schedule, model, module)
 
 
 def _check_tie(schedule: Plan, first: NodeStep, step: NodeStep) -> None:
@@ -156,10 +154,35 @@ def _check_tie(schedule: Plan, first: NodeStep, step: NodeStep) -> None:
         )
 
 
-def _share_weights(model: nn.Module, module: nn.Module) -> None:
-    for theirs, ours in zip(model.modules(), module.modules(), strict=True):
-        for name, parameter in theirs.named_parameters(recurse=False):
-            ours.register_parameter(name, parameter)
+def _share_weights(schedule: Plan, model: NodeModule, module: NodeModule) -> None:
+    """Let `module` own the weights of `model`; strides and resolutions stay its own."""
+    pairs: list[tuple[nn.Module, nn.Module]] = [(model.operation, module.operation)]
+    if model.cell is not None and module.cell is not None:
+        pairs.append((model.cell, module.cell))
+    theirs = [slot for pair in pairs for slot in _slots(pair[0])]
+    ours = [slot for pair in pairs for slot in _slots(pair[1])]
+    shapes = [
+        [owner.get_parameter(name).shape for owner, name in slots] for slots in (theirs, ours)
+    ]
+    if shapes[0] != shapes[1]:
+        raise ArchitectureError(
+            "Two tied cells need different adapters at their different resolutions, so they "
+            "cannot share weights.",
+            where=" and ".join(
+                schedule.architecture.label(step.index)
+                for step in schedule.steps
+                if step.node.tie is not None
+            ),
+            fix="Tie only cells that run at the same resolution.",
+        )
+    for (owner, name), (other, _) in zip(ours, theirs, strict=True):
+        owner.register_parameter(name, other.get_parameter(name))
+
+
+def _slots(module: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Return every place below `module` that holds a parameter, shared ones repeatedly."""
+    own = [(module, name) for name, _ in module.named_parameters(recurse=False)]
+    return own + [slot for child in module.children() for slot in _slots(child)]
 
 
 @final
