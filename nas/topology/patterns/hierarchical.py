@@ -9,7 +9,7 @@ OPERATIONS_PER_LEVEL = 2
 
 @connection_pattern(
     "hierarchical",
-    Paper("López et al.", 2025, arxiv="2502.16003"),
+    Paper("López and Triesch", 2025, arxiv="2502.16003"),
     exists=lambda size: size >= 3,
     sizes="3 operations or more (two levels at least)",
 )
