@@ -35,7 +35,7 @@ class LatencyConfig(BaseModel, frozen=True, extra="forbid"):
     """Pairs below which neither precision nor time ends a measurement."""
 
     max_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 0.25
-    """Time after which a measurement ends once it has `minimum_pairs`, in seconds. At 20 times
+    """Time after which a measurement ends once it has `minimum_pairs`, in seconds. At 8 times
     this it ends with whatever it has."""
 
     target_relative_error: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] = 0.001
@@ -45,8 +45,8 @@ class LatencyConfig(BaseModel, frozen=True, extra="forbid"):
     """Relative standard error above which the result is flagged as unstable."""
 
     reject_above: Annotated[float, Field(gt=1, le=100, allow_inf_nan=False)] = 1.5
-    """Calls of the reference that take this many times their running median show load from
-    elsewhere; their round is dropped and counted."""
+    """Calls that take this many times their running median show load from elsewhere; their round
+    is dropped and counted."""
 
     warm_up: Annotated[int, Field(ge=0, le=100_000)] = 10
     """Untimed calls of either network before the first timed one."""

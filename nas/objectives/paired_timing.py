@@ -2,9 +2,11 @@
 
 A shared machine speeds up, slows down and hiccups while one measures. A round of A B B A calls
 sees the same machine on both sides: a linear drift cancels exactly in `(A1 + A2) / (B1 + B2)`, the
-median over rounds ignores outliers, and rounds in which the reference B was far slower than it
-recently was are dropped and counted. No torch here: calls and clocks come in as arguments, so that
-tests can run a clock of their own.
+median over rounds ignores outliers, and rounds in which a call was far slower than its running
+median are dropped and counted. That rule is the same for both sides: on a machine busy enough to
+interrupt every round, dropping only those that hit the reference keeps all that hit the other, and
+makes it look several times slower than it is. No torch here: calls and clocks come in as
+arguments, so that tests can run a clock of their own.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ Call = Callable[[], object]
 Clock = Callable[[], int]
 
 WINDOW = 101
-"""Calls of the reference over which its running median is taken."""
+"""Calls over which a running median is taken."""
 
 SETTLED = 8
-"""Calls of the reference before its running median means something."""
+"""Calls before a running median means something."""
 
-HARD_LIMIT = 20
+HARD_LIMIT = 8
 """Multiple of `max_seconds` after which a measurement ends with what it has."""
 
 SWEEP = 8
@@ -87,7 +89,7 @@ class PairedTimes:
         round_ratios: `(A1 + A2) / (B1 + B2)` of every round kept.
         ours_ms: Durations of A in the rounds kept.
         reference_ms: Durations of B in the rounds kept.
-        rejected: Pairs dropped because the reference was far above its running median.
+        rejected: Pairs dropped because a call was far above its running median.
         invalid: Pairs dropped because a duration was zero or negative.
         seconds: Time it all took.
     """
@@ -110,7 +112,8 @@ class _Tally:
     reject_above: float
     ours: list[tuple[float, float]] = field(default_factory=list)
     reference: list[tuple[float, float]] = field(default_factory=list)
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    recent_ours: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    recent_reference: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     rejected: int = 0
     invalid: int = 0
 
@@ -119,15 +122,19 @@ class _Tally:
         if min(*ours, *reference) <= 0:
             self.invalid += 1
             return
-        loaded = len(self.recent) >= SETTLED and max(reference) > self.reject_above * float(
-            np.median(self.recent)
-        )
-        self.recent.extend(reference)
+        loaded = self._is_loaded(self.recent_ours, ours)
+        loaded |= self._is_loaded(self.recent_reference, reference)
         if loaded:
             self.rejected += 1
             return
         self.ours.append(ours)
         self.reference.append(reference)
+
+    def _is_loaded(self, recent: deque[float], taken: tuple[float, float]) -> bool:
+        settled = len(recent) >= SETTLED
+        loaded = settled and max(taken) > self.reject_above * float(np.median(recent))
+        recent.extend(taken)
+        return loaded
 
     @property
     def rounds(self) -> int:

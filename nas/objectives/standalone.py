@@ -8,6 +8,7 @@ turned into milliseconds with.
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -49,17 +50,16 @@ def reference_network(input_shape: Shape) -> nn.Module:
         input_shape: `(channels, height, width)` of one image.
     """
     stride = max(1, -(-max(input_shape[1:]) // REFERENCE_SIDE))
+    channels = (input_shape[0], *(REFERENCE_WIDTH,) * 5)
     layers: list[nn.Module] = []
-    channels = input_shape[0]
-    for index in range(5):
-        layers += [
-            nn.Conv2d(channels, REFERENCE_WIDTH, 3, stride if index == 0 else 1, padding=1),
-            nn.ReLU(),
-        ]
-        channels = REFERENCE_WIDTH
-    network = nn.Sequential(
-        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(REFERENCE_WIDTH, 10)
-    )
+    with torch.random.fork_rng(devices=[]):  # constructors draw weights, which are replaced below
+        for index, (before, after) in enumerate(pairwise(channels)):
+            layers += [
+                nn.Conv2d(before, after, 3, stride if index == 0 else 1, padding=1),
+                nn.ReLU(),
+            ]
+        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(REFERENCE_WIDTH, 10))
+        network = nn.Sequential(*layers, *head)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in network.parameters():
