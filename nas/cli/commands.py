@@ -28,7 +28,12 @@ class Command:
     hidden: bool = False
 
 
-COMMANDS: dict[str, Command] = {}
+COMMANDS: dict[str, Command] = {
+    "space": Command("List, describe, count, sample and check search spaces.", "nas.cli.space"),
+    "patterns": Command("List the connection patterns, or draw one.", "nas.cli.patterns"),
+    "data": Command("Check and convert data sets.", "nas.cli.data"),
+    "config": Command("Write, check and show configuration files.", "nas.cli.config"),
+}
 """Name to command, in the order of `nas --help`."""
 
 

@@ -14,11 +14,13 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from nas.cli.commands import command_group
+
 if TYPE_CHECKING:
     from nas.training.data.decoded_cache import Progress as Report
     from nas.training.data.summary import DataSummary
 
-app = typer.Typer(help=__doc__, no_args_is_help=True)
+app = command_group(__doc__)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 ImageSize = Annotated[

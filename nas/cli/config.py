@@ -1,0 +1,129 @@
+"""Write, check and show configuration files of a search or a space."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.commands import command_group
+from nas.cli.output import print_json, print_text, talk
+from nas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nas.config_files import Document
+    from nas.search.config import SearchConfig
+
+SEARCH_SCHEMA = "nas.search/1"
+SPACE_SCHEMA = "nas.space/1"
+
+app = command_group(__doc__)
+
+File = Annotated[Path, typer.Argument(help="a YAML or JSON file", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one key, repeatable")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+
+_TEMPLATE = """\
+# A search. Every key that is left out has its default: nas config show {file}
+# The values each key takes: nas config schema
+{settings}"""
+
+
+@app.command()
+def init(
+    file: File,
+    space: Annotated[str, typer.Option(help="a declared space or a file")] = "wired_cnn",
+    data: Annotated[str, typer.Option(help="a data set")] = "digits",
+    preset: Annotated[str, typer.Option(help="smoke, small or full")] = "small",
+    seed: Annotated[int, typer.Option(help="seeds the whole run")] = 0,
+) -> None:
+    """Write a new search configuration; a file that exists is never overwritten."""
+    from nas.config_files import dump_yaml, parse_document
+
+    settings = {
+        "schema": SEARCH_SCHEMA,
+        "space": space,
+        "data": data,
+        "preset": preset,
+        "seed": seed,
+    }
+    text = _TEMPLATE.format(file=file, settings=dump_yaml(settings))
+    _check_search(parse_document(text, str(file)))
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise ConfigError(
+            f"{file} exists already.", fix="Name another file, or remove this one first."
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}.") from None
+    print_text(str(file))
+    talk(f"next: nas config check {file}; nas search {file}")
+
+
+@app.command()
+def check(file: File, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Say whether a file is sound, without running anything."""
+    document = _load(file, overrides)
+    kind = _kind(document)
+    if kind == SPACE_SCHEMA:
+        from nas.space import load_space
+
+        load_space(str(file))
+    else:
+        _check_search(document)
+    if as_json:
+        print_json({"schema": "nas.config-check/1", "file": str(file), "kind": kind, "ok": True})
+    else:
+        print_text(f"{file}: sound ({kind})")
+
+
+@app.command()
+def show(file: File, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Print a search configuration in full: its preset and every default written out."""
+    from nas.config_files import dump_yaml
+
+    resolved = _check_search(_load(file, overrides)).to_dict()
+    print_json(resolved) if as_json else print_text(dump_yaml(resolved).rstrip("\n"))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a search configuration, for editors."""
+    from nas.search.config import SearchConfig
+
+    print_json({"schema": "nas.config-schema/1", **SearchConfig.model_json_schema(by_alias=True)})
+
+
+def _load(file: Path, overrides: list[str] | None) -> Document:
+    from nas.config_files import apply_overrides, load_document
+
+    return apply_overrides(load_document(file), overrides or [])
+
+
+def _kind(document: Document) -> str:
+    kind = document.data.get("schema") if isinstance(document.data, dict) else None
+    if kind not in (SEARCH_SCHEMA, SPACE_SCHEMA):
+        raise ConfigError(
+            f"{document.name} does not say what it is: its schema is {kind!r}.",
+            where=document.where(("schema",)),
+            fix=f"Make its first line 'schema: {SEARCH_SCHEMA}' or 'schema: {SPACE_SCHEMA}'.",
+        )
+    return str(kind)
+
+
+def _check_search(document: Document) -> SearchConfig:
+    """Validate the user's keys over those of the preset they name."""
+    from nas.config_files import validate_document
+    from nas.search.config import SearchConfig
+    from nas.search.presets import PRESETS, merge
+
+    if isinstance(document.data, dict):
+        budgets = PRESETS.get(str(document.data.get("preset", "small")), {})
+        document = replace(document, data=merge(budgets, document.data))
+    return validate_document(document, SearchConfig)
