@@ -7,11 +7,13 @@ float32. Nodes tied to one another own one set of weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from math import prod
 from typing import final
 
-from nas.cost.shapes import NodeStep, Plan, plan
+from nas.cost.shapes import InputStep, NodeStep, Plan, plan
 from nas.errors import ArchitectureError
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
@@ -69,7 +71,7 @@ def cost(architecture: Architecture, input_shape: Shape, num_classes: int) -> Co
     width = schedule.output[0]
     head_bytes = BYTES * (prod(schedule.output) + width * num_classes + 2 * num_classes)
     head = NodeCost("head", width * num_classes + num_classes, width * num_classes, head_bytes)
-    critical, depth = _longest(schedule, {node.name: node.macs for node in nodes})
+    critical, depth = _longest(schedule, nodes)
     return Cost(
         parameters=sum(node.parameters for node in nodes) + head.parameters,
         macs=sum(node.macs for node in nodes) + head.macs,
@@ -87,23 +89,38 @@ def node_name(schedule: Plan, index: int) -> str:
 
 def plan_costs(schedule: Plan) -> tuple[NodeCost, ...]:
     """Return the cost of every node of a plan; tied weights count at their first node."""
-    tied: dict[str, tuple[str, Shape, Shape]] = {}
+    first: dict[str, NodeStep] = {}
     costs = []
     for step in schedule.steps:
-        name = node_name(schedule, step.index)
         own = _operation_parameters(step)
         if step.node.tie is not None:
-            first = tied.setdefault(step.node.tie, (name, step.merged, step.output))
-            if (first[1][0], first[2][0]) != (step.merged[0], step.output[0]):
-                raise ArchitectureError(
-                    f"{schedule.architecture.label(step.index)} is tied to '{first[0]}' but maps "
-                    f"{step.merged[0]} to {step.output[0]} channels, not {first[1][0]} to "
-                    f"{first[2][0]}.",
-                    fix="Tie only nodes of equal widths.",
-                )
-            own = own if first[0] == name else 0
-        costs.append(_node_cost(step, name, own))
+            holder = first.setdefault(step.node.tie, step)
+            _check_tie(schedule, holder, step)
+            own = own if holder is step else 0
+        costs.append(_node_cost(step, node_name(schedule, step.index), own))
     return tuple(costs)
+
+
+def _check_tie(schedule: Plan, first: NodeStep, step: NodeStep) -> None:
+    """Refuse to share weights between nodes whose weights differ in number or in meaning."""
+    label, other = schedule.architecture.label(step.index), node_name(schedule, first.index)
+    here = f"{label} is tied to '{other}'"
+    if (first.operation, first.node.cell) != (step.operation, step.node.cell):
+        names = [
+            "a cell" if one.operation is None else f"'{one.operation.name}'"
+            for one in (step, first)
+        ]
+        raise ArchitectureError(
+            f"{here} but computes {names[0]}, not "
+            f"{'the same cell' if names[0] == names[1] else names[1]}.",
+            fix="Tie only nodes of one operation, or with equal cells.",
+        )
+    if (first.merged[0], first.output[0]) != (step.merged[0], step.output[0]):
+        raise ArchitectureError(
+            f"{here} but maps {step.merged[0]} to {step.output[0]} channels, not "
+            f"{first.merged[0]} to {first.output[0]}.",
+            fix="Tie only nodes of equal widths.",
+        )
 
 
 def _node_cost(step: NodeStep, name: str, own_parameters: int) -> NodeCost:
@@ -120,39 +137,49 @@ def _node_cost(step: NodeStep, name: str, own_parameters: int) -> NodeCost:
         moved += sum(2 * prod(shape) for shape in shapes[1:])
     nested = 0
     if step.cell is not None:
-        inner = plan_costs(step.cell)
+        inner = _cell_costs(step.cell.architecture, step.cell.input_shape)
         macs += sum(node.macs for node in inner)
-        nested = sum(node.bytes for node in inner)
+        # Activations only: the weights are among this node's own parameters, once if tied.
+        nested = sum(node.bytes - BYTES * node.parameters for node in inner)
     return NodeCost(name, parameters, macs, BYTES * (moved + parameters) + nested)
 
 
 def _operation_parameters(step: NodeStep) -> int:
     if step.cell is not None:
-        return sum(node.parameters for node in plan_costs(step.cell))
+        inner = _cell_costs(step.cell.architecture, step.cell.input_shape)
+        return sum(node.parameters for node in inner)
     if step.operation is None:
         return 0
     return step.operation.parameters(step.merged, step.output[0], step.node.stride)
 
 
-def _longest(schedule: Plan, macs: dict[str, int]) -> tuple[int, int]:
+@lru_cache(maxsize=4096)
+def _cell_costs(cell: Architecture, input_shape: Shape) -> tuple[NodeCost, ...]:
+    """Count a cell once: without a memory each level of nesting would count it several times."""
+    return plan_costs(plan(cell, input_shape))
+
+
+@lru_cache(maxsize=4096)
+def _cell_longest(cell: Architecture, input_shape: Shape) -> tuple[int, int]:
+    return _longest(plan(cell, input_shape), _cell_costs(cell, input_shape))
+
+
+def _longest(schedule: Plan, costs: Sequence[NodeCost]) -> tuple[int, int]:
     """Return the MACs of the most expensive path and the operations of the longest one."""
     reach: list[int] = []
     depths: list[int] = []
     for step in schedule.steps:
-        edges = [
-            (entry.edge.source, int(bool(entry.adapter.operation and entry.adapter.macs())))
-            for entry in step.inputs
-        ]
-        own = _operation_depth(step)
-        reach.append(
-            max((reach[source] for source, _ in edges), default=0)
-            + macs[node_name(schedule, step.index)]
-        )
-        depths.append(max((depths[source] + extra for source, extra in edges), default=0) + own)
+        macs = costs[step.index].macs
+        own = int(step.operation is not None and step.operation.parametric)
+        if step.cell is not None:
+            cell = (step.cell.architecture, step.cell.input_shape)
+            inner, own = _cell_longest(*cell)
+            macs += inner - sum(node.macs for node in _cell_costs(*cell))
+        reach.append(max((reach[entry.edge.source] for entry in step.inputs), default=0) + macs)
+        depths.append(max(map(partial(_depth_through, depths), step.inputs), default=0) + own)
     return reach[-1], depths[-1]
 
 
-def _operation_depth(step: NodeStep) -> int:
-    if step.cell is not None:
-        return _longest(step.cell, {node.name: node.macs for node in plan_costs(step.cell)})[1]
-    return int(step.operation is not None and step.operation.parametric)
+def _depth_through(depths: list[int], entry: InputStep) -> int:
+    operation = entry.adapter.operation
+    return depths[entry.edge.source] + int(operation is not None and operation.parametric)

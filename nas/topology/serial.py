@@ -1,0 +1,328 @@
+"""Architectures as JSON: what a run folder keeps, and what a stranger's file may contain.
+
+`load_architecture(dump_architecture(a)) == a` for every architecture. Defaults are left out, and
+an edge is the list `[source, target]`, followed by its transform and port where they are not the
+usual ones. A file is data and nothing else: sizes and depth are capped before anything is built,
+unknown keys and names are refused, and every error names the node or edge it is about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+import networkx as nx
+
+from nas.errors import ArchitectureError, TopologyError
+from nas.registry import Registry, suggest
+from nas.topology.graph import MAX_EDGES, MAX_NODES, Architecture, Edge, Node
+from nas.topology.merges import MERGES
+from nas.topology.operations import OPERATIONS
+from nas.topology.symbolic import RESERVED_TRANSFORMS
+
+SCHEMA = "nas.architecture/1"
+MAX_BYTES = 16_000_000
+MAX_DEPTH = 16
+"""Levels of nested cells."""
+MAX_WIDTH = 1_000_000
+MAX_STRIDE = 1_000
+
+_GRAPH_KEYS = ["nodes", "edges", "wiring", "zero_allowed"]
+_NODE_KEYS = ["operation", "merge", "scale", "width", "stride", "tie", "cell", "name"]
+_SCALES = ["auto", "none", "rsqrt", "mean"]
+
+
+def dump_architecture(architecture: Architecture) -> dict[str, Any]:
+    """Return the architecture as plain JSON data with its schema."""
+    return {"schema": SCHEMA, **_dump_graph(architecture)}
+
+
+def architecture_text(architecture: Architecture) -> str:
+    """Return the architecture as one line of JSON, the same for equal architectures."""
+    data = dump_architecture(architecture)
+    return json.dumps(data, separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+
+def load_architecture(source: str | dict[str, Any]) -> Architecture:
+    """Read an architecture from JSON text or from data that was parsed already.
+
+    Raises:
+        ArchitectureError: If the text is no strict JSON, is too large or nested too deep, has
+            unknown keys or names, wrong types, impossible numbers, or another schema.
+        TopologyError: If the edges are no connected acyclic graph; a cycle is printed.
+    """
+    data = _parse(source) if isinstance(source, str) else source
+    if not isinstance(data, dict):
+        raise ArchitectureError(
+            f"An architecture is a JSON object, not {_kind(data)}.",
+            fix=f'Start with {{"schema": "{SCHEMA}", "nodes": [...], "edges": [...]}}.',
+        )
+    _check_schema(data.get("schema"))
+    return _load_graph({k: v for k, v in data.items() if k != "schema"}, "", 0, [0, 0])
+
+
+def _dump_graph(architecture: Architecture) -> dict[str, Any]:
+    graph: dict[str, Any] = {
+        "nodes": [_dump_node(node) for node in architecture.nodes],
+        "edges": [_dump_edge(edge) for edge in architecture.edges],
+    }
+    if architecture.wiring:
+        graph["wiring"] = list(architecture.wiring)
+    if architecture.zero_allowed:
+        graph["zero_allowed"] = True
+    return graph
+
+
+_DEFAULTS = Node()
+
+
+def _dump_node(node: Node) -> dict[str, Any]:
+    fields = {
+        key: getattr(node, key)
+        for key in _NODE_KEYS
+        if getattr(node, key) != getattr(_DEFAULTS, key)
+    }
+    if node.cell is not None:
+        fields["cell"] = _dump_graph(node.cell)
+    return fields
+
+
+def _dump_edge(edge: Edge) -> list[int | str]:
+    if edge.port != "default":
+        return [edge.source, edge.target, edge.transform, edge.port]
+    if edge.transform != "auto":
+        return [edge.source, edge.target, edge.transform]
+    return [edge.source, edge.target]
+
+
+def _parse(text: str) -> Any:
+    if len(text) > MAX_BYTES:
+        raise ArchitectureError(
+            f"An architecture of {len(text):,} characters is beyond the limit of {MAX_BYTES:,}.",
+            why=f"Graphs have at most {MAX_NODES:,} nodes and {MAX_EDGES:,} edges.",
+        )
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise ArchitectureError(
+            f"The architecture is not valid JSON: {error.msg}.",
+            where=f"line {error.lineno}, column {error.colno}",
+        ) from None
+    except RecursionError:
+        raise _too_deep("") from None
+    except ValueError as error:  # an integer of more digits than Python converts
+        if isinstance(error, ArchitectureError):
+            raise
+        raise ArchitectureError(f"The architecture is not valid JSON: {error}.") from None
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ArchitectureError(
+            f"Key '{twice}' stands twice in one object of the architecture.", fix="Remove one."
+        )
+    return result
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ArchitectureError(
+        f"{constant} is not a JSON number, and no number of an architecture is infinite."
+    )
+
+
+def _check_schema(schema: Any) -> None:
+    name, _, version = SCHEMA.partition("/")
+    if schema == SCHEMA:
+        return
+    found = str(schema).partition("/")
+    if found[0] == name and found[2].isdecimal() and int(found[2]) > int(version):
+        raise ArchitectureError(
+            f"The architecture has the schema '{schema}', which is newer than '{SCHEMA}', the one "
+            "this version of nas reads.",
+            fix="Update nas.",
+        )
+    raise ArchitectureError(
+        f"The architecture's schema is {schema!r}, not '{SCHEMA}'."
+        if schema is not None
+        else "The architecture has no key 'schema'.",
+        fix=f'Add "schema": "{SCHEMA}".',
+    )
+
+
+def _load_graph(data: dict[str, Any], where: str, depth: int, totals: list[int]) -> Architecture:
+    """Read one level; `totals` counts the nodes and edges of all levels."""
+    if depth > MAX_DEPTH:
+        raise _too_deep(where)
+    _check_keys(data, _GRAPH_KEYS, where or "the architecture")
+    nodes = _list(data.get("nodes"), f"{where}nodes")
+    edges = _list(data.get("edges"), f"{where}edges")
+    _count(totals, len(nodes), len(edges), where)
+    wiring = _list(data.get("wiring", []), f"{where}wiring")
+    zero_allowed = data.get("zero_allowed", False)
+    if not isinstance(zero_allowed, bool):
+        raise _wrong_type(f"{where}zero_allowed", "true or false", zero_allowed)
+    loaded = [_load_edge(edge, f"{where}edges[{i}]") for i, edge in enumerate(edges)]
+    _refuse_cycle(loaded, where)
+    built = tuple(_load_node(node, i, where, depth, totals) for i, node in enumerate(nodes))
+    names = tuple(_text(name, f"{where}wiring[{i}]") for i, name in enumerate(wiring))
+    try:
+        return Architecture(built, tuple(loaded), names, zero_allowed)
+    except (ArchitectureError, TopologyError) as error:
+        place = where.rstrip(".") or error.where
+        raise type(error)(error.what, where=place, why=error.why, fix=error.fix) from None
+
+
+def _load_node(data: Any, index: int, where: str, depth: int, totals: list[int]) -> Node:
+    place = f"{where}nodes[{index}]"
+    if not isinstance(data, dict):
+        raise _wrong_type(place, "an object", data)
+    if isinstance(data.get("name"), str):
+        place += f" ('{data['name'][:80]}')"
+    _check_keys(data, _NODE_KEYS, place)
+    fields = _load_fields(data, place)
+    if "cell" in data:
+        if not isinstance(data["cell"], dict):
+            raise _wrong_type(f"{place}.cell", "an object with nodes and edges", data["cell"])
+        fields["cell"] = _load_graph(data["cell"], f"{place}.cell.", depth + 1, totals)
+    return Node(**fields)
+
+
+def _load_fields(data: dict[str, Any], place: str) -> dict[str, Any]:
+    readers: dict[str, Callable[[Any, str], Any]] = {
+        "operation": lambda value, where: _known(OPERATIONS, value, where),
+        "merge": lambda value, where: _known(MERGES, value, where),
+        "scale": _scale,
+        "width": lambda value, where: _number(value, where, MAX_WIDTH),
+        "stride": lambda value, where: _number(value, where, MAX_STRIDE),
+        "tie": _text,
+        "name": _text,
+    }
+    return {key: read(data[key], f"{place}.{key}") for key, read in readers.items() if key in data}
+
+
+def _load_edge(data: Any, place: str) -> Edge:
+    if not isinstance(data, list) or not 2 <= len(data) <= 4:
+        raise _wrong_type(place, "[source, target], [.., transform] or [.., transform, port]", data)
+    for number in data[:2]:
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise _wrong_type(place, "a pair of node numbers", data[:2])
+    texts = [_text(item, place) for item in data[2:]]
+    if texts and texts[0] not in RESERVED_TRANSFORMS and texts[0] not in OPERATIONS:
+        error = OPERATIONS.unknown(texts[0])
+        raise ArchitectureError(
+            f"Unknown transform '{texts[0]}' on the edge {(data[0], data[1])}.",
+            where=place,
+            fix=f"{error.fix} Further transforms: {', '.join(RESERVED_TRANSFORMS)}.",
+        )
+    return Edge(data[0], data[1], *texts)
+
+
+def _refuse_cycle(edges: list[Edge], where: str) -> None:
+    """Print a cycle where there is one; a mere backward edge is refused by the architecture."""
+    if all(edge.source < edge.target for edge in edges):
+        return
+    graph = nx.DiGraph((edge.source, edge.target) for edge in edges)
+    try:
+        cycle = nx.find_cycle(graph)
+    except nx.NetworkXNoCycle:
+        return
+    shown = "→".join(str(edge[0]) for edge in cycle[:20]) + f"→{cycle[0][0]}"
+    raise TopologyError(
+        f"The graph has a cycle: {shown}.",
+        where=where.rstrip(".") or None,
+        fix="Remove one of its edges.",
+    )
+
+
+def _check_keys(data: dict[str, Any], known: list[str], where: str) -> None:
+    for key in data:
+        if key not in known:
+            near = suggest(str(key), known)
+            hint = f"Did you mean '{near}'? " if near else ""
+            raise ArchitectureError(
+                f"Unknown key '{key}' in {where.rstrip('.')}.",
+                fix=f"{hint}Known keys: {', '.join(known)}.",
+            )
+
+
+def _count(totals: list[int], num_nodes: int, num_edges: int, where: str) -> None:
+    totals[0] += num_nodes
+    totals[1] += num_edges
+    if totals[0] > MAX_NODES or totals[1] > MAX_EDGES:
+        raise ArchitectureError(
+            f"The architecture has more than {MAX_NODES:,} nodes or {MAX_EDGES:,} edges "
+            f"(at least {totals[0]:,} and {totals[1]:,}).",
+            where=where.rstrip(".") or None,
+        )
+
+
+def _list(value: Any, place: str) -> list[Any]:
+    if value is None:
+        raise ArchitectureError(
+            f"The architecture has no '{place}'.", fix="Give a list of nodes and a list of edges."
+        )
+    if not isinstance(value, list):
+        raise _wrong_type(place, "a list", value)
+    return value
+
+
+def _text(value: Any, place: str) -> str:
+    if not isinstance(value, str):
+        raise _wrong_type(place, "text", value)
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ArchitectureError(f"{place} holds half of a surrogate pair, no character.") from None
+    return value
+
+
+def _known(registry: Registry[Any], value: Any, place: str) -> str:
+    name = _text(value, place)
+    if name not in registry:
+        error = registry.unknown(name)
+        raise ArchitectureError(error.what, where=place, fix=error.fix)
+    return name
+
+
+def _scale(value: Any, place: str) -> str:
+    if value not in _SCALES:
+        raise ArchitectureError(
+            f"Unknown scale {value!r}.", where=place, fix=f"Known scales: {', '.join(_SCALES)}."
+        )
+    return str(value)
+
+
+def _number(value: Any, place: str, limit: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong_type(place, "a whole number", value)
+    if not 1 <= value <= limit:
+        raise ArchitectureError(f"{place} is {value}; it must lie between 1 and {limit:,}.")
+    return value
+
+
+def _kind(value: Any) -> str:
+    names: Iterable[tuple[type, str]] = (
+        (bool, "true or false"),
+        (int, "a number"),
+        (float, "a number"),
+        (str, "text"),
+        (list, "a list"),
+        (dict, "an object"),
+    )
+    return next((name for kind, name in names if isinstance(value, kind)), "null")
+
+
+def _wrong_type(place: str, wanted: str, value: Any) -> ArchitectureError:
+    shown = json.dumps(value, default=str)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return ArchitectureError(f"{place} must be {wanted}, not {_kind(value)}: {shown}.")
+
+
+def _too_deep(where: str) -> ArchitectureError:
+    return ArchitectureError(
+        f"Cells are nested deeper than {MAX_DEPTH} levels.", where=where.rstrip(".")[:200] or None
+    )
