@@ -1,0 +1,272 @@
+"""The config of a search: one frozen model per part, every field with its meaning and unit.
+
+A run keeps the resolved config word for word in `run.yaml`, the space's declaration included, so
+that a run can be resumed anywhere without the files it was started from. Presets change budgets
+only, and what the user writes wins over them; `nas.search.resolve` does both.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, final
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from nas.errors import ConfigError
+from nas.objectives.latency_config import LatencyConfig
+from nas.training.recipe import Recipe
+
+SCHEMA = "nas.search/1"
+Preset = Literal["smoke", "small", "full"]
+
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+PositiveCount = Annotated[int, Field(ge=1, le=1_000_000)]
+Seconds = Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False)]
+Bound = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    """A frozen part of the config that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+@final
+class ConstraintConfig(_Part):
+    """Bounds on an objective, in its unit; a member outside is recorded and never on the front."""
+
+    max: Bound | None = None
+    """Largest value allowed."""
+
+    min: Bound | None = None
+    """Smallest value allowed."""
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        if self.max is None and self.min is None:
+            raise ConfigError("A constraint without bounds.", fix="Give max, min or both.")
+        if self.max is not None and self.min is not None and self.min > self.max:
+            raise ConfigError(
+                f"The constraints min = {self.min:g} and max = {self.max:g} contradict each other.",
+                why="No member can meet both.",
+                fix="Lower min, raise max, or leave one out.",
+            )
+        if self.max == 0:
+            raise ConfigError(
+                "A constraint of max = 0 allows no network at all.",
+                fix="Give the budget in the unit of the objective, for example 2.0 (ms).",
+            )
+        return self
+
+
+@final
+class PathTrainingConfig(_Part):
+    """How the shared weights are trained: one uniformly sampled member per step."""
+
+    epochs: PositiveCount = 60
+    """Passes over the weights' part of the training images."""
+
+    batch_size: Annotated[int, Field(ge=2, le=1_000_000)] = 64
+    """Images per step."""
+
+    learning_rate: Rate = 0.05
+    """Largest learning rate of the cosine schedule."""
+
+    warmup_epochs: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    """Epochs in which the learning rate rises linearly."""
+
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Nesterov momentum."""
+
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 5e-4
+    """Decay of kernels and matrices."""
+
+    gradient_clip: Annotated[float, Field(gt=0, le=1e6)] | None = 5.0
+    """Largest norm of a step's gradient; null does not clip."""
+
+    augmentation: Literal["none", "flip_crop", "shift"] = "none"
+    """As in the recipe of `confirm`."""
+
+    checkpoint_every_s: Annotated[float, Field(ge=0, le=1e6)] = 30.0
+    """Time between two checkpoints at ends of epochs, in seconds; 0 keeps every epoch."""
+
+
+@final
+class RelaxationConfig(_Part):
+    """The DARTS-style relaxation of edges, merges and operations."""
+
+    enabled: bool = True
+    """Whether gates are trained at all; without them no member is preferred beforehand."""
+
+    epochs: PositiveCount = 15
+    """Passes over the weights' part, each step followed by one on the gates' part."""
+
+    batch_size: PositiveCount = 64
+    """Images per step of weights and of gates."""
+
+    learning_rate: Rate = 0.05
+    """Learning rate of the weights during the relaxation."""
+
+    gate_learning_rate: Rate = 0.01
+    """Learning rate of the gates."""
+
+    proposals: Count = 8
+    """Members that the trained gates prefer, proposed to the search first."""
+
+
+@final
+class SupernetConfig(_Part):
+    """The supernet: shared weights, their training, and the relaxation before it."""
+
+    sharing: str = "position"
+    """Which members share weights: `position`, `family` or `none`."""
+
+    threads: Threads = 1
+    """CPU threads while training; kept because results are bit-identical for one number only."""
+
+    recalibration_images: PositiveCount = 512
+    """Most images that measure a member's batch-norm statistics."""
+
+    validation_images: PositiveCount | None = None
+    """Most validation images that score a member; null takes all."""
+
+    training: PathTrainingConfig = PathTrainingConfig()
+    """How the shared weights are trained."""
+
+    relaxation: RelaxationConfig = RelaxationConfig()
+    """How the gates are trained."""
+
+
+@final
+class ExploreConfig(_Part):
+    """The outer search over members with inherited weights."""
+
+    sampler: str = "nsga2"
+    """Who proposes: `nsga2`, `tpe`, `gp` or `random`."""
+
+    trials: PositiveCount = 200
+    """Distinct members to evaluate, failed ones included."""
+
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 16
+    """Proposals that see the same results; never derived from the number of workers."""
+
+    order: Literal["deterministic"] = "deterministic"
+    """One seed gives one search, however many workers or crashes it meets."""
+
+    trial_timeout_s: Seconds = 600.0
+    """Wall-clock limit of one evaluation, in seconds."""
+
+    threads_per_evaluation: Threads = 1
+    """CPU threads of one evaluation."""
+
+    seed_known_wirings: bool = True
+    """Propose the hand-made wirings of the space first."""
+
+
+@final
+class BaselinesConfig(_Part):
+    """Networks that are trained beside the front, with the same recipe."""
+
+    hand_made: Count = 8
+    """Most hand-made wirings of the same space."""
+
+    random: Count = 3
+    """Random members of the same space."""
+
+    published: bool = True
+    """ResNet, DenseNet-BC and FractalNet in published form, of the size of the front's middle."""
+
+
+@final
+class ConfirmConfig(_Part):
+    """The confirmation: the front's points trained alone, beside baselines; test accuracy."""
+
+    enabled: bool = True
+    """Whether the front is confirmed at the end of the search."""
+
+    seeds: Annotated[int, Field(ge=2, le=1000)] = 2
+    """Trainings per network, each with a seed of its own."""
+
+    max_points: PositiveCount | None = None
+    """Most points of the front that are trained, spread along it; null trains all."""
+
+    recipe: Recipe = Recipe(epochs=60, batch_size=64)
+    """The one recipe of all trainings."""
+
+    baselines: BaselinesConfig = BaselinesConfig()
+    """What is trained beside the front."""
+
+    timeout_s: Seconds = 86_400.0
+    """Wall-clock limit of one training, in seconds."""
+
+
+@final
+class ExecutorConfig(_Part):
+    """Where evaluations run; it never changes what they give."""
+
+    kind: Literal["local", "ray", "inline"] = "local"
+    """`local` worker processes, `ray` actors on one node, or `inline` in the driver itself."""
+
+    workers: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Evaluations at a time; null takes one per CPU core, at most 4."""
+
+    memory_gib: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Most memory of one local worker, in GiB; a trial that needs more fails as `oom`."""
+
+
+@final
+class SearchConfig(_Part):
+    """Everything that decides a search."""
+
+    schema_: Literal["nas.search/1"] = Field(default="nas.search/1", alias="schema")
+    """What this file is."""
+
+    space: str | dict[str, Any]
+    """Name or path of a search space, or its declaration inline."""
+
+    data: str = "digits"
+    """`digits`, an .npz file, a folder of images per class, MNIST or CIFAR files, module:function."""
+
+    image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Side to which images are scaled, in pixels; null keeps theirs."""
+
+    max_train_images: PositiveCount | None = None
+    """Most training images used, the same for all trainings; null uses all."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of the whole run; each draw uses H(seed, purpose, index)."""
+
+    preset: Preset = "small"
+    """Budgets: `smoke` (minutes), `small` or `full`; keys that are written win over it."""
+
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:0` or `mps`."""
+
+    objectives: Annotated[list[str], Field(min_length=1, max_length=8)] = ["error", "latency"]
+    """Numbers to minimise."""
+
+    constraints: dict[str, ConstraintConfig] = {}
+    """Bounds by objective, in the objective's unit, such as `{latency: {max: 2.0}}`."""
+
+    supernet: SupernetConfig = SupernetConfig()
+    """Shared weights and relaxation."""
+
+    search: ExploreConfig = ExploreConfig()
+    """The outer search."""
+
+    confirm: ConfirmConfig = ConfirmConfig()
+    """Trainings from scratch of the front and of its baselines."""
+
+    executor: ExecutorConfig = ExecutorConfig()
+    """Where evaluations run."""
+
+    latency: LatencyConfig = LatencyConfig()
+    """How latency is measured."""
+
+    plugins: list[str] = []
+    """Modules that register own operations, merges, patterns or objectives."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the config as plain values, keys as in the file."""
+        return self.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,51 @@
+"""Presets: budgets by name, and nothing but budgets.
+
+A preset is a document that lies under the user's own; what the user writes wins.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+RECIPE: Final[dict[str, Any]] = {"epochs": 60, "batch_size": 64, "augmentation": "shift"}
+"""Under every recipe of a search, so that a preset or a user may change a single key of it."""
+
+PRESETS: Final[dict[str, dict[str, Any]]] = {
+    "smoke": {
+        "max_train_images": 1500,
+        "supernet": {
+            "recalibration_images": 256,
+            "validation_images": 512,
+            "training": {"epochs": 40},
+            "relaxation": {"epochs": 4, "proposals": 4},
+        },
+        "search": {"trials": 64},
+        "confirm": {
+            "max_points": 6,
+            "recipe": {"epochs": 20},
+            "baselines": {"hand_made": 4, "random": 2},
+        },
+    },
+    "small": {},  # the defaults of the config themselves
+    "full": {
+        "supernet": {"training": {"epochs": 300}, "relaxation": {"epochs": 60, "proposals": 16}},
+        "search": {"trials": 1000},
+        "confirm": {"seeds": 5, "recipe": {"epochs": 200}, "baselines": {"random": 10}},
+    },
+}
+"""What each preset writes under the user's keys; `small` is the defaults themselves."""
+
+
+def layered(preset: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Return `document` with what it leaves open filled from the preset."""
+    return merge(merge({"confirm": {"recipe": RECIPE}}, PRESETS[preset]), document)
+
+
+def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return `under` with the keys of `over` written over it, mapping by mapping."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        merged[key] = merge(below, value) if both else value
+    return merged

@@ -1,0 +1,175 @@
+"""From what the user typed to a complete config: presets, names, contradictions.
+
+Everything that can be known to be wrong before work begins is refused here: unknown names with
+the list of known ones, constraints that no member can meet, numbers beyond reason. The result holds
+the space's declaration, so it needs no file but the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nas.config_files import Document, apply_overrides, load_document, validate_document
+from nas.errors import ConfigError, NotFoundError
+from nas.objectives.names import resolve_objective, resolve_objectives
+from nas.registry import suggest
+from nas.search.config import SCHEMA, ConstraintConfig, SearchConfig
+from nas.search.presets import PRESETS, layered
+from nas.space import AbstractSpace, load_space, space_from_dict
+from nas.space.declared import SCHEMA as SPACE_SCHEMA
+from nas.space.declared import import_plugins, space_names
+
+
+def read_search(source: str | Path) -> Document:
+    """Return the document of a search: a config file, a space file, or the name of a space.
+
+    Raises:
+        NotFoundError: If there is neither such a file nor such a space.
+        ConfigError: If the file is neither a search nor a space.
+    """
+    text = str(source)
+    if not ("/" in text or text.endswith((".yaml", ".yml", ".json"))):
+        if text not in space_names():
+            raise _unknown_space(text)
+        return Document({"schema": SCHEMA, "space": text}, f"space '{text}'")
+    document = load_document(Path(text).expanduser())
+    schema = document.data.get("schema") if isinstance(document.data, dict) else None
+    if schema == SPACE_SCHEMA:
+        return Document({"schema": SCHEMA, "space": text}, document.name)
+    if schema != SCHEMA:
+        raise ConfigError(
+            f"{document.name} is neither a search nor a space: its schema is {schema!r}.",
+            where=document.where(("schema",)),
+            fix=f"Start the file with 'schema: {SCHEMA}' or 'schema: {SPACE_SCHEMA}'.",
+        )
+    return document
+
+
+def _unknown_space(name: str) -> NotFoundError:
+    near = suggest(name, space_names())
+    hint = f"Did you mean '{near}'? " if near else ""
+    return NotFoundError(
+        f"There is neither a config file nor a space '{name}'.",
+        fix=f"{hint}Known spaces: {', '.join(space_names())}; or give the path of a .yaml file.",
+    )
+
+
+def resolve_config(
+    source: str | Path | Document | Mapping[str, Any],
+    *,
+    options: Mapping[str, Any] | None = None,
+    overrides: Iterable[str] = (),
+) -> SearchConfig:
+    """Return the complete config of a search, checked.
+
+    Args:
+        source: A config file, a space (name or file), a parsed document, or plain keys.
+        options: Keys that win over the source, by dotted path; None values are left out.
+        overrides: `key.subkey=value` assignments that win over both.
+
+    Raises:
+        ConfigError: If a key, type, number or combination is wrong; the place is named.
+        NotFoundError: If a space, sampler, objective, policy or plugin does not exist.
+    """
+    document = _document(source)
+    for path, value in (options or {}).items():
+        if value is not None:
+            document = _with(document, path, value)
+    document = apply_overrides(document, overrides)
+    config = validate_document(_on_preset(document), SearchConfig)
+    import_plugins(config.plugins, document)
+    config = config.model_copy(update={"space": resolve_space(config).to_dict()})
+    check_names(config, document)
+    return config
+
+
+def resolve_space(config: SearchConfig) -> AbstractSpace:
+    """Return the space of a config, whether named or declared inline."""
+    if isinstance(config.space, str):
+        return load_space(config.space)
+    return space_from_dict(config.space, "space")
+
+
+def _document(source: str | Path | Document | Mapping[str, Any]) -> Document:
+    if isinstance(source, Document):
+        return source
+    if isinstance(source, Mapping):
+        return Document({"schema": SCHEMA, **source}, "config")
+    return read_search(source)
+
+
+def _with(document: Document, path: str, value: Any) -> Document:
+    keys = tuple(path.split("."))
+    data: Any = value
+    for key in reversed(keys):
+        data = {key: data}
+    from nas.search.presets import merge
+
+    overrides = {**document.overrides, keys: f"option {path}"}
+    return replace(document, data=merge(document.data or {}, data), overrides=overrides)
+
+
+def _on_preset(document: Document) -> Document:
+    """Put the preset's budgets under what the user wrote."""
+    data = document.data
+    if not isinstance(data, dict):
+        return document  # validation says what is wrong
+    preset = data.get("preset", "small")
+    if preset not in PRESETS:
+        return document
+    return replace(document, data=layered(preset, data))
+
+
+def check_names(config: SearchConfig, document: Document) -> None:
+    """Check every name of the config against what is registered.
+
+    Raises:
+        NotFoundError: If a name is unknown; the message lists what there is.
+        ConfigError: If constraints or objectives contradict each other.
+    """
+    from nas.search.samplers import SAMPLERS
+
+    resolve_objectives(config.objectives)
+    if config.search.sampler not in SAMPLERS:
+        raise SAMPLERS.unknown(config.search.sampler)
+    _check_sharing(config.supernet.sharing, document)
+    _check_constraints(config.constraints, document)
+
+
+def _check_sharing(name: str, document: Document) -> None:
+    known = ("family", "none", "position")
+    if name not in known:
+        near = suggest(name, list(known))
+        raise NotFoundError(
+            f"Unknown sharing policy '{name}'.",
+            where=document.where(("supernet", "sharing")),
+            fix=(f"Did you mean '{near}'? " if near else "")
+            + f"Known sharing policies: {', '.join(known)}.",
+        )
+
+
+def _check_constraints(constraints: Mapping[str, ConstraintConfig], document: Document) -> None:
+    seen: dict[str, str] = {}
+    for name, bounds in constraints.items():
+        objective = resolve_objective(name)
+        where = document.where(("constraints", name))
+        if objective.name in seen:
+            raise ConfigError(
+                f"The constraints '{seen[objective.name]}' and '{name}' bound the same number, "
+                f"{objective.name}.",
+                where=where,
+                why="Two bounds on one number contradict each other or one of them is idle.",
+                fix="Keep one of them.",
+            )
+        seen[objective.name] = name
+        largest = objective.largest
+        if largest is not None and bounds.min is not None and bounds.min > largest:
+            raise ConfigError(
+                f"The constraint {name}.min = {bounds.min:g} is above {largest:g}, the largest "
+                f"{name} there is.",
+                where=where,
+                fix=f"Give a bound of at most {largest:g} ({objective.unit}).",
+            )
