@@ -1,1 +1,1 @@
-"""Wiring as data: graphs, operation and merge facts, patterns, identity and edits, without torch."""
+"""Wiring as data: graphs, operations and merges, patterns, identity and edits, without torch."""

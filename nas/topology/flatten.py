@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nas.topology.graph import Architecture, Edge, Node
-from nas.topology.symbolic import INPUT_SHAPE, SymbolicShape, SymbolicStep, symbolic_step
+from nas.topology.symbolic import INPUT_SHAPE, SymbolicStep, architecture_shapes, symbolic_step
 
 
 def flatten(architecture: Architecture) -> Architecture:
@@ -70,7 +70,7 @@ def _can_dissolve(node: Node, inner: Architecture) -> bool:
         if step.degree == 0 or (node.tie is not None and _owns_weights(step)):
             return False
         cell = inner.nodes[index].cell
-        shapes.append(step.output if cell is None else _output(cell, step.merged))
+        shapes.append(step.output if cell is None else architecture_shapes(cell, step.merged)[-1])
     return True
 
 
@@ -83,12 +83,3 @@ def _owns_weights(step: SymbolicStep) -> bool:
         or (entry.operation is not None and entry.operation.parametric)
         for entry in step.inputs
     )
-
-
-def _output(cell: Architecture, shape: SymbolicShape) -> SymbolicShape:
-    shapes = [shape]
-    for index in range(1, len(cell.nodes)):
-        step = symbolic_step(cell, index, shapes, shape)
-        inner = cell.nodes[index].cell
-        shapes.append(step.output if inner is None else _output(inner, step.merged))
-    return shapes[-1]

@@ -98,6 +98,22 @@ def symbolic_step(
     return SymbolicStep(inputs, degree, rule, merged, output, operation)
 
 
+def architecture_shapes(
+    architecture: Architecture, input_shape: SymbolicShape = INPUT_SHAPE
+) -> list[SymbolicShape]:
+    """Return the output shape of every node.
+
+    Raises:
+        ArchitectureError: If an operation, merge or transform is unknown.
+    """
+    shapes = [input_shape]
+    for index in range(1, len(architecture.nodes)):
+        step = symbolic_step(architecture, index, shapes, input_shape)
+        cell = architecture.nodes[index].cell
+        shapes.append(step.output if cell is None else architecture_shapes(cell, step.merged)[-1])
+    return shapes
+
+
 def known_operation(architecture: Architecture, index: int) -> Operation:
     """Return the operation of a node, or say which node asks for an unknown one."""
     name = architecture.nodes[index].operation
