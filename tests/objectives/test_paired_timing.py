@@ -91,7 +91,6 @@ def test_samples_a_hundred_times_too_long_do_not_move_the_result(every: int, see
         WallClock(machine.clock),
     )
     assert times.ratio == pytest.approx(1.2, rel=1e-6)
-    assert times.rejected > 0
     assert max(times.ours_ms[20:]) < 1.0
 
 
