@@ -101,12 +101,22 @@ def run_node(
     norm: Norm,
 ) -> Tensor:
     """Merge a node's inputs and compute its operation or cell."""
-    if not call.inputs:
-        merged = like.new_zeros((like.shape[0], *call.step.merged))
-    else:
-        merged = _merge(call, [adapt(edge, states, weights, norm) for edge in call.inputs], weights)
+    merged = merge_inputs(call, states, like, weights, norm)
     merged = run_layers(call.layers, merged, weights, norm)
     return merged if call.cell is None else run_program(call.cell, merged, weights, norm)
+
+
+def merge_inputs(
+    call: NodeCall,
+    states: Sequence[Tensor | None],
+    like: Tensor,
+    weights: SharedWeights,
+    norm: Norm,
+) -> Tensor:
+    """Merge a node's inputs; zeros where it has none."""
+    if not call.inputs:
+        return like.new_zeros((like.shape[0], *call.step.merged))
+    return _merge(call, [adapt(edge, states, weights, norm) for edge in call.inputs], weights)
 
 
 def adapt(

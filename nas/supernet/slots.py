@@ -60,6 +60,7 @@ class LayerCall:
 class EdgeCall:
     """One input of a node: where it comes from, its adapter, its weight in the merge."""
 
+    slot: str
     source: int
     source_name: str
     adapter: Adapter
@@ -73,6 +74,8 @@ class NodeCall:
     """One node: inputs, merge, then layers or a nested program."""
 
     step: NodeStep
+    slot: str
+    module: str
     name: str
     inputs: tuple[EdgeCall, ...]
     layers: tuple[LayerCall, ...]
@@ -200,7 +203,7 @@ def _node_call(schedule: Plan, step: NodeStep, naming: Naming) -> NodeCall:
     inputs = tuple(
         _edge_call(schedule, step, position, naming) for position in range(len(step.inputs))
     )
-    return NodeCall(step, Naming.plain(step), inputs, layers, cell)
+    return NodeCall(step, own, module, Naming.plain(step), inputs, layers, cell)
 
 
 def _edge_call(schedule: Plan, step: NodeStep, position: int, naming: Naming) -> EdgeCall:
@@ -209,6 +212,7 @@ def _edge_call(schedule: Plan, step: NodeStep, position: int, naming: Naming) ->
     slot = f"{naming.position(step)}<{naming.position(source)}"
     module = f"{naming.modules}nodes.{step.index}"
     return EdgeCall(
+        slot,
         entry.edge.source,
         Naming.plain(source),
         entry.adapter,

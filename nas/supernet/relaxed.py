@@ -1,0 +1,136 @@
+"""Run a relaxed member: the plain path, which is exact in float64 and differentiable twice.
+
+Where one of a node's merges projects, gates are folded into the small projection matrices,
+`(a_e I + b_e W_e) x_e`; the states themselves are never scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from nas.supernet.binding import Path
+from nas.supernet.execution import (
+    Norm,
+    adapt,
+    batch_norm,
+    merge_inputs,
+    projected_sum,
+    run_adapter,
+    run_layers,
+    run_node,
+)
+from nas.supernet.mixing import Mixing, NodeMix
+from nas.supernet.relaxation import GateValues
+from nas.supernet.slots import NodeCall, Program
+from nas.supernet.supernet import Supernet
+
+
+class RelaxedRun:
+    """One relaxed forward pass.
+
+    Args:
+        supernet: The shared weights.
+        mixing: The relaxed member.
+        values: Of the gates.
+        norm: How batch norms normalise; relaxed members have no statistics of their own.
+    """
+
+    def __init__(
+        self, supernet: Supernet, mixing: Mixing, values: GateValues, norm: Norm = batch_norm
+    ) -> None:
+        self.supernet = supernet
+        self.weights = supernet.weights
+        self.mixing = mixing
+        self.norm = norm
+        self.vector = mixing.vector(values).to(self.weights.anchor)
+        self.numbers, self.shares = mixing.coefficients(self.vector, self.weights)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits of images `(batch, *input_shape)`."""
+        program = self.mixing.program
+        return self.supernet.classify(self.program(program, (), x), program)
+
+    def program(self, program: Program, above: Path, x: Tensor) -> Tensor:
+        """Run one level of nodes."""
+        states: list[Tensor | None] = [x]
+        for call, frees in zip(program.calls, program.frees, strict=True):
+            states.append(self.node(call, (*above, call.name), states, x))
+            for source in frees:
+                states[source] = None
+        return cast(Tensor, states[-1])
+
+    def node(
+        self, call: NodeCall, path: Path, states: Sequence[Tensor | None], like: Tensor
+    ) -> Tensor:
+        """Run one node, mixed or not."""
+        mixed = self.mixing.nodes.get(path)
+        if mixed is None and call.cell is None:
+            return run_node(call, states, like, self.weights, self.norm)
+        merged = self.merge(call, mixed or NodeMix(), states, like)
+        if call.cell is not None:
+            return self.program(call.cell, path, merged)
+        return self.operate(call, mixed or NodeMix(), merged)
+
+    def merge(
+        self, call: NodeCall, mixed: NodeMix, states: Sequence[Tensor | None], like: Tensor
+    ) -> Tensor:
+        """Return the mixture of a node's inputs."""
+        if mixed.row is None:
+            return merge_inputs(call, states, like, self.weights, self.norm)
+        inputs = [self.edge(call, number, mixed, states) for number in range(len(call.inputs))]
+        numbers = self.numbers[mixed.row]
+        if mixed.projections is None:
+            total = inputs[0] * numbers[0]
+            for position, tensor in enumerate(inputs[1:], start=1):
+                total = torch.addcmul(total, tensor, numbers[position])
+            return total
+        return projected_sum(inputs, list(self.matrices(mixed).unbind(0)))
+
+    def matrices(self, mixed: NodeMix) -> Tensor:
+        """Return `a_e I + b_e W_e` for every input, `(inputs, channels, channels)`."""
+        assert mixed.projections is not None and mixed.row is not None
+        slices = torch.stack([self.weights.read(use) for use in mixed.projections])
+        degree, channels = slices.shape[:2]
+        identity = torch.eye(channels, dtype=slices.dtype, device=slices.device)
+        numbers = self.numbers[mixed.row, :degree, None, None]
+        return numbers * identity + self.shares[mixed.row, :degree, None, None] * slices
+
+    def edge(
+        self, call: NodeCall, number: int, mixed: NodeMix, states: Sequence[Tensor | None]
+    ) -> Tensor:
+        """Return what an edge delivers, its operations mixed by their shares of its presence."""
+        options = mixed.transforms.get(number)
+        entry = call.inputs[number]
+        if options is None:
+            return adapt(entry, states, self.weights, self.norm)
+        shares = self.vector[[position for position, _, _ in options]]
+        present = shares.sum()
+        shares = shares / torch.where(present > 0, present, torch.ones_like(present))
+        x = cast(Tensor, states[entry.source])
+        outputs = [
+            run_adapter(adapter, layers, x, self.weights, self.norm)
+            for _, adapter, layers in options
+        ]
+        return weighted(outputs, shares)
+
+    def operate(self, call: NodeCall, mixed: NodeMix, merged: Tensor) -> Tensor:
+        """Return a node's operation, or the mixture of its operations."""
+        if not mixed.operations:
+            return run_layers(call.layers, merged, self.weights, self.norm)
+        shares = self.vector[[position for position, _ in mixed.operations]]
+        outputs = [
+            run_layers(layers, merged, self.weights, self.norm) for _, layers in mixed.operations
+        ]
+        return weighted(outputs, shares)
+
+
+def weighted(tensors: Sequence[Tensor], shares: Tensor) -> Tensor:
+    """Return the sum of the tensors, each times its share."""
+    total = tensors[0] * shares[0]
+    for position, tensor in enumerate(tensors[1:], start=1):
+        total = torch.addcmul(total, tensor, shares[position])
+    return total
