@@ -7,6 +7,7 @@ the identity, the sum and plain edges.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -170,10 +171,45 @@ def _with_tie(network: Architecture, input_shape: Shape) -> Architecture:
             for index in (first, step.index):
                 old = nodes[index]
                 nodes[index] = Node(
-                    old.operation, old.merge, old.scale, old.width, old.stride, "shared",
-                    old.cell, old.name,
+                    old.operation,
+                    old.merge,
+                    old.scale,
+                    old.width,
+                    old.stride,
+                    "shared",
+                    old.cell,
+                    old.name,
                 )
             tied = Architecture(tuple(nodes), network.edges)
             plan_costs(plan(tied, input_shape))
             return tied
     return network
+
+
+def renumbered(network: Architecture, random: Any) -> Architecture:
+    """Return the network with its nodes in another random topological order, without names.
+
+    `random` is a `random.Random`. Where inputs of a node differ in shape the new order may choose
+    another main input, and so be another network.
+    """
+    last = len(network.nodes) - 1
+    waiting = [len({edge.source for edge in network.inputs(node)}) for node in range(last + 1)]
+    ready = [node for node in range(1, last) if waiting[node] == 0]
+    order = [0]
+    while True:
+        done = order[-1]
+        for target in {edge.target for edge in network.edges if edge.source == done}:
+            waiting[target] -= 1
+            if waiting[target] == 0 and target != last:
+                ready.append(target)
+        if not ready:
+            break
+        order.append(ready.pop(random.randrange(len(ready))))
+    order.append(last)
+    number = {old: new for new, old in enumerate(order)}
+    return Architecture(
+        tuple(replace(network.nodes[old], name="") for old in order),
+        tuple(replace(e, source=number[e.source], target=number[e.target]) for e in network.edges),
+        ("renumbered",),
+        network.zero_allowed,
+    )
