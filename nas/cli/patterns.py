@@ -22,8 +22,8 @@ def patterns(
         if as_json:
             print_json({"schema": "nas.patterns/1", "patterns": entries})
             return
-        rows = [(entry["name"], entry["paper"], entry["summary"]) for entry in entries]
-        print_table(("pattern", "paper", "wiring"), rows)
+        shown = [(entry["name"], entry["paper"], entry["summary"]) for entry in entries]
+        print_table(("pattern", "paper", "wiring"), shown)
         return
     pattern = PATTERNS.get(name)
     if as_json:
@@ -33,11 +33,8 @@ def patterns(
     print_text(f"{name}{f' ({paper})' if paper else ''}")
     print_text(inspect.getdoc(pattern.rule) or "")
     print_text(f"sizes: {pattern.sizes}; published merge: {_entry(name)['merge']}")
-    rows = [
-        (entry["operations"], entry["nodes"], entry["edges"], entry["joins"])
-        for entry in _sizes(name)
-    ]
-    print_table(("operations", "nodes", "edges", "joins"), rows)
+    columns = ("operations", "nodes", "edges", "joins")
+    print_table(columns, [[entry[column] for column in columns] for entry in _sizes(name)])
 
 
 def _entry(name: str) -> dict[str, object]:
@@ -51,12 +48,12 @@ def _entry(name: str) -> dict[str, object]:
         "paper": str(paper) if paper else None,
         "summary": pattern.summary,
         "sizes": pattern.sizes,
-        "merge": pattern.wire(int(str(sizes[0]["operations"]))).merge,
+        "merge": pattern.wire(sizes[0]["operations"]).merge,
         "examples": sizes,
     }
 
 
-def _sizes(name: str) -> list[dict[str, object]]:
+def _sizes(name: str) -> list[dict[str, int]]:
     """Return node and edge counts of the smallest sizes the pattern exists for."""
     from nas.topology.patterns import PATTERNS
 
