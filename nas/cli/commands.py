@@ -29,8 +29,12 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
+    "stop": Command("Ask a running search to save its state and stop.", "nas.cli.stop"),
+    "runs": Command("List, show, remove and rebuild runs.", "nas.cli.runs"),
+    "report": Command("Write the report of a run as one HTML file.", "nas.cli.report"),
+    "arch": Command("Build a network by name, or show one of a run or a file.", "nas.cli.arch"),
     "space": Command("List, describe, count, sample and check search spaces.", "nas.cli.space"),
-    "patterns": Command("List the connection patterns, or draw one.", "nas.cli.patterns"),
+    "patterns": Command("List the connection patterns, or tell about one.", "nas.cli.patterns"),
     "data": Command("Check and convert data sets.", "nas.cli.data"),
     "config": Command("Write, check and show configuration files.", "nas.cli.config"),
 }
