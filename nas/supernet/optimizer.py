@@ -102,3 +102,49 @@ class SliceSgd:
         self.buffers = {
             key: torch.from_numpy(np.array(value)).to(anchor) for key, value in arrays.items()
         }
+
+
+@final
+class GateAdam:
+    """Adam on the logits a step used (Kingma and Ba 2015, arXiv:1412.6980); others stand still.
+
+    Each logit counts its own steps, so that one met late is corrected as one met early.
+
+    Args:
+        logits: One vector, updated in place.
+        learning_rate: Step size.
+        betas: Decays of the two moments.
+    """
+
+    def __init__(
+        self, logits: Tensor, learning_rate: float, betas: tuple[float, float] = (0.5, 0.999)
+    ) -> None:
+        self.logits = logits
+        self.learning_rate = learning_rate
+        self.betas = betas
+        self.first = torch.zeros_like(logits)
+        self.second = torch.zeros_like(logits)
+        self.count = torch.zeros_like(logits)
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor, touched: Tensor) -> None:
+        """Update the logits where `touched` is True."""
+        fast, slow = self.betas
+        self.count += touched
+        self.first = torch.where(touched, fast * self.first + (1 - fast) * gradient, self.first)
+        square = gradient.square()
+        self.second = torch.where(touched, slow * self.second + (1 - slow) * square, self.second)
+        mean = self.first / (1 - fast**self.count).clamp_min(1e-12)
+        scale = (self.second / (1 - slow**self.count).clamp_min(1e-12)).sqrt() + 1e-8
+        self.logits -= torch.where(touched, self.learning_rate * mean / scale, 0.0)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of the moments and counts."""
+        state = {"first": self.first, "second": self.second, "count": self.count}
+        return {f"gates/{name}": value.cpu().numpy().copy() for name, value in state.items()}
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take moments and counts from `arrays`."""
+        for name in ("first", "second", "count"):
+            value = torch.from_numpy(np.array(arrays[f"gates/{name}"]))
+            setattr(self, name, value.to(self.logits))

@@ -134,3 +134,10 @@ def weighted(tensors: Sequence[Tensor], shares: Tensor) -> Tensor:
     for position, tensor in enumerate(tensors[1:], start=1):
         total = torch.addcmul(total, tensor, shares[position])
     return total
+
+
+def relaxed_logits(
+    supernet: Supernet, mixing: Mixing, values: GateValues, x: Tensor, norm: Norm = batch_norm
+) -> Tensor:
+    """Return the logits of a relaxed member for images `(batch, *input_shape)`."""
+    return RelaxedRun(supernet, mixing, values, norm).logits(x)

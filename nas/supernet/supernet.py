@@ -117,7 +117,7 @@ class Supernet(nn.Module):
         shapes: dict[str, tuple[int, ...]] = {}
         for use in (*program.uses, *self.head_uses(program)):
             known = shapes.get(use.key, use.shape)
-            shapes[use.key] = tuple(map(max, zip(known, use.shape, strict=True)))
+            shapes[use.key] = tuple(max(pair) for pair in zip(known, use.shape, strict=True))
         return shapes
 
     def forward(
