@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,7 +58,7 @@ def describe(space: SpaceArgument, as_json: Json = False) -> None:
     print_text(f"{loaded.name}: {loaded.summary}")
     print_text(f"members: {short_count(loaded.count())}")
     print_text(f"hand-made wirings: {', '.join(loaded.known()) or 'none'}")
-    print_table(("choice", "answers"), list(_choice_rows(loaded.choices)))
+    print_table(("choice", "answers"), _choice_rows(loaded.choices))
 
 
 @app.command()
@@ -153,16 +152,25 @@ def short_count(number: int) -> str:
     return f"{number:,}" if number < 10**9 else f"{number:.2e}"
 
 
-def _choice_rows(choices: tuple[Choice, ...], depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield a row per choice; choices that several options open alike are shown once."""
+def _choice_rows(choices: tuple[Choice, ...]) -> list[tuple[str, str]]:
+    """Return a row per question, with every answer that any branch of the space offers."""
+    found: dict[str, tuple[int, list[str]]] = {}
+    _gather(choices, 0, found)
+    return [("  " * depth + name, ", ".join(answers)) for name, (depth, answers) in found.items()]
+
+
+def _gather(
+    choices: tuple[Choice, ...], depth: int, found: dict[str, tuple[int, list[str]]]
+) -> None:
     from nas.space.choices import OneOf
 
     for choice in choices:
-        yield "  " * depth + choice.name, choice.describe()
+        answers = found.setdefault(choice.name, (depth, []))[1]
         if not isinstance(choice, OneOf):
-            continue
-        seen: set[str] = set()
-        for option in choice.options:
-            fresh = tuple(inner for inner in option.choices if inner.name not in seen)
-            seen |= {inner.name for inner in fresh}
-            yield from _choice_rows(fresh, depth + 1)
+            offered = [f"any {choice.minimum} or more of: {' '.join(choice.items)}"]
+        else:
+            offered = [str(option.value) for option in choice.options]
+        answers += [answer for answer in offered if answer not in answers]
+        if isinstance(choice, OneOf):
+            for option in choice.options:
+                _gather(option.choices, depth + 1, found)
