@@ -58,6 +58,7 @@ def describe(space: SpaceArgument, as_json: Json = False) -> None:
     print_text(f"{loaded.name}: {loaded.summary}")
     print_text(f"members: {short_count(loaded.count())}")
     print_text(f"hand-made wirings: {', '.join(loaded.known()) or 'none'}")
+    print_text("Indented choices depend on the answer above them; of 'inputs', several are chosen.")
     print_table(("choice", "answers"), _choice_rows(loaded.choices))
 
 
@@ -167,7 +168,7 @@ def _gather(
     for choice in choices:
         answers = found.setdefault(choice.name, (depth, []))[1]
         if not isinstance(choice, OneOf):
-            offered = [f"any {choice.minimum} or more of: {' '.join(choice.items)}"]
+            offered = list(choice.items)
         else:
             offered = [str(option.value) for option in choice.options]
         answers += [answer for answer in offered if answer not in answers]
