@@ -61,8 +61,8 @@ def rings(*sizes: int) -> LabelledGraph:
     total, edges, start = sum(sizes), [], 0
     for size in sizes:
         for step in range(size):
-            for target in (step, (step + 1) % size):
-                edges.append((start + step, total + start + target, ""))
+            targets = (start + step, start + (step + 1) % size)
+            edges += [(start + step, total + target, "") for target in targets]
         start += size
     return LabelledGraph(("c",) * 2 * total, tuple(sorted(set(edges))))
 

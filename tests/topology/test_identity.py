@@ -441,8 +441,8 @@ def test_networks_that_iterated_hashes_confuse_have_two_ids() -> None:
         edges, start = [(0, node) for node in range(1, 7)], 1
         for size in sizes:
             for step in range(size):
-                for target in (step, (step + 1) % size):
-                    edges.append((start + step, start + target + 6))
+                targets = (start + step, start + (step + 1) % size)
+                edges += [(start + step, target + 6) for target in targets]
             start += size
         edges += [(node, 13) for node in range(7, 13)]
         return net("i" + "c" * 12 + "+", *edges)
@@ -530,7 +530,8 @@ def test_ids_carry_their_kind_and_the_version_of_the_scheme() -> None:
 SCRIPT = """
 from nas.topology.graph import Architecture, Edge, Node
 from nas.topology.identity import executed_id, sharing_id, structural_id
-nodes = (Node(), Node("conv3x3", tie="t"), Node("conv3x3", tie="t"), Node("relu"), Node(merge="concat"))
+tied = Node("conv3x3", tie="t")
+nodes = (Node(), tied, tied, Node("relu"), Node(merge="concat"))
 edges = tuple(Edge(*pair) for pair in [(0, 1), (0, 2), (1, 3), (2, 3), (3, 4), (0, 4)])
 network = Architecture(nodes, edges)
 print(structural_id(network), sharing_id(network), executed_id(network))
