@@ -39,13 +39,13 @@ _CHECK_EVERY_ON_ACCELERATOR = 20
 class LoopConfig(BaseModel, frozen=True, extra="forbid"):
     """Settings every supernet training has."""
 
-    epochs: int = Field(default=20, ge=1, le=100_000)
+    epochs: int = Field(default=30, ge=1, le=100_000)
     """Passes over the weights' part of the data."""
 
     batch_size: int = Field(default=64, ge=2, le=1_000_000)
     """Images per step."""
 
-    learning_rate: float = Field(default=0.05, gt=0, le=100, allow_inf_nan=False)
+    learning_rate: float = Field(default=0.1, gt=0, le=100, allow_inf_nan=False)
     """Largest learning rate; it falls to 0 along a cosine."""
 
     warmup_epochs: float = Field(default=1.0, ge=0, le=1000)
