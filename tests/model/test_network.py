@@ -120,6 +120,9 @@ def test_states_are_freed_after_their_last_reader() -> None:
     assert last_readers(schedule) == [(), (), (), (0, 1, 2, 3)]
     chain = network_of([Node(), Node("relu"), Node("relu"), Node()], [(0, 1), (1, 2), (2, 3)])
     assert last_readers(plan(chain, SHAPE)) == [(0,), (1,), (2,)]
+    nodes, edges = [Node(), Node("conv3x3"), Node()], (Edge(0, 1), Edge(0, 2), Edge(1, 2, "none"))
+    unread = Architecture(tuple(nodes), edges)
+    assert last_readers(plan(unread, SHAPE)) == [(1,), (0,)]
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 8, 9), (4, 8, 8), (2, 3, 8, 8)])
