@@ -89,6 +89,14 @@ def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
     return [index * step for index in range(first, math.floor(high / step) + 1)]
 
 
+def tick_text(value: float) -> str:
+    """Write a number of an axis shortly: `0.05`, `150k`, `2.5M`."""
+    for smallest, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if smallest <= abs(value) < 1e15:
+            return f"{value / unit:.4g}{letter}"
+    return f"{value:.4g}"
+
+
 def _axes(
     xs: tuple[float, float], ys: tuple[float, float], x_title: str, y_title: str
 ) -> list[str]:
@@ -97,11 +105,13 @@ def _axes(
     for value in ticks(*xs):
         x = _x(value, xs)
         parts.append(f'<path class="grid" d="M{x:.1f} {TOP}V{bottom}"/>')
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}">{value:.4g}</text>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}">{tick_text(value)}</text>')
     for value in ticks(*ys):
         y = _y(value, ys)
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{right}"/>')
-        parts.append(f'<text class="tick y" x="{LEFT - 8}" y="{y + 4:.1f}">{value:.4g}</text>')
+        parts.append(
+            f'<text class="tick y" x="{LEFT - 8}" y="{y + 4:.1f}">{tick_text(value)}</text>'
+        )
     middle = (LEFT + right) / 2
     parts.append(f'<text class="title" x="{middle}" y="{HEIGHT - 8}">{escape(x_title)}</text>')
     parts.append(

@@ -1,4 +1,4 @@
-"""Run folders made by hand with the run store, for tests of what reads them: no search, no torch."""
+"""Run folders made by hand with the run store, for tests of what reads them: no search runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nas.cost.count import cost
 from nas.run_store import Run
 from nas.space import load_space
 from nas.topology.identity import structural_id
-from nas.topology.serial import architecture_text
+from nas.topology.serial import architecture_text, dump_architecture
 
 SHAPE = (1, 8, 8)
 CLASSES = 10
@@ -48,14 +48,22 @@ def made_run(root: Path, name: str = "made", trials: int = 6, config: Any = None
                     "attempt": 1,
                     "batch": 0,
                     "decisions": decisions,
-                    "architecture": identity,
+                    "architecture": dump_architecture(architecture),
+                    "architecture_id": identity,
                     "wiring": space.wiring(decisions),
-                    "proposer": "test",
+                    "family": space.family(decisions),
+                    "proposed_by": "random",
+                    "sampler_state": {},
                 }
             )
+            error = float(rng.uniform(0.02, 0.2))
             values = {
-                "error": _objective(float(rng.uniform(0.02, 0.2)), "fraction", "inherited"),
+                "error": _objective(error, "fraction", "inherited"),
                 "macs": _objective(costs.macs, "MACs", "computed"),
+            }
+            counted = {
+                name: getattr(costs, name)
+                for name in ("parameters", "macs", "bytes", "critical_path", "depth")
             }
             run.append(
                 {
@@ -63,8 +71,9 @@ def made_run(root: Path, name: str = "made", trials: int = 6, config: Any = None
                     "trial": number,
                     "attempt": 1,
                     "values": values,
-                    "parameters": costs.parameters,
-                    "macs": costs.macs,
+                    "inherited": {"error": error, "cross_entropy": 3 * error, "count": 100},
+                    "measures": counted,
+                    "violations": {},
                 }
             )
         run.append({"kind": "stage_finished", "stage": "explore"})
@@ -92,14 +101,14 @@ def front_of(run: Run) -> dict[str, Any]:
     points = [
         {
             "trial": trial.number,
-            "architecture": trial.architecture,
+            "architecture": trial.extra["architecture_id"],
             "wiring": trial.extra["wiring"],
             "objectives": {name: dict(values) for name, values in trial.values.items()},
             "error_inherited": trial.value("error"),
             "error_confirmed_mean": 0.03,
             "error_confirmed_std": 0.002,
-            "parameters": trial.extra["parameters"],
-            "macs": trial.extra["macs"],
+            "parameters": trial.extra["measures"]["parameters"],
+            "macs": trial.extra["measures"]["macs"],
             "latency_ms": None,
             "latency_iqr_ms": None,
         }

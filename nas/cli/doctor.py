@@ -97,9 +97,13 @@ def _machine(runs: Path) -> tuple[dict[str, str], list[Any]]:
         version = _version(package)
         facts[package] = version or "not installed"
         if version is None and package in _PACKAGES:
-            findings.append(_Check("error", f"{package} is not installed.", package, "pip install nas"))
+            findings.append(
+                _Check("error", f"{package} is not installed.", package, "pip install nas")
+            )
         elif version is None:
-            findings.append(_Check("note", f"{package} is not installed.", package, _EXTRAS[package]))
+            findings.append(
+                _Check("note", f"{package} is not installed.", package, _EXTRAS[package])
+            )
     facts["cores"] = str(_cores())
     if facts["torch"] != "not installed":
         from nas.training.device import available_devices

@@ -90,9 +90,7 @@ def _build_pattern(name: str, options: dict[str, str], text: str) -> Architectur
     return Architecture(tuple(nodes), edges, (name,))
 
 
-def _whole(
-    options: dict[str, str], key: str, default: int, low: int, high: int, text: str
-) -> int:
+def _whole(options: dict[str, str], key: str, default: int, low: int, high: int, text: str) -> int:
     given = options.get(key, str(default))
     if not (given.isdecimal() and len(given) < 10 and low <= int(given) <= high):
         raise ConfigError(
@@ -180,5 +178,8 @@ def searched_shapes(run: Run) -> tuple[Shape | None, int | None]:
     if not isinstance(data, dict):
         return None, None
     shape, classes = data.get("input_shape"), data.get("num_classes")
-    whole = isinstance(shape, list) and len(shape) == 3 and all(type(side) is int for side in shape)
-    return (tuple(shape) if whole else None), (classes if type(classes) is int else None)  # type: ignore[return-value]
+    sides = [side for side in shape if type(side) is int] if isinstance(shape, list) else []
+    return (
+        (sides[0], sides[1], sides[2]) if len(sides) == 3 else None,
+        classes if type(classes) is int else None,
+    )

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas.cli.output import print_text
+from nas.cli.run_folders import RUNS, RunArgument, RunsOption, find_run
+
+if TYPE_CHECKING:
+    from nas.run_store import Run
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A folder under runs/.")],
+    run: RunArgument,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; else RUN/report.html.")
     ] = None,
+    runs: RunsOption = RUNS,
 ) -> None:
     """Read the run, write one file, name it."""
     from nas.errors import ConfigError
+    from nas.run_store import Run
     from nas.run_store.atomic import write_bytes
-    from nas.run_store.run import Run
 
-    with Run.open(run) as opened:
+    with Run.open(find_run(run, runs)) as opened:
         path = output or opened.path / "report.html"
-        if not path.parent.is_dir():
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            missing = path if path.is_dir() else path.parent
+            what = "is a folder, not a file to write" if path.is_dir() else "does not exist"
             raise ConfigError(
-                f"There is no folder {path.parent} to write the report to.", fix="Make it first."
+                f"{missing} {what}.",
+                where="--output",
+                fix="Name a file in a folder that exists: -o report.html.",
             )
-        write_bytes(path, render_report(opened))
+        write_bytes(path.absolute(), render_report(opened))
     print_text(str(path))
 
 
-def render_report(run: object) -> bytes:
+def render_report(run: Run) -> bytes:
     """Return the report page of an opened run."""
     import importlib
     import importlib.util
@@ -41,5 +50,5 @@ def render_report(run: object) -> bytes:
     # A wheel carries the pages as `nas_dashboards`; a checkout has them beside the package.
     package = "nas_dashboards" if importlib.util.find_spec("nas_dashboards") else "dashboards"
     page = importlib.import_module(f"{package}.static_report")
-    text: str = page.report_page(run, front_document(run))  # type: ignore[arg-type]
+    text: str = page.report_page(run, front_document(run))
     return text.encode()

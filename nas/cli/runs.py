@@ -30,7 +30,14 @@ def list_all(runs: RunsOption = RUNS, as_json: Json = False) -> None:
     if not found:
         talk(f"no runs in {runs}; start one with: nas search wired_cnn --data digits")
     rows = [
-        (each.name, each.state, each.finished, each.failed, each.created[:19], each.problem or "")
+        (
+            each.name,
+            each.state,
+            each.finished,
+            each.failed,
+            each.created[:19],
+            " ".join((each.problem or "").split())[:100],
+        )
         for each in found
     ]
     print_table(("run", "state", "finished", "failed", "created (UTC)", "problem"), rows)

@@ -22,8 +22,28 @@ def register_views() -> None:
 
 
 def rebuild_all(run: Run) -> list[str]:
-    """Make the views of an owned run again; return their names."""
+    """Make what can be made of an owned run's log again; return the files that were written.
+
+    Architectures that are whole stay as they are.
+    """
     from nas.run_store import rebuild_views
 
     register_views()
-    return rebuild_views(run)
+    return [*_rebuild_architectures(run), *rebuild_views(run)]
+
+
+def _rebuild_architectures(run: Run) -> list[str]:
+    from nas.errors import NasError
+    from nas.topology.serial import architecture_text, load_architecture
+
+    written = []
+    for trial in run.table().trials.values():
+        identity, recorded = trial.extra.get("architecture_id"), trial.architecture
+        if not (isinstance(identity, str) and isinstance(recorded, dict)):
+            continue
+        try:
+            load_architecture(run.get_architecture(identity))
+        except NasError:
+            run.restore_architecture(identity, architecture_text(load_architecture(recorded)))
+            written.append(f"architectures/{identity}.json")
+    return written

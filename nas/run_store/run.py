@@ -38,7 +38,7 @@ from nas.run_store.creation import (
     prepare_root,
 )
 from nas.run_store.lock import Owner, RunLock, owner_of
-from nas.run_store.log import Log, read_log, scan_log
+from nas.run_store.log import Log, quarantine, read_log, scan_log
 from nas.run_store.records import Record, normalize
 from nas.run_store.trial_rules import Trial
 from nas.run_store.trials import RunState, TrialTable
@@ -266,6 +266,18 @@ class Run:
                 why="One id stands for one architecture.",
                 fix=f"Look with `nas doctor {self.path.name}`.",
             )
+        make_folder(path.parent)
+        write_text(path, text)
+
+    def restore_architecture(self, identity: str, text: str) -> None:
+        """Put the JSON text of an architecture in place of a lost or damaged file.
+
+        What was there goes to `quarantine/`.
+        """
+        self._check_writable()
+        path = self._file(layout.check_identity(identity) + ".json", layout.ARCHITECTURES)
+        with suppress(FileNotFoundError):
+            quarantine(self.path, f"architecture-{identity}", read_bytes(path))
         make_folder(path.parent)
         write_text(path, text)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.charts import HEIGHT, WIDTH, Mark, draw_front, ticks
+from dashboards.charts import HEIGHT, WIDTH, Mark, draw_front, tick_text, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 NUMBERS = st.floats(-1e12, 1e12, allow_nan=False)
@@ -20,7 +21,9 @@ def parse(text: str) -> ElementTree.Element:
 
 def marks_of(page: ElementTree.Element) -> list[ElementTree.Element]:
     """Return the elements of marks: those with a title of their own below the chart."""
-    return [each for each in page.iter() if each.get("fill") and each.find(f"{SVG}title") is not None]
+    return [
+        each for each in page.iter() if each.get("fill") and each.find(f"{SVG}title") is not None
+    ]
 
 
 @given(
@@ -81,3 +84,11 @@ def test_ticks_are_few_and_inside(low: float, span: float) -> None:
     assert len(found) <= 8
     slack = span * 1e-6 + abs(low) * 1e-12  # floats are that coarse
     assert all(low - slack <= tick <= low + span + slack for tick in found)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.05, "0.05"), (-2500.0, "-2500"), (15e4, "150k"), (2.5e6, "2.5M"), (3e9, "3G")],
+)
+def test_numbers_on_axes_are_short(value: float, text: str) -> None:
+    assert tick_text(value) == text

@@ -77,7 +77,9 @@ def test_every_mark_tells_its_name() -> None:
         (Node(name="input"), Node("conv3x3", width=8, stride=2, name="stem"), Node(merge="sum")),
         (Edge(0, 1), Edge(1, 2), Edge(0, 2, "zero_pad")),
     )
-    titles = [title.text for title in drawings(draw_architecture(architecture))[0].iter(f"{SVG}title")]
+    titles = [
+        title.text for title in drawings(draw_architecture(architecture))[0].iter(f"{SVG}title")
+    ]
     assert "stem, conv3x3, one input, 8 channels, stride 2" in titles
     assert "node 2, identity, sum of 2" in titles
     assert "input to 2 (zero_pad)" in titles
