@@ -69,10 +69,6 @@ def kendall_tau(
     mask = _mask(families, pairs)
     agreement = left * right * mask
     left_pairs, right_pairs = np.abs(left) * mask, np.abs(right) * mask
-        left * right * mask,
-        np.abs(left) * mask,
-        np.abs(right) * mask,
-    )
     ones = np.ones((1, len(first)))
     value = float(_tau(ones, agreement, left_pairs, right_pairs)[0])
     rng = np.random.default_rng(seed)
@@ -97,7 +93,8 @@ def _mask(families: Sequence[str], pairs: Pairs) -> Floats:
     same = names[:, np.newaxis] == names[np.newaxis, :]
     if pairs == "all":
         return np.ones(same.shape)
-    return (same if pairs == "within" else ~same).astype(np.float64)
+    chosen = same if pairs == "within" else ~same
+    return np.asarray(chosen, dtype=np.float64)
 
 
 def _tau(weights: Floats, agreement: Floats, left: Floats, right: Floats) -> Floats:
