@@ -7,11 +7,10 @@ only, and what the user writes wins over them; `nas.search.resolve` does both.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, final
+from typing import Annotated, Any, Literal, final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from nas.errors import ConfigError
 from nas.objectives.latency_config import LatencyConfig
 from nas.training.recipe import Recipe
 
@@ -22,7 +21,6 @@ Threads = Annotated[int, Field(ge=1, le=1024)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 PositiveCount = Annotated[int, Field(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False)]
-Bound = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 
 
@@ -30,34 +28,6 @@ class _Part(BaseModel):
     """A frozen part of the config that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-@final
-class ConstraintConfig(_Part):
-    """Bounds on an objective, in its unit; a member outside is recorded and never on the front."""
-
-    max: Bound | None = None
-    """Largest value allowed."""
-
-    min: Bound | None = None
-    """Smallest value allowed."""
-
-    @model_validator(mode="after")
-    def _check_bounds(self) -> Self:
-        if self.max is None and self.min is None:
-            raise ConfigError("A constraint without bounds.", fix="Give max, min or both.")
-        if self.max is not None and self.min is not None and self.min > self.max:
-            raise ConfigError(
-                f"The constraints min = {self.min:g} and max = {self.max:g} contradict each other.",
-                why="No member can meet both.",
-                fix="Lower min, raise max, or leave one out.",
-            )
-        if self.max == 0:
-            raise ConfigError(
-                "A constraint of max = 0 allows no network at all.",
-                fix="Give the budget in the unit of the objective, for example 2.0 (ms).",
-            )
-        return self
 
 
 @final
@@ -100,16 +70,25 @@ class RelaxationConfig(_Part):
     """Whether gates are trained at all; without them no member is preferred beforehand."""
 
     epochs: PositiveCount = 15
-    """Passes over the weights' part, each step followed by one on the gates' part."""
+    """Passes over the weights' part; each step is paired with one on the gates' part."""
 
-    batch_size: PositiveCount = 64
+    batch_size: Annotated[int, Field(ge=2, le=1_000_000)] = 64
     """Images per step of weights and of gates."""
 
     learning_rate: Rate = 0.05
     """Learning rate of the weights during the relaxation."""
 
-    gate_learning_rate: Rate = 0.01
+    level: Literal["bilevel", "one"] = "bilevel"
+    """Gates on images of their own, or weights and gates on the weights' images."""
+
+    operations: Literal["sampled", "mixed"] = "sampled"
+    """Operations of a node: one is drawn per step, or all of them run and are mixed."""
+
+    gate_learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.02
     """Learning rate of the gates."""
+
+    gate_warmup_epochs: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    """Epochs that train the weights alone before the gates move."""
 
     proposals: Count = 8
     """Members that the trained gates prefer, proposed to the search first."""
@@ -191,6 +170,9 @@ class ConfirmConfig(_Part):
     max_points: PositiveCount | None = None
     """Most points of the front that are trained, spread along it; null trains all."""
 
+    test_images: PositiveCount | None = None
+    """Most test images that a training is tested on, the same for all; null takes all."""
+
     recipe: Recipe = Recipe(epochs=60, batch_size=64)
     """The one recipe of all trainings."""
 
@@ -226,7 +208,7 @@ class SearchConfig(_Part):
     """Name or path of a search space, or its declaration inline."""
 
     data: str = "digits"
-    """`digits`, an .npz file, a folder of images per class, MNIST or CIFAR files, module:function."""
+    """`digits`, an .npz file, a folder of images, MNIST or CIFAR files, or module:function."""
 
     image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     """Side to which images are scaled, in pixels; null keeps theirs."""
@@ -246,8 +228,9 @@ class SearchConfig(_Part):
     objectives: Annotated[list[str], Field(min_length=1, max_length=8)] = ["error", "latency"]
     """Numbers to minimise."""
 
-    constraints: dict[str, ConstraintConfig] = {}
-    """Bounds by objective, in the objective's unit, such as `{latency: {max: 2.0}}`."""
+    constraints: dict[str, Any] | list[Any] | str = {}
+    """Bounds by objective, in its unit: `{latency: {max: 2.0}}`, or `latency <= 2 ms`. A member
+    outside is recorded and never on the front."""
 
     supernet: SupernetConfig = SupernetConfig()
     """Shared weights and relaxation."""

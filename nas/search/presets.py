@@ -22,6 +22,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "search": {"trials": 64},
         "confirm": {
             "max_points": 6,
+            "test_images": 2000,
             "recipe": {"epochs": 20},
             "baselines": {"hand_made": 4, "random": 2},
         },

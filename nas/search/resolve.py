@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from nas.config_files import Document, apply_overrides, load_document, validate_document
-from nas.errors import ConfigError, NotFoundError
-from nas.objectives.names import resolve_objective, resolve_objectives
+from nas.errors import ConfigError, NasError, NotFoundError
+from nas.objectives.constraints import parse_constraints
+from nas.objectives.names import resolve_objectives
 from nas.registry import suggest
-from nas.search.config import SCHEMA, ConstraintConfig, SearchConfig
-from nas.search.presets import PRESETS, layered
+from nas.search.config import SCHEMA, SearchConfig
+from nas.search.presets import PRESETS, layered, merge
 from nas.space import AbstractSpace, load_space, space_from_dict
 from nas.space.declared import SCHEMA as SPACE_SCHEMA
 from nas.space.declared import import_plugins, space_names
@@ -81,7 +82,9 @@ def resolve_config(
     document = apply_overrides(document, overrides)
     config = validate_document(_on_preset(document), SearchConfig)
     import_plugins(config.plugins, document)
-    config = config.model_copy(update={"space": resolve_space(config).to_dict()})
+    constraints = canonical_constraints(config.constraints, document)
+    space = resolve_space(config).to_dict()
+    config = config.model_copy(update={"space": space, "constraints": constraints})
     check_names(config, document)
     return config
 
@@ -106,8 +109,6 @@ def _with(document: Document, path: str, value: Any) -> Document:
     data: Any = value
     for key in reversed(keys):
         data = {key: data}
-    from nas.search.presets import merge
-
     overrides = {**document.overrides, keys: f"option {path}"}
     return replace(document, data=merge(document.data or {}, data), overrides=overrides)
 
@@ -128,48 +129,35 @@ def check_names(config: SearchConfig, document: Document) -> None:
 
     Raises:
         NotFoundError: If a name is unknown; the message lists what there is.
-        ConfigError: If constraints or objectives contradict each other.
+        ConfigError: If two objectives are the same.
     """
     from nas.search.samplers import SAMPLERS
+    from nas.supernet.sharing import SHARING
 
-    resolve_objectives(config.objectives)
-    if config.search.sampler not in SAMPLERS:
-        raise SAMPLERS.unknown(config.search.sampler)
-    _check_sharing(config.supernet.sharing, document)
-    _check_constraints(config.constraints, document)
-
-
-def _check_sharing(name: str, document: Document) -> None:
-    known = ("family", "none", "position")
-    if name not in known:
-        near = suggest(name, list(known))
-        raise NotFoundError(
-            f"Unknown sharing policy '{name}'.",
-            where=document.where(("supernet", "sharing")),
-            fix=(f"Did you mean '{near}'? " if near else "")
-            + f"Known sharing policies: {', '.join(known)}.",
-        )
+    try:
+        resolve_objectives(config.objectives)
+    except NasError as error:
+        error.where = error.where or document.where(("objectives",))
+        raise
+    for registry, name in ((SAMPLERS, config.search.sampler), (SHARING, config.supernet.sharing)):
+        if name not in registry:
+            raise registry.unknown(name)
 
 
-def _check_constraints(constraints: Mapping[str, ConstraintConfig], document: Document) -> None:
-    seen: dict[str, str] = {}
-    for name, bounds in constraints.items():
-        objective = resolve_objective(name)
-        where = document.where(("constraints", name))
-        if objective.name in seen:
-            raise ConfigError(
-                f"The constraints '{seen[objective.name]}' and '{name}' bound the same number, "
-                f"{objective.name}.",
-                where=where,
-                why="Two bounds on one number contradict each other or one of them is idle.",
-                fix="Keep one of them.",
-            )
-        seen[objective.name] = name
-        largest = objective.largest
-        if largest is not None and bounds.min is not None and bounds.min > largest:
-            raise ConfigError(
-                f"The constraint {name}.min = {bounds.min:g} is above {largest:g}, the largest "
-                f"{name} there is.",
-                where=where,
-                fix=f"Give a bound of at most {largest:g} ({objective.unit}).",
-            )
+def canonical_constraints(given: Any, document: Document) -> dict[str, dict[str, float]]:
+    """Return constraints by the full name of their objective, checked.
+
+    Raises:
+        ConfigError: If one is malformed, absurd, or contradicts another; both are named.
+    """
+    try:
+        constraints = parse_constraints(given)
+    except NasError as error:
+        error.where = error.where or document.where(("constraints",))
+        raise
+    bounds = {}
+    for each in constraints:
+        bounds[each.objective] = {"max": each.upper}
+        if each.lower is not None:
+            bounds[each.objective]["min"] = each.lower
+    return bounds

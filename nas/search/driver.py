@@ -1,0 +1,305 @@
+"""The driver: one process that owns a run and takes it from its config to its front.
+
+Stages follow one another - prepare, relax, supernet, explore, confirm, report - and each is a pair
+of records with whatever it learned between them. What is finished is never done again; what was
+left open by a signal, a time limit or a `kill -9` goes on where its last record ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nas import __version__
+from nas.errors import (
+    ConfigError,
+    EveryTrialFailedError,
+    InterruptedRunError,
+    NothingFeasibleError,
+    RunError,
+)
+from nas.run_store import Run, rebuild_views
+from nas.run_store.layout import check_slug
+from nas.search.config import SearchConfig
+from nas.search.confirm import confirm
+from nas.search.executors import EXECUTORS
+from nas.search.explore import explore
+from nas.search.front_view import PREPARE, register_views
+from nas.search.goals import Goals
+from nas.search.interrupts import Stopper
+from nas.search.learning import relax, train_supernet
+from nas.search.material import Material, check_same_data, prepare_material
+from nas.search.progress import Listener, no_listener
+from nas.search.resolve import resolve_space
+from nas.search.session import Session, Stopped
+from nas.space.declared import import_plugins
+from nas.training.device import resolve_device
+
+REPORT = "report"
+
+_log = logging.getLogger("nas")
+
+
+def search(
+    config: SearchConfig,
+    *,
+    runs: Path | str = "runs",
+    name: str | None = None,
+    time_limit_s: float | None = None,
+    listener: Listener = no_listener,
+    workers: int | None = None,
+    executor: str | None = None,
+) -> Run:
+    """Create a run from a resolved config and take it to its end.
+
+    Args:
+        config: From `nas.search.resolve.resolve_config`.
+        runs: Folder of runs.
+        name: Slug; by default `<space>-<data>-<UTC time>`.
+        time_limit_s: Seconds after which the run is left in good order, to be resumed.
+        listener: Told how far each stage is.
+        workers: Evaluations at a time; never changes the result.
+        executor: `local`, `ray` or `inline`; never changes the result.
+
+    Returns:
+        The run, closed for writing: its `front()` can be read. Its state is `interrupted` if the
+        time limit was reached.
+
+    Raises:
+        ConfigError: If the name is no slug; RunError if it is taken.
+        DataError: If the data are unfit. Nothing is written then.
+        EveryTrialFailedError: If no trial finished.
+        NothingFeasibleError: If none keeps the constraints.
+        InterruptedRunError: If a signal or `nas stop` ended it; the state is saved.
+    """
+    import_plugins(config.plugins)
+    if name is not None:
+        check_slug(name)
+    device = resolve_device(config.device)
+    _check_executor(executor or config.executor.kind)
+    material = prepare_material(config)
+    run = Run.create(
+        runs,
+        name or default_name(config, material),
+        config.to_dict(),
+        environment(config, material, str(device)),
+    )
+    with run:
+        _drive(run, material, time_limit_s, listener, workers, executor)
+    return Run.open(run.path)
+
+
+def resume(
+    path: Path | str,
+    *,
+    extra_trials: int = 0,
+    time_limit_s: float | None = None,
+    listener: Listener = no_listener,
+    workers: int | None = None,
+    executor: str | None = None,
+) -> Run:
+    """Go on with a run that was interrupted, or give a finished one more trials.
+
+    Args:
+        path: The run's folder.
+        extra_trials: Trials beyond those planned so far, at least 0.
+        time_limit_s: As in `search`.
+        listener: As in `search`.
+        workers: As in `search`.
+        executor: As in `search`.
+
+    Raises:
+        ConfigError: If `extra_trials` is negative.
+        RunError: If the run is in use, its config was edited, or space or data changed.
+        InterruptedRunError: As in `search`, like the other errors there.
+    """
+    if extra_trials < 0:
+        raise ConfigError(
+            f"{extra_trials} more trials are not possible: at least 0.",
+            fix="Write --trials +100 for a hundred more.",
+        )
+    with Run.open(path, write=True) as run:
+        config = run_config(run)
+        material = prepare_material(config)
+        check_unchanged(run, config, material)
+        _check_executor(executor or config.executor.kind)
+        run.append({"kind": "run_resumed", "extra_trials": extra_trials})
+        _drive(run, material, time_limit_s, listener, workers, executor)
+    return Run.open(run.path)
+
+
+def run_config(run: Run) -> SearchConfig:
+    """Return the config that a run keeps, its plugins imported.
+
+    Raises:
+        RunError: If it is no config of this version.
+    """
+    from pydantic import ValidationError
+
+    try:
+        config = SearchConfig.model_validate(run.config)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise RunError(
+            f"The config of run '{run.name}' is not one of this version: {first['msg']}.",
+            where=f"run.yaml, key {'.'.join(map(str, first['loc']))}",
+            fix="Resume it with the version of nas that made it.",
+        ) from error
+    import_plugins(config.plugins)
+    return config
+
+
+def check_unchanged(run: Run, config: SearchConfig, material: Material) -> None:
+    """Refuse a run whose space or data are not what they were.
+
+    Raises:
+        RunError: Naming the difference.
+    """
+    expected = run.environment.get("space", {})
+    found = space_facts(config)
+    for key in ("fingerprint", "members"):
+        if key in expected and expected[key] != found[key]:
+            raise RunError(
+                f"The space '{found['name']}' has changed: its {key} is {found[key]}, the run has "
+                f"{expected[key]}.",
+                where=f"run '{run.name}'",
+                why="A pattern, operation or plugin it is made of is not what it was.",
+                fix="Put the old code back, or start a new run.",
+            )
+    check_same_data(material, str(run.environment["data"]["fingerprint"]))
+
+
+def space_facts(config: SearchConfig) -> dict[str, Any]:
+    """Return name, fingerprint and size of a config's space."""
+    space = resolve_space(config)
+    return {
+        "name": space.name,
+        "fingerprint": space.fingerprint,
+        "members": str(space.count()),  # beyond what JSON readers take for a number
+    }
+
+
+def default_name(config: SearchConfig, material: Material) -> str:
+    """Return `<space>-<data>-<UTC time>`, short enough for a slug."""
+    time_label = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    space = resolve_space(config).name
+    return f"{space[:24]}-{material.data.name[:20].strip('-')}-{time_label}"
+
+
+def environment(config: SearchConfig, material: Material, device: str) -> dict[str, Any]:
+    """Return what a run keeps of where it was made: no host, user or path."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from nas.objectives.device_fingerprint import device_fingerprint
+
+    versions = {"nas": __version__, "python": platform.python_version()}
+    for package in ("torch", "optuna", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # a build without metadata
+            versions[package] = "unknown"
+    return {
+        "versions": versions,
+        "device": device,
+        "fingerprint": device_fingerprint(device, config.latency.threads).to_dict(),
+        "data": material.summary(),
+        "space": space_facts(config),
+        "threads": {
+            "supernet": config.supernet.threads,
+            "evaluation": config.search.threads_per_evaluation,
+            "latency": config.latency.threads,
+        },
+    }
+
+
+def _check_executor(kind: str) -> None:
+    """Find out before anything is written whether the executor can be had."""
+    EXECUTORS.get(kind)
+    if kind == "ray":
+        from nas.search.executors.ray_executor import import_ray
+
+        import_ray()
+
+
+def _drive(
+    run: Run,
+    material: Material,
+    time_limit_s: float | None,
+    listener: Listener,
+    workers: int | None,
+    executor: str | None,
+) -> None:
+    config = run_config(run)
+    stopper = Stopper(run.stop_requested, time_limit_s)
+    session = Session(
+        run=run,
+        config=config,
+        space=resolve_space(config),
+        goals=Goals.of(config),
+        material=material,
+        device=resolve_device(str(run.environment.get("device", config.device))),
+        stopper=stopper,
+        listener=listener,
+        workers=workers,
+        executor_kind=executor,
+    )
+    register_views()
+    try:
+        with stopper.listening():
+            _stages(session)
+    except Stopped:
+        _interrupted(run, stopper)
+    except (EveryTrialFailedError, NothingFeasibleError) as error:
+        rebuild_views(run)
+        run.append({"kind": "run_failed", "reason": type(error).__name__, "message": error.what})
+        raise
+    finally:
+        session.close()
+
+
+def _stages(session: Session) -> None:
+    started = time.perf_counter()
+    session.stage(PREPARE, lambda: _prepare(session))
+    preferred = relax(session)
+    weights = train_supernet(session)
+    explore(session, weights, preferred)
+    confirm(session)
+    session.again(REPORT, lambda: {"views": rebuild_views(session.run)})
+    rebuild_views(session.run)
+    seconds = round(time.perf_counter() - started, 1)
+    session.run.append({"kind": "run_finished", "seconds": seconds})
+
+
+def _prepare(session: Session) -> Mapping[str, Any]:
+    """Write down what the numbers of this run mean."""
+    goals = session.goals
+    described = [
+        {"name": each.name, "unit": each.unit, "source": each.source} for each in goals.searched
+    ]
+    return {
+        "objectives": described,
+        "constraints": [str(each) for each in goals.constraints],
+        "data": session.material.summary(),
+        "recipe_hash": session.config.confirm.recipe.recipe_hash,
+    }
+
+
+def _interrupted(run: Run, stopper: Stopper) -> None:
+    """Close the run in good order; a signal and `nas stop` are told to the caller."""
+    rebuild_views(run)
+    reason = stopper.signal_name or stopper.reason or "stop"
+    run.append({"kind": "run_interrupted", "reason": reason})
+    if stopper.reason == "time":
+        _log.info("the time limit was reached; go on with: nas resume %s", run.name)
+        return
+    how = f"by {stopper.signal_name}" if stopper.reason == "signal" else "by nas stop"
+    raise InterruptedRunError(
+        f"Run '{run.name}' was interrupted {how}; its state is saved.",
+        where=str(run.path),
+        fix=f"Go on with: nas resume {run.name}",
+    )

@@ -1,0 +1,51 @@
+"""The driver itself as the one worker: for tests and for looking at a task in a debugger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import final
+
+from nas.search.executors.base import (
+    EXECUTORS,
+    AbstractExecutor,
+    Job,
+    Outcome,
+    Setup,
+    Task,
+    make_task,
+    outcome,
+    perform,
+)
+
+
+@EXECUTORS.register("inline")
+@final
+class InlineExecutor(AbstractExecutor):
+    """Runs one job after another in this process; a time limit cannot be kept here."""
+
+    def __init__(self, workers: int = 1) -> None:
+        super().__init__(1)
+        self._task: Task | None = None
+
+    def prepare(self, setup: Setup) -> None:
+        """Make the task."""
+        self._task = make_task(setup.factory, setup.arguments)
+
+    def run(
+        self,
+        jobs: Iterable[Job],
+        on_outcome: Callable[[Outcome], None],
+        should_stop: Callable[[], bool] = lambda: False,
+        grace_s: float = 20.0,
+    ) -> bool:
+        """Run the jobs in order."""
+        assert self._task is not None, "prepare comes first"
+        for job in jobs:
+            if should_stop():
+                return False
+            on_outcome(outcome(job.key, perform(self._task, job.payload)))
+        return True
+
+    def close(self) -> None:
+        """Forget the task."""
+        self._task = None

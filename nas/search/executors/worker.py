@@ -1,0 +1,71 @@
+"""A local worker process: JSON lines over one socket, and an end as soon as that socket closes.
+
+Started as `python -m nas.search.executors.worker DESCRIPTOR` in a session of its own, so that a
+Ctrl-C reaches the driver only. A thread watches the socket: when the driver is gone, killed even,
+the worker and everything it started are gone a moment later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from typing import Any
+
+from nas.search.executors.base import Task, describe_error, make_task, perform
+
+MESSAGE_LIMIT = 1 << 26
+
+
+def main(descriptor: int) -> None:
+    """Serve the driver at the other end of the socket until it closes."""
+    channel = socket.socket(fileno=descriptor)
+    inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(channel, inbox), daemon=True).start()
+    task: Task | None = None
+    while True:
+        message = inbox.get()
+        if message["kind"] == "setup":
+            task, answer = _set_up(message)
+        else:
+            assert task is not None, "a setup comes before the first job"
+            answer = {"kind": "outcome", "key": message["key"], **perform(task, message["payload"])}
+        channel.sendall(json.dumps(answer, allow_nan=False).encode() + b"\n")
+
+
+def _set_up(message: dict[str, Any]) -> tuple[Task | None, dict[str, Any]]:
+    try:
+        _limit_memory(message.get("memory_gib"))
+        return make_task(message["factory"], message["arguments"]), {"kind": "ready"}
+    except Exception as error:
+        return None, {"kind": "unfit", "error": describe_error(error)}
+
+
+def _listen(channel: socket.socket, inbox: queue.SimpleQueue[dict[str, Any]]) -> None:
+    # The whole session: a task may have started processes of its own.
+    with suppress(OSError, ValueError), channel.makefile("rb") as lines:
+        for line in lines:
+            inbox.put(json.loads(line))
+    with suppress(OSError):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _limit_memory(gib: float | None) -> None:
+    if gib is None:
+        return
+    import resource
+
+    kind = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
+    limit = int(gib * 2**30)
+    with suppress(OSError, ValueError):  # macOS keeps no such limit
+        resource.setrlimit(kind, (limit, resource.getrlimit(kind)[1]))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,170 @@
+"""The stages that train shared weights: the relaxation, then the supernet on sampled paths.
+
+They are separate: weights trained on mixtures do not rank members, so the supernet that scores
+starts afresh. Both keep a checkpoint every so often and go on from it with the same bits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, final
+
+import numpy as np
+
+from nas.errors import RunError
+from nas.search.session import Session, Stopped
+from nas.seeds import derive_seed
+from nas.space import Decisions
+from nas.supernet.loop import Checkpoint, EpochHealth
+from nas.supernet.paths import PathConfig, train_paths
+from nas.supernet.relaxation import Relaxation
+from nas.supernet.relaxed_training import RelaxationConfig, train_relaxation
+from nas.supernet.supernet import Supernet
+from nas.training.device import memory_format
+
+RELAX = "relax"
+SUPERNET = "supernet"
+
+
+def relax(session: Session) -> list[Decisions]:
+    """Train the gates, unless the config leaves them out; return the members they prefer."""
+    wanted = session.config.supernet.relaxation
+    if not (wanted.enabled and wanted.proposals and session.goals.needs_weights):
+        return []
+    finish = session.stage(RELAX, lambda: _relax(session))
+    return [dict(decisions) for decisions in finish["preferred"]]
+
+
+def _relax(session: Session) -> Mapping[str, Any]:
+    settings = session.config.supernet
+    config = RelaxationConfig(
+        **settings.relaxation.model_dump(exclude={"enabled", "proposals", "operations"}),
+        threads=settings.threads,
+    )
+    supernet = _new_supernet(session, "relaxed supernet")
+    relaxation = Relaxation(session.space, operations=settings.relaxation.operations)
+    relaxation.to(session.device)
+    keeper = _Keeper(session, RELAX)
+    result, checkpoint = train_relaxation(
+        supernet,
+        relaxation,
+        session.material.parts,
+        config,
+        seed=derive_seed(session.config.seed, "relaxation", 0),
+        on_epoch=keeper.on_epoch,
+        should_stop=session.stopper,
+        state=keeper.state(),
+    )
+    if not result.finished:
+        keeper.keep(checkpoint, result.steps)
+        raise Stopped
+    rng = np.random.default_rng(derive_seed(session.config.seed, "preferred", 0))
+    preferred = relaxation.preferred(settings.relaxation.proposals, rng)
+    sha = session.run.weights.put({"logits": relaxation.logits.detach().cpu().numpy()})
+    return {"checkpoint": sha, "preferred": preferred, **keeper.summary(result.steps)}
+
+
+def train_supernet(session: Session) -> str | None:
+    """Train the weights that score members; return their SHA-256, None if none are needed."""
+    if not session.goals.needs_weights:
+        return None
+    finish = session.stage(SUPERNET, lambda: _train(session))
+    sha = str(finish["checkpoint"])
+    # Older checkpoints are of no use once the stage is closed.
+    stages = session.run.table().stages.values()
+    session.run.weights.collect_garbage({each.checkpoint for each in stages if each.checkpoint})
+    return sha
+
+
+def _train(session: Session) -> Mapping[str, Any]:
+    settings = session.config.supernet
+    config = PathConfig(
+        **settings.training.model_dump(exclude={"checkpoint_every_s"}), threads=settings.threads
+    )
+    supernet = _new_supernet(session, "supernet")
+    keeper = _Keeper(session, SUPERNET)
+    result, checkpoint = train_paths(
+        supernet,
+        session.material.parts,
+        config,
+        seed=derive_seed(session.config.seed, "paths", 0),
+        on_epoch=keeper.on_epoch,
+        should_stop=session.stopper,
+        state=keeper.state(),
+    )
+    if not result.finished:
+        keeper.keep(checkpoint, result.steps)
+        raise Stopped
+    sha = session.run.weights.put(supernet.state_arrays())
+    return {"checkpoint": sha, **keeper.summary(result.steps)}
+
+
+def _new_supernet(session: Session, purpose: str) -> Supernet:
+    data = session.material.data
+    supernet = Supernet(
+        session.space,
+        data.input_shape,
+        data.num_classes,
+        sharing=session.config.supernet.sharing,
+        seed=derive_seed(session.config.seed, purpose, 0),
+    )
+    place = memory_format(session.device)
+    return supernet.to(session.device, memory_format=place)  # type: ignore[call-overload,no-any-return]
+
+
+@final
+class _Keeper:
+    """Keeps checkpoints of a training and tells how it goes.
+
+    Args:
+        session: The session.
+        stage: Name of the stage.
+    """
+
+    def __init__(
+        self, session: Session, stage: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.session = session
+        self.stage = stage
+        self._clock = clock
+        self._kept_at = clock()
+        self._last: EpochHealth | None = None
+
+    def state(self) -> Checkpoint | None:
+        """Return the checkpoint to go on from, if there is one that can be read."""
+        stage = self.session.run.table().stages.get(self.stage)
+        if stage is None or stage.checkpoint is None or stage.state == "finished":
+            return None
+        try:
+            return self.session.run.weights.get(stage.checkpoint)
+        except RunError as error:
+            # The same training gives the same bits, so a lost checkpoint costs time only.
+            self.session.run.note("checkpoint_lost", stage=self.stage, reason=error.what)
+            return None
+
+    def on_epoch(self, health: EpochHealth, checkpoint: Callable[[], Checkpoint]) -> None:
+        """Tell, and keep a checkpoint if the last one is old enough."""
+        self._last = health
+        note = f"loss {health.loss:.3f}"
+        self.session.tell(self.stage, health.epoch, health.epochs, "epochs", note)
+        self.session.run.note(
+            "epoch", stage=self.stage, epoch=health.epoch, loss=health.loss, **health.numbers
+        )
+        every = self.session.config.supernet.training.checkpoint_every_s
+        if health.epoch < health.epochs and self._clock() - self._kept_at >= every:
+            self.keep(checkpoint(), health.step)
+
+    def keep(self, checkpoint: Checkpoint, step: int) -> None:
+        """Store a checkpoint and say so in the log."""
+        sha = self.session.run.weights.put(checkpoint)
+        self.session.run.append(
+            {"kind": "checkpoint_saved", "stage": self.stage, "checkpoint": sha, "step": step}
+        )
+        self._kept_at = self._clock()
+
+    def summary(self, steps: int) -> dict[str, Any]:
+        """Return what the closing record tells of the training."""
+        if self._last is None:
+            return {"steps": steps}
+        return {"steps": steps, "loss": self._last.loss, "numbers": dict(self._last.numbers)}

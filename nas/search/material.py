@@ -1,0 +1,73 @@
+"""The data of a search as every process of it prepares them: loaded, limited, split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+
+from nas.errors import RunError
+from nas.search.config import SearchConfig
+from nas.training.data import ImageData, load_data
+from nas.training.parts import FiveParts, split_five
+from nas.training.splits import stratified_subset
+
+_LIMIT_SEED = 0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Images and their five parts.
+
+    Args:
+        data: The data set, its training part limited as the config says.
+        parts: The five parts.
+    """
+
+    data: ImageData
+    parts: FiveParts
+
+    def summary(self) -> dict[str, Any]:
+        """Return the facts that a run keeps."""
+        return {
+            "name": self.data.name,
+            "fingerprint": self.data.fingerprint,
+            "input_shape": list(self.data.input_shape),
+            "num_classes": self.data.num_classes,
+            "train_images": len(self.data.y_train),
+            "test_images": len(self.data.y_test),
+        }
+
+
+def prepare_material(config: SearchConfig) -> Material:
+    """Load and split the data of a config.
+
+    The training images that a limit leaves are the same for every seed, so that runs compare.
+
+    Raises:
+        DataError: If the data are unfit; NotFoundError if they are not there.
+    """
+    data = load_data(config.data, image_size=config.image_size)
+    limit = config.max_train_images
+    if limit is not None and limit < len(data.y_train):
+        rows = stratified_subset(data.y_train, limit, _LIMIT_SEED)
+        data = replace(data, x_train=np.asarray(data.x_train[rows]), y_train=data.y_train[rows])
+    return Material(data, split_five(data, config.seed))
+
+
+def check_same_data(material: Material, expected: str) -> None:
+    """Refuse data that are not those the run was started with.
+
+    Raises:
+        RunError: Naming both fingerprints.
+    """
+    found = material.data.fingerprint
+    if found != expected:
+        raise RunError(
+            f"The data are not those of the run: fingerprint {found[:12]}, the run has "
+            f"{expected[:12]}.",
+            why="Its trials were scored on other images; mixing both is no search.",
+            fix="Put the old data back, or start a new run.",
+        )

@@ -1,0 +1,213 @@
+"""From results to the next batch: hand-made wirings first, then the sampler, never one twice.
+
+A plan is a function of the config, the plans before it and their results; each draw has a seed of
+its own. So it does not matter how often the search was interrupted, or by how many workers a batch
+was evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, final
+
+import numpy as np
+
+from nas.run_store import TrialTable
+from nas.search.config import SearchConfig
+from nas.search.goals import Goals
+from nas.search.history import BatchPlan, Entry, observations
+from nas.search.samplers import SAMPLERS, Observation, Proposal
+from nas.seeds import derive_seed
+from nas.space import AbstractSpace, Choice, Decisions, OneOf
+from nas.topology.identity import executed_id
+
+ROUNDS = 4
+"""Times a sampler is asked again for what it proposed twice, before unseen members are drawn."""
+
+RANDOM_TRIES = 64
+ENUMERABLE = 200_000
+"""Largest space that is searched for its last unseen members one by one."""
+
+OPENING_SHARE = 0.5
+"""Most trials that hand-made and preferred members may take."""
+
+
+@final
+class Planner:
+    """Plans batches.
+
+    Args:
+        space: The space.
+        config: The resolved config.
+        goals: Objectives and constraints.
+        preferred: Members that the relaxation prefers.
+    """
+
+    def __init__(
+        self,
+        space: AbstractSpace,
+        config: SearchConfig,
+        goals: Goals,
+        preferred: Sequence[Decisions] = (),
+    ) -> None:
+        self.space = space
+        self.config = config
+        self.goals = goals
+        self.opening = list(self._opening(preferred))
+        self._members: dict[str, tuple[str, str]] = {}
+
+    def plan(self, before: Sequence[BatchPlan], table: TrialTable, total: int) -> BatchPlan | None:
+        """Return the next batch, or None when there is nothing more to evaluate.
+
+        Args:
+            before: All plans so far; each of their trials is closed.
+            table: Results.
+            total: Trials in all.
+        """
+        asked = sum(len(plan.trials) for plan in before)
+        count = min(self.config.search.batch, total - asked)
+        if count <= 0 or (before and before[-1].exhausted):
+            return None
+        draft = _Draft(self, before, table, count)
+        self._open(draft, before)
+        self._sample(draft, observations(before, table, self.goals))
+        exhausted = draft.missing > 0 and not self._fill(draft)
+        return BatchPlan(draft.batch, tuple(draft.entries), exhausted) if draft.entries else None
+
+    def identify(self, decisions: Decisions) -> tuple[str, str]:
+        """Return what makes a member the same: its network, and where time counts what runs."""
+        text = json.dumps(decisions, sort_keys=True)
+        found = self._members.get(text)
+        if found is None:
+            network = self.space.member_id(decisions)
+            runs = executed_id(self.space.build(decisions)) if self.goals.measured else ""
+            found = self._members[text] = (network, runs)
+        return found
+
+    def _opening(self, preferred: Sequence[Decisions]) -> Iterator[tuple[str, Decisions]]:
+        if self.config.search.seed_known_wirings:
+            known = self.space.known()
+            for name, decisions in known.items():
+                yield f"known:{name}", decisions
+            for name, decisions in known.items():
+                yield f"known:{name}", smallest(self.space, decisions)
+        for decisions in preferred:
+            yield "relaxation", decisions
+
+    def _open(self, draft: _Draft, before: Sequence[BatchPlan]) -> None:
+        """Propose the hand-made and the preferred members whose turn it is."""
+        used = sum(
+            entry.proposed_by == "relaxation" or entry.proposed_by.startswith("known:")
+            for plan in before
+            for entry in plan.entries
+        )
+        limit = round(OPENING_SHARE * self.config.search.trials)
+        for proposed_by, decisions in self.opening[used:limit]:
+            if not draft.missing:
+                return
+            draft.offer(Proposal(decisions), proposed_by)
+
+    def _sample(self, draft: _Draft, history: list[Observation]) -> None:
+        name = self.config.search.sampler
+        sampler = SAMPLERS.get(name)()
+        for attempt in range(ROUNDS):
+            if not draft.missing:
+                return
+            seed = derive_seed(self.config.seed, f"propose-{attempt}", draft.batch)
+            known = [*history, *draft.answered]
+            for proposal in sampler.propose(self.space, known, draft.missing, seed):
+                draft.offer(proposal, name)
+
+    def _fill(self, draft: _Draft) -> bool:
+        """Draw unseen members; return False if there are none left."""
+        rng = np.random.default_rng(derive_seed(self.config.seed, "unseen", draft.batch))
+        for _ in range(RANDOM_TRIES * draft.missing):
+            if not draft.missing:
+                return True
+            draft.offer(Proposal(self.space.sample(rng)), "unseen", record_duplicate=False)
+        if draft.missing and self.space.count() <= ENUMERABLE:
+            members = list(self.space.enumerate())
+            for index in rng.permutation(len(members)):
+                if not draft.missing:
+                    return True
+                draft.offer(Proposal(members[int(index)]), "unseen", record_duplicate=False)
+        return not draft.missing
+
+
+@final
+class _Draft:
+    """A batch in the making.
+
+    Args:
+        planner: Knows what makes members the same.
+        before: All plans so far.
+        table: Their results.
+        count: Trials wanted.
+    """
+
+    def __init__(
+        self, planner: Planner, before: Sequence[BatchPlan], table: TrialTable, count: int
+    ) -> None:
+        self.batch = len(before)
+        self.entries: list[Entry] = []
+        self.missing = count
+        self.answered: list[Observation] = []
+        self._planner = planner
+        self._table = table
+        self._known: dict[tuple[str, str], int] = {}
+        self._networks: dict[str, int] = {}
+        for plan in before:
+            for entry in plan.trials:
+                self._remember(planner.identify(entry.decisions), entry.trial)
+        self._next = sum(len(plan.trials) for plan in before)
+
+    def offer(self, proposal: Proposal, by: str, *, record_duplicate: bool = True) -> None:
+        """Take a proposal in: as a trial if its member is new, else as a duplicate."""
+        member = self._planner.identify(proposal.decisions)
+        same = self._known.get(member)
+        if same is not None:
+            if record_duplicate:
+                self._note_duplicate(proposal, by, same)
+            return
+        if not self.missing:
+            return
+        replays = self._networks.get(member[0])
+        self.entries.append(
+            Entry(self._next, proposal.decisions, False, by, proposal.state, replays)
+        )
+        self._remember(member, self._next)
+        self._next += 1
+        self.missing -= 1
+
+    def _note_duplicate(self, proposal: Proposal, by: str, same: int) -> None:
+        self.entries.append(Entry(same, proposal.decisions, True, by, proposal.state))
+        trial = self._table.trials.get(same)
+        if trial is not None and trial.state == "finished":
+            goals = self._planner.goals
+            self.answered.append(
+                Observation(
+                    proposal.decisions,
+                    goals.vector(trial.values),
+                    goals.violations(trial.values),
+                    proposal.state,
+                )
+            )
+
+    def _remember(self, member: tuple[str, str], trial: int) -> None:
+        self._known[member] = trial
+        closed = self._table.trials.get(trial)
+        if closed is not None and closed.state == "finished" and closed.extra.get("inherited"):
+            self._networks.setdefault(member[0], trial)
+
+
+def smallest(space: AbstractSpace, decisions: Decisions) -> Decisions:
+    """Return the member with the same wiring at the smallest width and depth on offer."""
+
+    def ask(choice: Choice) -> Any:
+        if isinstance(choice, OneOf) and choice.name.rsplit(".", 1)[-1] in ("width", "depth"):
+            return min(option.value for option in choice.options)
+        answer = decisions.get(choice.name)
+        return answer if answer is not None and choice.valid(answer) else choice.default()
+
+    return space.walk(ask)

@@ -1,0 +1,112 @@
+"""One owner's work on one run: everything the stages share, and how a stage begins and ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+import torch
+
+from nas.run_store import Run
+from nas.search.config import SearchConfig
+from nas.search.executors import EXECUTORS, AbstractExecutor, Setup
+from nas.search.goals import Goals
+from nas.search.interrupts import Stopper
+from nas.search.material import Material
+from nas.search.progress import Listener, StageProgress, no_listener
+from nas.space import AbstractSpace
+
+MOST_DEFAULT_WORKERS: Final = 4
+
+_log = logging.getLogger("nas")
+
+
+class Stopped(Exception):
+    """The stopper said so and the state is saved; a signal between driver and stages."""
+
+
+@final
+@dataclass
+class Session:
+    """What the stages of a run work with.
+
+    Args:
+        run: The run, owned.
+        config: Its resolved config.
+        space: Its space.
+        goals: Its objectives and constraints.
+        material: Its data.
+        device: Where networks run.
+        stopper: Asked whether to stop.
+        listener: Told how far a stage is.
+        workers: Evaluations at a time; None takes the config's.
+        executor_kind: Name of the executor; None takes the config's.
+    """
+
+    run: Run
+    config: SearchConfig
+    space: AbstractSpace
+    goals: Goals
+    material: Material
+    device: torch.device
+    stopper: Stopper
+    listener: Listener = no_listener
+    workers: int | None = None
+    executor_kind: str | None = None
+    _executor: AbstractExecutor | None = field(default=None, init=False)
+
+    def tell(self, stage: str, done: int, total: int | None, unit: str, note: str = "") -> None:
+        """Tell the listener how far a stage is."""
+        self.listener(StageProgress(stage, done, total, unit, note))
+
+    def check_stop(self) -> None:
+        """Leave the stage if it is time to stop.
+
+        Raises:
+            Stopped: Then; what was done is in the log.
+        """
+        if self.stopper():
+            raise Stopped
+
+    def stage(self, name: str, work: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Run a stage unless it is finished; return what its closing record says.
+
+        Raises:
+            Stopped: If it was left before its end.
+        """
+        known = self.run.table().stages.get(name)
+        if known is not None and known.state == "finished":
+            return known.finish
+        return self.again(name, work)
+
+    def again(self, name: str, work: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Run a stage whether it was finished before or not."""
+        self.check_stop()
+        self.run.append({"kind": "stage_started", "stage": name})
+        _log.debug("stage %s begins", name)
+        self.run.append({"kind": "stage_finished", "stage": name, **work()})
+        return self.run.table().stages[name].finish
+
+    def executor(self, setup: Setup) -> AbstractExecutor:
+        """Return the executor, its workers prepared for `setup`."""
+        if self._executor is None:
+            kind = self.executor_kind or self.config.executor.kind
+            workers = self.workers or self.config.executor.workers or default_workers()
+            self._executor = EXECUTORS.get(kind)(workers)
+        self._executor.prepare(setup)
+        return self._executor
+
+    def close(self) -> None:
+        """End the workers."""
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+
+
+def default_workers() -> int:
+    """Return one worker per CPU core this process may use, at most 4."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores or 1, MOST_DEFAULT_WORKERS)

@@ -1,0 +1,210 @@
+"""What workers do: score a member with inherited weights, or train a network from scratch.
+
+Both are made once per worker from plain arguments, load what they need (weights by hash, never a
+pickle), and answer with plain values. Scores depend on nothing but the weights, the data and the
+number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from nas.errors import ConfigError
+from nas.objectives.base import EvaluationContext
+from nas.run_store.weights import WeightStore
+from nas.search.config import SearchConfig
+from nas.search.executors.base import Task
+from nas.search.goals import Goals
+from nas.search.material import check_same_data, prepare_material
+from nas.search.resolve import resolve_space
+from nas.seeds import derive_seed
+from nas.space.declared import import_plugins
+from nas.topology.serial import load_architecture
+
+SCORE = "nas.search.tasks:score_task"
+RETRAIN = "nas.search.tasks:retrain_task"
+
+
+def read_config(arguments: Mapping[str, Any]) -> SearchConfig:
+    """Return the resolved config among a task's arguments, its plugins imported."""
+    config = SearchConfig.model_validate(arguments["config"])
+    import_plugins(config.plugins)
+    return config
+
+
+@final
+class _Inherited:
+    """Inherited scores as the objectives read them."""
+
+    def __init__(self, error: float, cross_entropy: float) -> None:
+        self.error = error
+        self.cross_entropy = cross_entropy
+
+
+def score_task(arguments: dict[str, Any]) -> Task:
+    """Return the task that evaluates members.
+
+    Args:
+        arguments: `config`, `run` (folder), `weights` (SHA-256 or None), `fingerprint` of the data,
+            `input_shape`, `num_classes`, `device`.
+    """
+    return _Score(arguments)
+
+
+@final
+class _Score:
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        self.config = read_config(arguments)
+        self.space = resolve_space(self.config)
+        self.goals = Goals.of(self.config)
+        channels, height, width = arguments["input_shape"]
+        self.input_shape = (int(channels), int(height), int(width))
+        self.num_classes = int(arguments["num_classes"])
+        self.device = str(arguments["device"])
+        self._subnets = None
+        if arguments["weights"] is not None:
+            self._subnets = _Subnets(self, arguments)
+
+    def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Score one member: `decisions`, and `inherited` if its score is known already."""
+        architecture = self.space.build(payload["decisions"])
+        inherited: dict[str, Any] | None = payload.get("inherited")
+        if inherited is None and self._subnets is not None:
+            inherited = self._subnets.score(architecture)
+        context = EvaluationContext(
+            architecture,
+            self.input_shape,
+            self.num_classes,
+            score=_reader(inherited),
+            device=self.device,
+            threads=self.config.search.threads_per_evaluation,
+            latency=self.config.latency,
+        )
+        values = {each.name: each.evaluate(context).to_dict() for each in self.goals.evaluated}
+        counted = context.cost
+        return {
+            "values": values,
+            "inherited": inherited,
+            "measures": {
+                "parameters": counted.parameters,
+                "macs": counted.macs,
+                "bytes": counted.bytes,
+                "critical_path": counted.critical_path,
+                "depth": counted.depth,
+            },
+        }
+
+
+def _reader(inherited: Mapping[str, Any] | None) -> Any:
+    if inherited is None:
+        return None
+    return lambda: _Inherited(float(inherited["error"]), float(inherited["cross_entropy"]))
+
+
+@final
+class _Subnets:
+    """The trained supernet and the images that score its members."""
+
+    def __init__(self, task: _Score, arguments: Mapping[str, Any]) -> None:
+        from nas.supernet.score import scoring_data
+        from nas.supernet.supernet import Supernet
+        from nas.training.device import memory_format, resolve_device
+
+        config = task.config
+        material = prepare_material(config)
+        check_same_data(material, arguments["fingerprint"])
+        device = resolve_device(task.device)
+        self.supernet = Supernet(
+            task.space,
+            task.input_shape,
+            task.num_classes,
+            sharing=config.supernet.sharing,
+            seed=derive_seed(config.seed, "supernet", 0),
+        )
+        store = WeightStore(Path(arguments["run"]) / "weights", writable=False)
+        self.supernet.load_arrays(store.get(arguments["weights"]))
+        self.supernet.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+        self.supernet.eval()
+        self.threads = config.search.threads_per_evaluation
+        self.data = scoring_data(
+            material.parts,
+            config.seed,
+            device=device,
+            recalibration_images=config.supernet.recalibration_images,
+            validation_images=config.supernet.validation_images,
+        )
+
+    def score(self, architecture: Any) -> dict[str, Any]:
+        from nas.supernet.score import score
+        from nas.training.device import use_threads
+
+        with use_threads(self.threads):
+            found = score(self.supernet, architecture, self.data)
+        return {
+            "error": found.error,
+            "cross_entropy": found.cross_entropy,
+            "count": found.count,
+        }
+
+
+def retrain_task(arguments: dict[str, Any]) -> Task:
+    """Return the task that trains networks from scratch and tests them once.
+
+    Args:
+        arguments: `config`, `fingerprint` of the data, `device`.
+    """
+    return _Retrain(arguments)
+
+
+@final
+class _Retrain:
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        from nas.training.batches import part_tensors
+        from nas.training.device import resolve_device
+
+        self.config = read_config(arguments)
+        self.material = prepare_material(self.config)
+        check_same_data(self.material, arguments["fingerprint"])
+        self.device = resolve_device(str(arguments["device"]))
+        test = self.material.parts.test
+        limit = self.config.confirm.test_images
+        if limit is not None and limit < len(test):
+            test = test.limited(max(limit, self.material.data.num_classes), 0)
+        self.images, self.labels = part_tensors(test, self.device)
+
+    def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Train the network of `architecture` with `seed`; weights of the result are not kept."""
+        from nas.model.network import Network
+        from nas.training.device import use_threads
+        from nas.training.evaluate import evaluate
+        from nas.training.fit import fit
+
+        recipe = self.config.confirm.recipe
+        if recipe.recipe_hash != payload["recipe"]:
+            raise ConfigError(
+                f"The recipe is {recipe.recipe_hash}, the plan says {payload['recipe']}.",
+                why="Networks are compared only when trained with one recipe.",
+            )
+        data = self.material.data
+        seed = int(payload["seed"])
+        network = Network(
+            load_architecture(payload["architecture"]),
+            data.input_shape,
+            data.num_classes,
+            seed=derive_seed(seed, "weights", 0),
+        )
+        with use_threads(self.config.search.threads_per_evaluation):
+            done = fit(network, self.material.parts.training, recipe, seed=seed, device=self.device)
+            tested = evaluate(network, self.images, self.labels)
+        return {
+            "test_error": tested.error,
+            "test_cross_entropy": tested.cross_entropy,
+            "test_images": tested.count,
+            "train_loss": float(np.float64(done.losses[-1])),
+            "steps": done.steps,
+            "recipe_hash": done.recipe_hash,
+        }
