@@ -204,7 +204,8 @@ class Network(AbstractWired):
         architecture: The network.
         input_shape: `(channels, height, width)` of one image.
         num_classes: Outputs, at least 1.
-        initialisation: `aligned` (near the identity, what a supernet shares) or `default`.
+        initialisation: `aligned` (near the identity, what a supernet shares) or `default` (what a
+            network trained alone should start from).
         seed: Of the initial weights.
 
     Shape:
