@@ -29,14 +29,18 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
+    "search": Command("Search a space of wirings for its Pareto front.", "nas.cli.search"),
+    "resume": Command("Go on with a run, or give it more trials.", "nas.cli.resume"),
     "stop": Command("Ask a running search to save its state and stop.", "nas.cli.stop"),
     "runs": Command("List, show, remove and rebuild runs.", "nas.cli.runs"),
+    "front": Command("Print the Pareto front of a run.", "nas.cli.front"),
     "report": Command("Write the report of a run as one HTML file.", "nas.cli.report"),
     "arch": Command("Build a network by name, or show one of a run or a file.", "nas.cli.arch"),
     "space": Command("List, describe, count, sample and check search spaces.", "nas.cli.space"),
     "patterns": Command("List the connection patterns, or tell about one.", "nas.cli.patterns"),
     "data": Command("Check and convert data sets.", "nas.cli.data"),
     "config": Command("Write, check and show configuration files.", "nas.cli.config"),
+    "doctor": Command("Check this machine, or check and repair a run.", "nas.cli.doctor"),
 }
 """Name to command, in the order of `nas --help`."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -13,16 +11,6 @@ from nas.cli.output import print_json, print_table, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunArgument, RunsOption, find_run, shown_run
 
 Entry = Mapping[str, Any]
-
-_FIXED = (
-    "error_inherited",
-    "error_confirmed_mean",
-    "error_confirmed_std",
-    "parameters",
-    "macs",
-    "latency_ms",
-    "latency_iqr_ms",
-)
 
 
 def front(
@@ -37,7 +25,7 @@ def front(
     """Load, select, print: no logic of its own."""
     from nas.errors import ConfigError
     from nas.run_store import Run
-    from nas.search.front_view import front_document
+    from nas.search.front_view import front_document, table_csv
 
     if as_csv and as_json:
         raise ConfigError("--csv and --json exclude each other.", fix="Leave one out.")
@@ -50,7 +38,7 @@ def front(
     if as_json:
         print_json(document)
     elif as_csv:
-        print_text(front_csv(document).rstrip("\n"))
+        print_text(table_csv(document["points"]).decode().rstrip("\n"))
     else:
         print_front(document)
         say_next(document, shown_run(path), state)
@@ -91,7 +79,15 @@ def print_front(document: Entry) -> None:
     """Print the points and, below them, the baselines as tables."""
     points, baselines = document["points"], document["baselines"]
     others = _other_objectives(points)
-    columns = ("error %", "confirmed %", "latency ms", "MACs", "parameters", *others, "wiring")
+    columns = (
+        "error % inherited",
+        "test error % retrained",
+        "latency ms",
+        "MACs",
+        "parameters",
+        *others,
+        "wiring",
+    )
     if points:
         rows = [(point["trial"], *_numbers(point, others)) for point in points]
         print_table(("trial", *columns), rows, title="Front")
@@ -111,21 +107,6 @@ def say_next(document: Entry, run: str, state: str) -> None:
         talk("the search is still running; this front is of now")
     trial = document["points"][0]["trial"]
     talk(f"next: nas report {run}; nas arch show {run}:{trial}")
-
-
-def front_csv(document: Entry) -> str:
-    """Return the points as CSV: the searched objectives and the fixed columns of the document."""
-    points = document["points"]
-    names = list(points[0]["objectives"]) if points else []
-    extra = [name for name in names if name not in _FIXED]
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["trial", "architecture", "wiring", *extra, *_FIXED])
-    for point in points:
-        values = [point["objectives"][name]["value"] for name in extra]
-        fixed = [point.get(name) for name in _FIXED]
-        writer.writerow([point["trial"], point["architecture"], point["wiring"], *values, *fixed])
-    return stream.getvalue()
 
 
 def _other_objectives(points: Sequence[Entry]) -> list[str]:

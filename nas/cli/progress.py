@@ -42,39 +42,68 @@ class LineProgress(AbstractProgress):
         total: Steps in all, None when unknown.
         unit: Plural noun of a step.
         clock: Seconds that only grow.
+        started: When the work began on that clock, by default now.
     """
 
     def __init__(
-        self, label: str, total: int | None, unit: str, clock: Callable[[], float] = time.monotonic
+        self,
+        label: str,
+        total: int | None,
+        unit: str,
+        clock: Callable[[], float] = time.monotonic,
+        started: float | None = None,
     ) -> None:
         self._label = label
         self._total = total
         self._unit = unit
         self._clock = clock
-        self._started = self._spoken = clock()
+        self._started = self._spoken = clock() if started is None else started
+        self._first: tuple[int, float] | None = None
         self._last = 0
 
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
         """Print when enough time has passed, or at the end."""
         self._total = total if total is not None else self._total
         now = self._clock()
+        self._first = self._first or (done, now)
         finished = done == self._total and done != self._last
         if not finished and now - self._spoken < _SECONDS_BETWEEN_LINES:
             return
         self._spoken, self._last = now, done
         talk(
-            describe_progress(self._label, done, self._total, self._unit, now - self._started, note)
+            describe_progress(
+                self._label,
+                done,
+                self._total,
+                self._unit,
+                now - self._started,
+                note,
+                rate=self._rate(done, now),
+            )
         )
+
+    def _rate(self, done: int, now: float) -> float | None:
+        """Return steps per second since the first update: a resumed run did not do all itself."""
+        assert self._first is not None
+        steps, seconds = done - self._first[0], now - self._first[1]
+        return steps / seconds if steps > 0 and seconds > 0 else None
 
 
 @final
 class BarProgress(AbstractProgress):
     """A bar on a terminal."""
 
-    def __init__(self, bars: Progress, label: str, total: int | None, unit: str) -> None:
+    def __init__(
+        self,
+        bars: Progress,
+        label: str,
+        total: int | None,
+        unit: str,
+        started: float | None = None,
+    ) -> None:
         self._bars = bars
         self._unit = unit
-        self._started = time.monotonic()
+        self._started = time.monotonic() if started is None else started
         self._task = bars.add_task(label, total=total, rate="")
 
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
@@ -88,7 +117,7 @@ class BarProgress(AbstractProgress):
 
 @contextmanager
 def show_progress(
-    label: str, total: int | None = None, unit: str = "steps"
+    label: str, total: int | None = None, unit: str = "steps", started: float | None = None
 ) -> Iterator[AbstractProgress]:
     """Show one piece of long work while the block runs.
 
@@ -96,6 +125,7 @@ def show_progress(
         label: What is going on, such as `training the supernet`.
         total: Steps in all, None when unknown.
         unit: Plural noun of a step.
+        started: When the work began, on `time.monotonic`; by default now.
     """
     if not is_talkative():
         yield SilentProgress()
@@ -117,20 +147,38 @@ def show_progress(
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(file=sys.stderr)) as bars:
-            yield BarProgress(bars, label, total, unit)
+            yield BarProgress(bars, label, total, unit, started)
     else:
-        yield LineProgress(label, total, unit)
+        yield LineProgress(label, total, unit, started=started)
 
 
 def describe_progress(
-    label: str, done: int, total: int | None, unit: str, seconds: float, note: str = ""
+    label: str,
+    done: int,
+    total: int | None,
+    unit: str,
+    seconds: float,
+    note: str = "",
+    *,
+    rate: float | None = None,
 ) -> str:
-    """Return `label: 120/300 steps, 14.2 steps/s, 13 s left`."""
+    """Return `label: 120/300 steps, 14.2 steps/s, 13 s left`.
+
+    Args:
+        label: What is going on.
+        done: Steps finished.
+        total: Steps in all, None when unknown.
+        unit: Plural noun of a step.
+        seconds: Time since the work began.
+        note: What came of the last step.
+        rate: Steps per second, by default `done / seconds`.
+    """
     parts = [f"{label}: {done}/{total} {unit}" if total is not None else f"{label}: {done} {unit}"]
     if done > 0 and seconds > 0:
-        parts.append(f"{done / seconds:.3g} {unit}/s")
+        rate = rate or done / seconds
+        parts.append(f"{rate:.3g} {unit}/s")
         if total is not None and total > done:
-            parts.append(f"{format_duration(seconds / done * (total - done))} left")
+            parts.append(f"{format_duration((total - done) / rate)} left")
         else:
             parts.append(f"after {format_duration(seconds)}")
     if note:

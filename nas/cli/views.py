@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 def register_views() -> None:
-    """Make front.json, front.csv and report.html known to the run store."""
-    import nas.search.front_view  # noqa: F401 - registers front.json and front.csv
+    """Make the views of the search and report.html known to the run store."""
     from nas.cli.report import render_report
     from nas.run_store import register_view
+    from nas.search.front_view import register_views as register_search_views
 
+    register_search_views()
     register_view("report.html", render_report)
 
 

@@ -1,0 +1,114 @@
+"""Search a space of wirings: train a supernet, explore it, confirm the Pareto front.
+
+SOURCE is a declared space, a file that declares one, or a file that configures a search; the first
+key of a file, schema, says which. Ctrl-C saves the state: go on with nas resume.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli.run_folders import RUNS, Json, RunsOption
+
+# What an option sets in the config, so that a bad value is reported under the option's name.
+_KEYS = {
+    "data": "--data",
+    "preset": "--preset",
+    "seed": "--seed",
+    "device": "--device",
+    "search.trials": "--trials",
+    "executor.kind": "--executor",
+    "executor.workers": "--workers",
+}
+
+
+def search(
+    source: Annotated[
+        str, typer.Argument(metavar="SPACE|CONFIG", help="Name of a space, or path of a file.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="D", help="digits (default), .npz, folder of images, module:function."
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change one key of the config, repeatable."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Budgets: smoke, small (default) or full.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Distinct members to evaluate.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="SPAN", help="Stop in good order after 90s, 30m, 2h.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every draw.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="SLUG", help="Name of the run.")] = None,
+    runs: RunsOption = RUNS,
+    executor: Annotated[str | None, typer.Option(help="local (default), ray or inline.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Evaluations at a time; no effect on results.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto (default), cpu, cuda:0, mps.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would take; write nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Resolve, run, print."""
+    from nas.cli.durations import parse_duration
+
+    time_limit_s = None if time is None else parse_duration(time)
+    given = {
+        "data": data,
+        "preset": preset,
+        "seed": seed,
+        "device": device,
+        "search.trials": trials,
+        "executor.kind": executor,
+        "executor.workers": workers,
+    }
+    config = _resolve(source, given, settings or [])
+    if dry_run:
+        from nas.cli.dry_run import print_estimate
+
+        print_estimate(config, name, as_json)
+        return
+    _run(config, runs, name, time_limit_s, as_json)
+
+
+def _resolve(source: str, given: dict[str, Any], settings: list[str]) -> Any:
+    """Return the checked config; a bad option is reported under the name it was typed with."""
+    from nas.errors import NasError
+    from nas.search.resolve import resolve_config
+
+    try:
+        return resolve_config(source, options=given, overrides=settings)
+    except NasError as error:
+        for key, option in _KEYS.items():
+            prefix = f"option {key}"
+            if error.where and error.where.partition(",")[0] == prefix:
+                error.where = option
+        raise
+
+
+def _run(
+    config: Any, runs: Path, name: str | None, time_limit_s: float | None, as_json: bool
+) -> None:
+    from nas.cli.search_end import finish, saving_report
+    from nas.cli.search_progress import StageDisplay
+    from nas.search.driver import search as run_search
+
+    with saving_report(), StageDisplay() as display:
+        run = run_search(
+            config, runs=runs, name=name, time_limit_s=time_limit_s, listener=display.show
+        )
+    finish(run.path, as_json)
