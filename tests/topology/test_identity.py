@@ -26,6 +26,8 @@ from nas.topology.graph import Architecture, Edge, Node, Topology
 from nas.topology.identity import executed_id, sharing_id, structural_id
 from nas.topology.patterns import PATTERNS
 from nas.topology.simplify import simplify
+from nas.topology.symbolic import INPUT_SHAPE as ANY_SHAPE
+from nas.topology.symbolic import architecture_shapes, symbolic_step
 
 IDS: list[Callable[[Architecture], str]] = [structural_id, sharing_id, executed_id]
 CONV = Node("conv3x3")
@@ -577,13 +579,14 @@ def test_unknown_names_are_refused_with_the_node(network: Architecture, message:
 
 @given(network=architectures())
 def test_shapes_that_count_as_equal_are_equal(network: Architecture) -> None:
-    """An identity adapter of the ids is one of the plan at any input."""
-    from nas.topology.symbolic import INPUT_SHAPE as ANY
-    from nas.topology.symbolic import architecture_shapes, symbolic_step
-
+    """An identity adapter of the ids is one of the plan, at an input the strategy never saw."""
+    try:
+        schedule = plan(network, (7, 64, 64))
+    except ArchitectureError:  # an operation on an edge that fits one input only
+        return
     shapes = architecture_shapes(network)
-    for step in plan(network, (7, 64, 64)).steps[1:]:
-        guess = symbolic_step(network, step.index, shapes, ANY)
+    for step in schedule.steps[1:]:
+        guess = symbolic_step(network, step.index, shapes, ANY_SHAPE)
         kinds = [entry.kind for entry in guess.inputs if entry.kind != "none"]
         for kind, entry in zip(kinds, step.inputs, strict=True):
             plain = entry.adapter.operation is not None and not entry.adapter.operation.layers
