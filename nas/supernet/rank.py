@@ -263,7 +263,13 @@ def _train_member(
     truths = []
     for index in range(settings.seeds):
         own = derive_seed(seed, "alone", index)
-        network = Network(architecture, supernet.input_shape, supernet.num_classes, seed=own)
+        network = Network(
+            architecture,
+            supernet.input_shape,
+            supernet.num_classes,
+            initialisation="default",  # the truth is what training alone gives
+            seed=own,
+        )
         fit(network, parts.weights, settings.recipe, seed=own, device=data.images.device)
         truths.append(evaluate(network, images, labels))
     sizes = cost(architecture, supernet.input_shape, supernet.num_classes)

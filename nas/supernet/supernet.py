@@ -79,6 +79,7 @@ class Supernet(nn.Module):
         self._programs: OrderedDict[tuple[Architecture, tuple[str, ...]], Program] = OrderedDict()
         for decisions in self._covering():
             self.program(space.build(decisions))
+        self.weights.announce()
 
     def _covering(self) -> Iterator[Decisions]:
         limit = self.policy.member_limit

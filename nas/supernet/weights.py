@@ -38,6 +38,8 @@ class SharedWeights(nn.Module):
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.seed = seed
+        self._uses: dict[str, SlotUse] = {}
+        self._announced: set[str] = set()
         self.register_buffer("anchor", torch.zeros(()), persistent=False)
 
     def __contains__(self, key: object) -> bool:
@@ -63,6 +65,7 @@ class SharedWeights(nn.Module):
         """Make sure that every use fits: create what is missing, widen what is too small."""
         wanted: dict[str, SlotUse] = {}
         for use in uses:
+            self._uses.setdefault(use.key, use)
             known = wanted.get(use.key)
             if known is not None:
                 wanted[use.key] = _larger(use, known.shape)
@@ -80,20 +83,30 @@ class SharedWeights(nn.Module):
             leading_slice(value, tuple(old.shape)).copy_(old)
         self.register_parameter(_name(key), nn.Parameter(value))
 
+    def announce(self) -> None:
+        """Mark the slots so far as those that stored weights must hold."""
+        self._announced = {key for key, _ in self.slots()}
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return a copy of every slot by key."""
         return {key: value.detach().cpu().numpy().copy() for key, value in self.slots()}
 
     @torch.no_grad()
     def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take the values of `arrays`; slots that are not here yet are created.
+        """Take the values of `arrays`.
+
+        Slots that are not here yet are created; those that were met late and are not in `arrays`
+        go back to their start.
 
         Raises:
             RunError: If a slot of this space is missing or smaller than the space needs.
         """
         for key, parameter in self.slots():
             found = arrays.get(key)
-            if found is None or not _fits(tuple(parameter.shape), found.shape):
+            if found is None and key not in self._announced:
+                use = _larger(self._uses[key], tuple(parameter.shape))
+                parameter.copy_(_initial(use, self.seed))
+            elif found is None or not _fits(tuple(parameter.shape), found.shape):
                 shown = "no weights" if found is None else f"weights of shape {found.shape}"
                 raise RunError(
                     f"The stored supernet has {shown} for '{key}', which needs "

@@ -1,0 +1,145 @@
+"""Relaxed training: which images and which logits a step uses, resuming, diagnostics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from supernet_cases import digits, digits_supernet, space
+
+from nas.errors import DataError
+from nas.supernet import health
+from nas.supernet.loop import Checkpoint
+from nas.supernet.mixing import mix
+from nas.supernet.relaxation import Relaxation
+from nas.supernet.relaxed_training import RelaxationConfig, RelaxedTraining, train_relaxation
+from nas.training.parts import DataPart, FiveParts
+
+CONFIG = RelaxationConfig(epochs=2, batch_size=32, warmup_epochs=0.0, gate_warmup_epochs=0.25)
+
+
+class Untouchable:
+    """Stands for a part of the data that must not be read."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"relaxed training read '{name}' of a part it must not see")
+
+    def __len__(self) -> int:
+        raise AssertionError("relaxed training asked for the size of a part it must not see")
+
+
+def only_two_parts() -> FiveParts:
+    parts, hidden = digits(), Untouchable()
+    return FiveParts(parts.weights, parts.gates, hidden, hidden, hidden)  # type: ignore[arg-type]
+
+
+def run(
+    stop_after: int | None = None, state: Checkpoint | None = None, level: str = "bilevel"
+) -> Checkpoint:
+    asked = 0
+
+    def should_stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return stop_after is not None and asked > stop_after
+
+    relaxation = Relaxation(space("tiny_exhaustive"))
+    config = CONFIG.model_copy(update={"level": level})
+    _, checkpoint = train_relaxation(
+        digits_supernet(),
+        relaxation,
+        only_two_parts(),
+        config,
+        seed=0,
+        should_stop=should_stop,
+        state=state,
+    )
+    return checkpoint
+
+
+def same(first: Checkpoint, second: Checkpoint) -> bool:
+    return set(first) == set(second) and all(
+        np.array_equal(first[name], second[name]) for name in first
+    )
+
+
+@pytest.mark.parametrize("level", ["bilevel", "one"])
+def test_a_resumed_relaxation_equals_an_uninterrupted_one_bit_for_bit(level: str) -> None:
+    whole = run(level=level)
+    assert np.abs(whole["gates/logits"]).max() > 0
+    for steps in (2, 5):
+        assert same(run(state=run(stop_after=steps, level=level), level=level), whole)
+
+
+def test_a_gate_step_leaves_weights_and_unused_logits_alone() -> None:
+    wired = space("wired_cnn")
+    supernet = digits_supernet("wired_cnn")
+    relaxation = Relaxation(wired)
+    training = RelaxedTraining(supernet, relaxation, digits(), CONFIG, seed=0)
+    before = supernet.state_arrays()
+    context = relaxation.sample(np.random.default_rng(0))
+    mixing = mix(supernet, training.binder, context)
+    training.gate_step(context, mixing, *training.gate_batches.at(0))
+    training.gate_step(context, mixing, *training.gate_batches.at(1))
+    after = supernet.state_arrays()
+    assert all(np.array_equal(before[key], after[key]) for key in before)
+    moved = relaxation.logits.detach() != 0
+    touched = relaxation.touched(context)
+    assert moved.any() and not (moved & ~touched).any()
+
+
+def test_a_resource_term_lowers_the_probability_of_edges() -> None:
+    wired = space("wired_cnn")
+
+    def edges(relaxation: Relaxation, context: object) -> torch.Tensor:
+        names = [c for c in relaxation.every_choice() if c.name.endswith(".inputs")]
+        return torch.cat([relaxation.probabilities(choice) for choice in names]).mean() * 100
+
+    relaxation = Relaxation(wired)
+    config = RelaxationConfig(epochs=1, batch_size=64, gate_warmup_epochs=0, gate_learning_rate=0.3)
+    train_relaxation(
+        digits_supernet("wired_cnn"), relaxation, digits(), config, seed=0, resource=edges
+    )
+    assert health.edge_share(relaxation) < 0.5
+
+
+def test_no_images_for_the_gates_is_an_error() -> None:
+    parts = digits()
+    empty: DataPart = replace(parts.gates, rows=np.array([], dtype=np.int64))
+    nothing = FiveParts(parts.weights, empty, parts.validation, parts.test, parts.training)
+    relaxation = Relaxation(space("tiny_exhaustive"))
+    with pytest.raises(DataError, match=r"0 images to train the gates on[\s\S]*level 'one'"):
+        train_relaxation(digits_supernet(), relaxation, nothing, CONFIG, seed=0)
+
+
+def test_health_is_reported_and_starts_at_full_entropy() -> None:
+    relaxation = Relaxation(space("wired_cnn"))
+    assert health.gate_entropy(relaxation) == pytest.approx(1.0)
+    assert health.edge_share(relaxation) == pytest.approx(0.5)
+    seen: list[dict[str, float]] = []
+    train_relaxation(
+        digits_supernet(),
+        Relaxation(space("tiny_exhaustive")),
+        digits(),
+        CONFIG,
+        seed=0,
+        on_epoch=lambda report, _: seen.append(dict(report.numbers)),
+    )
+    assert len(seen) == 2
+    assert set(seen[0]) == {"gate_entropy", "skip_share", "edge_share", "mixture_loss", "gap"}
+
+
+def test_the_share_of_operations_without_weights_raises_an_alarm() -> None:
+    nasbench = space("nasbench201")
+    relaxation = Relaxation(nasbench, operations="mixed")
+    assert health.skip_share(relaxation) == pytest.approx(3 / 5)
+    assert health.remedy({"skip_share": 0.6}) is None
+    with torch.no_grad():
+        for choice in nasbench.choices:
+            names = [option.value for option in choice.options]  # type: ignore[union-attr]
+            relaxation.logits[relaxation.positions(choice)[names.index("identity")]] = 5.0
+    share = health.skip_share(relaxation)
+    assert share > 0.9
+    assert "gate_warmup_epochs" in str(health.remedy({"skip_share": share}))

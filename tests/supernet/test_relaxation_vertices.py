@@ -1,0 +1,190 @@
+"""Law 4: every vertex of the relaxation is the discrete network; gradients of gates are right."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scale import scaled
+from supernet_cases import SHAPE, images, one_stage, shaken, space
+
+from nas.errors import ConfigError, SpaceError
+from nas.space import OneOf, Option, SubsetOf
+from nas.supernet.binding import Binder, role
+from nas.supernet.gates import (
+    effective_degree,
+    merge_coefficients,
+    merge_strength,
+    normalised,
+)
+from nas.supernet.mixing import mix
+from nas.supernet.relaxation import Relaxation
+from nas.supernet.relaxed import relaxed_logits
+from nas.supernet.supernet import Supernet
+
+POWERS = {"none": 0.0, "rsqrt": -0.5, "mean": -1.0}
+
+
+@pytest.mark.parametrize("operations", ["sampled", "mixed"])
+@pytest.mark.parametrize(
+    ("name", "count"), [("wired_cnn", 1000), ("tiny_exhaustive", 200), ("nasbench201", 50)]
+)
+def test_every_vertex_is_the_discrete_network(name: str, count: int, operations: str) -> None:
+    declared = space(name)
+    supernet = shaken(Supernet(declared, SHAPE, 5).double())
+    relaxation = Relaxation(declared, operations=operations).double()  # type: ignore[arg-type]
+    binder, rng, x = Binder(declared), np.random.default_rng(0), images()
+    for _ in range(scaled(count) // 2):
+        decisions = declared.sample(rng)
+        context, values = relaxation.context(decisions)
+        with torch.no_grad():
+            ours = relaxed_logits(supernet, mix(supernet, binder, context), values, x)
+            theirs = supernet(x, declared.build(decisions))
+        assert float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-10, decisions
+
+
+def test_gate_gradients_equal_finite_differences() -> None:
+    stage = one_stage(patterns=("free",))
+    supernet = shaken(Supernet(stage, SHAPE, 5).double())
+    relaxation = Relaxation(stage, operations="mixed").double()
+    rng = np.random.default_rng(1)
+    with torch.no_grad():
+        relaxation.logits.copy_(torch.from_numpy(rng.normal(size=len(relaxation.logits))))
+    context = relaxation.sample(rng)
+    mixing, x, labels = mix(supernet, Binder(stage), context), images(), torch.tensor([0, 1, 2, 3])
+
+    def loss() -> torch.Tensor:
+        logits = relaxed_logits(supernet, mixing, relaxation.values(context), x)
+        return torch.nn.functional.cross_entropy(logits, labels)
+
+    (gradient,) = torch.autograd.grad(loss(), [relaxation.logits])
+    touched = np.flatnonzero(gradient.numpy())
+    assert len(touched) > 10
+    step = 1e-5
+    for position in touched:
+        with torch.no_grad():
+            relaxation.logits[position] += step
+            above = float(loss())
+            relaxation.logits[position] -= 2 * step
+            below = float(loss())
+            relaxation.logits[position] += step
+        estimate = (above - below) / (2 * step)
+        assert float(gradient[position]) == pytest.approx(estimate, rel=1e-4, abs=1e-8)
+
+
+def test_the_plain_path_has_second_derivatives() -> None:
+    stage = one_stage(patterns=("free",))
+    supernet = Supernet(stage, SHAPE, 5).double()
+    relaxation = Relaxation(stage).double()
+    context = relaxation.sample(np.random.default_rng(0))
+    logits = relaxed_logits(
+        supernet, mix(supernet, Binder(stage), context), relaxation.values(context), images()
+    )
+    (first,) = torch.autograd.grad(logits.square().mean(), [relaxation.logits], create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), [relaxation.logits])
+    assert second.isfinite().all() and second.abs().sum() > 0
+
+
+@given(bits=st.lists(st.booleans(), min_size=1, max_size=9), scale=st.sampled_from(list(POWERS)))
+def test_coefficients_at_a_vertex_are_the_discrete_factors(bits: list[bool], scale: str) -> None:
+    p = torch.tensor([[float(bit) for bit in bits]], dtype=torch.float64)
+    degree = sum(bits)
+    scalars = torch.linspace(2, 3, len(bits), dtype=torch.float64)[None]
+    one = torch.ones(1, 1, dtype=torch.float64)
+    factor = 1.0 if degree < 2 else degree ** POWERS[scale]
+    for learned, projected in ((0, 0), (1, 0), (0, 1)):
+        numbers, shares = merge_coefficients(
+            p, one, POWERS[scale] * one, learned * one, projected * one, scalars
+        )
+        expected = factor * p * (scalars if learned and degree > 1 else 1)
+        through_matrix = projected and degree > 1
+        torch.testing.assert_close(numbers, expected * (0 if through_matrix else 1))
+        torch.testing.assert_close(shares, expected * (1 if through_matrix else 0))
+
+
+@given(
+    p=st.lists(st.floats(0.01, 1), min_size=1, max_size=8),
+    common=st.floats(0.1, 10),
+)
+def test_a_common_scale_of_a_nodes_gates_changes_nothing(p: list[float], common: float) -> None:
+    gates = torch.tensor([p], dtype=torch.float64)
+    torch.testing.assert_close(normalised(gates), normalised(common * gates))
+    torch.testing.assert_close(effective_degree(gates), effective_degree(common * gates))
+
+
+def test_the_effective_degree_lies_between_one_and_the_number_of_inputs() -> None:
+    gates = torch.rand(50, 6, dtype=torch.float64)
+    degree = effective_degree(gates)
+    assert (degree >= 1 - 1e-12).all() and (degree <= 6 + 1e-12).all()
+    assert effective_degree(torch.zeros(3)) == 0
+    assert merge_strength(torch.tensor([1.0, 1.5, 2.0, 7.0])).tolist() == [0, 0.5, 1, 1]
+
+
+def test_a_common_factor_in_front_of_a_norm_has_no_gradient() -> None:
+    """Why joint choices learn by the score function, not by a factor on a stage's output."""
+    features = torch.randn(8, 4, 6, 6, dtype=torch.float64)
+    factor = torch.ones((), dtype=torch.float64, requires_grad=True)
+    kernel = torch.randn(4, 4, 3, 3, dtype=torch.float64)
+    normed = torch.nn.functional.batch_norm(
+        torch.nn.functional.conv2d(features * factor, kernel), None, None, training=True
+    )
+    (gradient,) = torch.autograd.grad((normed * torch.randn_like(normed)).sum(), [factor])
+    assert abs(float(gradient)) < 1e-4 * float(normed.detach().abs().sum())
+
+
+def test_choices_are_classed_by_what_they_offer_not_by_name() -> None:
+    assert role(SubsetOf("x", ("a", "b"))) == "edges"
+    assert role(OneOf("x", (Option("sum"), Option("default")))) == "merge"
+    assert role(OneOf("x", (Option("conv3x3"), Option("none")))) == "operation"
+    assert role(OneOf("x", (Option("chain"), Option("dense")))) == "joint"
+    assert role(OneOf("x", (Option(8), Option(16)), elastic=True)) == "joint"
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"Unknown mode of operations 'both'"):
+        Relaxation(space("tiny_exhaustive"), operations="both")  # type: ignore[arg-type]
+
+
+def test_plain_concatenation_cannot_be_relaxed_and_says_why() -> None:
+    stage = one_stage("stack", patterns=("free",))
+    relaxation = Relaxation(stage)
+    member = {**stage.reference(SHAPE)}
+    context, _ = relaxation.context(member)
+    with pytest.raises(SpaceError, match=r"merges by 'stack', which cannot be relaxed"):
+        mix(Supernet(stage, SHAPE, 5), Binder(stage), context)
+
+
+def test_preferred_members_are_valid_distinct_and_follow_the_logits() -> None:
+    wired = space("wired_cnn")
+    relaxation = Relaxation(wired)
+    pattern = next(choice for choice in wired.choices if choice.name == "stage1.pattern")
+    free = [option.value for option in pattern.options].index("free")  # type: ignore[union-attr]
+    with torch.no_grad():
+        relaxation.logits[relaxation.positions(pattern)[free]] = 9.0
+        for choice in relaxation.every_choice():
+            if choice.name.startswith("stage1.op3.inputs"):
+                places = relaxation.positions(choice)
+                relaxation.logits[places] = -4.0
+                relaxation.logits[places[0]] = 4.0
+    members = relaxation.preferred(5, np.random.default_rng(0))
+    assert len(members) == 5
+    assert all(wired.normalise(member) == member for member in members)
+    assert all(member["stage1.pattern"] == "free" for member in members)
+    assert all(first != second for first, second in itertools.pairwise(members))
+    kept = [member["stage1.op3.inputs"] for member in members if "stage1.op3.inputs" in member]
+    assert all(len(inputs) == 1 for inputs in kept)  # type: ignore[arg-type]
+
+
+def test_drawn_members_of_a_context_keep_what_was_sampled() -> None:
+    wired = space("wired_cnn")
+    relaxation = Relaxation(wired)
+    rng = np.random.default_rng(5)
+    context = relaxation.sample(rng)
+    for _ in range(5):
+        member = relaxation.draw(context, rng)
+        assert wired.normalise(member) == member
+        assert all(member[name] == answer for name, answer in context.sampled.items())
