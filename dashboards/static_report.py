@@ -85,10 +85,12 @@ def _head(run: Run, front: Front) -> str:
     smoke = run.config.get("preset") == "smoke"
     stamp = f"<p><span class='stamp'>{SMOKE_STAMP}</span></p>" if smoke else ""
     counts = f"{len(table.finished())} finished, {len(table.failed())} failed"
-    verdict = front.get("verdict") or "unverified: 'nas supernet rank' has not been run"
+    unverified = "The ranking is unverified: 'nas supernet rank' has not been run."
+    verdict = table.verdicts[-1].get("verdict") if table.verdicts else unverified
+    created = run.created[:19].replace("T", " ")
     return (
-        f"<h1>{escape(run.name)}</h1><p class='soft'>created {escape(run.created)}, "
-        f"{escape(run.state())}; trials: {counts}; ranking {escape(str(verdict))}</p>{stamp}"
+        f"<h1>{escape(run.name)}</h1><p class='soft'>created {escape(created)} UTC, "
+        f"{escape(run.state())}; trials: {counts}. {escape(str(verdict))}</p>{stamp}"
     )
 
 

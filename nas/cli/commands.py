@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "runs": Command("List, show, remove and rebuild runs.", "nas.cli.runs"),
     "front": Command("Print the Pareto front of a run.", "nas.cli.front"),
     "report": Command("Write the report of a run as one HTML file.", "nas.cli.report"),
+    "supernet": Command("Ask how far a supernet's ranking can be trusted.", "nas.cli.supernet"),
     "arch": Command("Build a network by name, or show one of a run or a file.", "nas.cli.arch"),
     "space": Command("List, describe, count, sample and check search spaces.", "nas.cli.space"),
     "patterns": Command("List the connection patterns, or tell about one.", "nas.cli.patterns"),
