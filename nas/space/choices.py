@@ -239,14 +239,6 @@ def normalise(choices: tuple[Choice, ...], decisions: Mapping[str, Answer]) -> D
     Raises:
         SpaceError: If an answer is missing or invalid, or a name is no question of the space.
     """
-    known = all_names(choices)
-    for name in decisions:
-        if name not in known:
-            near = suggest(name, sorted(known))
-            raise SpaceError(
-                f"The space has no choice '{name}'.",
-                fix=f"Did you mean '{near}'?" if near else "'nas space describe' lists them.",
-            )
 
     def ask(choice: Choice) -> Answer:
         if choice.name not in decisions:
@@ -256,7 +248,26 @@ def normalise(choices: tuple[Choice, ...], decisions: Mapping[str, Answer]) -> D
             )
         return decisions[choice.name]
 
-    return walk(choices, ask)
+    # Listing every name of a large space takes longer than the walk: only where it can matter.
+    try:
+        answered = walk(choices, ask)
+    except SpaceError:
+        _refuse_unknown(choices, decisions)
+        raise
+    if len(answered) < len(decisions):
+        _refuse_unknown(choices, decisions)
+    return answered
+
+
+def _refuse_unknown(choices: tuple[Choice, ...], decisions: Mapping[str, Answer]) -> None:
+    known = all_names(choices)
+    for name in decisions:
+        if name not in known:
+            near = suggest(name, sorted(known))
+            raise SpaceError(
+                f"The space has no choice '{name}'.",
+                fix=f"Did you mean '{near}'?" if near else "'nas space describe' lists them.",
+            )
 
 
 def complete(choices: tuple[Choice, ...], decisions: Mapping[str, Answer], fill: Ask) -> Decisions:

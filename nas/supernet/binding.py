@@ -105,22 +105,28 @@ class Binder:
         self.space = space
         self._known: dict[tuple[object, ...], Governed] = {}
         self._top: dict[str, str] = {}
-        for choice in space.choices:
-            for name in _names_below(choice):
-                self._top[name] = choice.name
+        self._joint: set[str] = set()
+        for top in space.choices:
+            for choice in _below(top):
+                self._top[choice.name] = top.name
+                if role(choice) == "joint":
+                    self._joint.add(choice.name)
 
-    def govern(self, choice: Choice, base: Decisions, joint: Mapping[str, object]) -> Governed:
+    def govern(self, choice: Choice, base: Decisions) -> Governed:
         """Return what `choice` decides.
 
         Args:
             choice: A relaxed choice that is asked under `base`.
             base: A member with all edges on.
-            joint: Its answers to joint choices.
         """
         top = self._top[choice.name]
         if top == choice.name and isinstance(choice, SubsetOf):
             return self._find(choice, base)  # edges between parts: their ends depend on all parts
-        above = tuple((name, answer) for name, answer in joint.items() if self._top[name] == top)
+        above = tuple(
+            (name, answer)
+            for name, answer in base.items()
+            if name in self._joint and self._top[name] == top
+        )
         key = (choice.name, above)
         if key not in self._known:
             self._known[key] = self._find(choice, base)
@@ -157,12 +163,12 @@ class Binder:
         return tuple(found)
 
 
-def _names_below(choice: Choice) -> Iterator[str]:
-    yield choice.name
+def _below(choice: Choice) -> Iterator[Choice]:
+    yield choice
     if isinstance(choice, OneOf):
         for option in choice.options:
             for inner in option.choices:
-                yield from _names_below(inner)
+                yield from _below(inner)
 
 
 def _varying(flats: list[Flat], read: Callable[[Node], Value]) -> dict[Path, tuple[Value, ...]]:

@@ -128,7 +128,7 @@ def mix(supernet: Supernet, binder: Binder, context: Context) -> Mixing:
         SpaceError: If a choice cannot be mixed.
     """
     program = supernet.program(supernet.space.build(context.base))
-    governed = [binder.govern(choice, context.base, context.sampled) for choice in context.relaxed]
+    governed = [binder.govern(choice, context.base) for choice in context.relaxed]
     mixing = _Planner(governed, context).plan(program)
     supernet.weights.hold(mixing.uses)
     return mixing
