@@ -19,7 +19,8 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
             "training": {"epochs": 40},
             "relaxation": {"epochs": 4, "proposals": 4},
         },
-        "search": {"trials": 64},
+        "search": {"trials": 112},
+        "latency": {"max_seconds": 0.1},
         "confirm": {
             "max_points": 6,
             "test_images": 2000,
@@ -47,6 +48,8 @@ def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
-        both = isinstance(below, dict) and isinstance(value, dict)
-        merged[key] = merge(below, value) if both else value
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = merge(below, value)
+        else:
+            merged[key] = value
     return merged

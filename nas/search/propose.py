@@ -13,6 +13,7 @@ from typing import Any, final
 
 import numpy as np
 
+from nas.pareto import ranks
 from nas.run_store import TrialTable
 from nas.search.config import SearchConfig
 from nas.search.goals import Goals
@@ -22,8 +23,11 @@ from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Choice, Decisions, OneOf
 from nas.topology.identity import executed_id
 
-ROUNDS = 4
-"""Times a sampler is asked again for what it proposed twice, before unseen members are drawn."""
+ROUNDS = 2
+"""Times a sampler is asked for a batch before its duplicates give way to unseen neighbours."""
+
+NEIGHBOURHOODS = 64
+"""Members whose neighbours are looked at when the sampler has nothing new."""
 
 RANDOM_TRIES = 64
 ENUMERABLE = 200_000
@@ -72,7 +76,7 @@ class Planner:
         draft = _Draft(self, before, table, count)
         self._open(draft, before)
         self._sample(draft, observations(before, table, self.goals))
-        exhausted = draft.missing > 0 and not self._fill(draft)
+        exhausted = draft.missing > 0 and not self._fill(draft, before, table)
         return BatchPlan(draft.batch, tuple(draft.entries), exhausted) if draft.entries else None
 
     def identify(self, decisions: Decisions) -> tuple[str, str]:
@@ -119,8 +123,16 @@ class Planner:
             for proposal in sampler.propose(self.space, known, draft.missing, seed):
                 draft.offer(proposal, name)
 
-    def _fill(self, draft: _Draft) -> bool:
-        """Draw unseen members; return False if there are none left."""
+    def _fill(self, draft: _Draft, before: Sequence[BatchPlan], table: TrialTable) -> bool:
+        """Take unseen neighbours of the front, then any unseen; return False if there are none."""
+        for decisions in best_first(before, table, self.goals):
+            for neighbour in self.space.neighbours(decisions):
+                if not draft.missing:
+                    return True
+                draft.offer(Proposal(neighbour), "neighbour", record_duplicate=False)
+        return self._fill_blindly(draft)
+
+    def _fill_blindly(self, draft: _Draft) -> bool:
         rng = np.random.default_rng(derive_seed(self.config.seed, "unseen", draft.batch))
         for _ in range(RANDOM_TRIES * draft.missing):
             if not draft.missing:
@@ -199,6 +211,22 @@ class _Draft:
         closed = self._table.trials.get(trial)
         if closed is not None and closed.state == "finished" and closed.extra.get("inherited"):
             self._networks.setdefault(member[0], trial)
+
+
+def best_first(before: Sequence[BatchPlan], table: TrialTable, goals: Goals) -> list[Decisions]:
+    """Return the feasible members on the first fronts, at most `NEIGHBOURHOODS`, best first."""
+    finished = [
+        entry
+        for plan in before
+        for entry in plan.trials
+        if table.trials[entry.trial].state == "finished"
+        and goals.feasible(table.trials[entry.trial].values)
+    ]
+    if not finished:
+        return []
+    points = np.array([goals.vector(table.trials[entry.trial].values) for entry in finished])
+    order = np.argsort(ranks(points), kind="stable")[:NEIGHBOURHOODS]
+    return [finished[int(place)].decisions for place in order]
 
 
 def smallest(space: AbstractSpace, decisions: Decisions) -> Decisions:

@@ -195,6 +195,7 @@ class _Retrain:
             load_architecture(payload["architecture"]),
             data.input_shape,
             data.num_classes,
+            initialisation="default",  # the aligned start serves sharing; alone it trains slower
             seed=derive_seed(seed, "weights", 0),
         )
         with use_threads(self.config.search.threads_per_evaluation):

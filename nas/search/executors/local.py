@@ -244,18 +244,18 @@ class LocalExecutor(AbstractExecutor):
                 selector.register(worker.channel, selectors.EVENT_READ, worker)
             events = selector.select(POLL_S)
         for key, _ in events:
-            worker: Worker = key.data
-            messages, alive = worker.receive()
+            talking: Worker = key.data
+            messages, alive = talking.receive()
             for message in messages:
                 if message["kind"] == "outcome":
-                    worker.job = None
+                    talking.job = None
                     if found is not None:
                         found.append(outcome(message["key"], message))
                 else:
-                    _take_readiness(worker, message)
-                    became_ready.append(worker)
+                    _take_readiness(talking, message)
+                    became_ready.append(talking)
             if not alive:
-                self._bury(worker, found)
+                self._bury(talking, found)
         return became_ready
 
     def _bury(self, worker: Worker, found: list[Outcome] | None) -> None:

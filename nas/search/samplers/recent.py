@@ -20,9 +20,9 @@ def bounded(history: Sequence[Observation], limit: int) -> list[Observation]:
     finished = [index for index, seen in enumerate(history) if seen.values is not None]
     if len(finished) <= limit:
         return [history[index] for index in finished]
-    values = [history[index].values for index in finished]
+    values = np.array([history[index].values for index in finished], dtype=np.float64)
     feasible = [max(history[i].violations.values(), default=0.0) <= 0 for i in finished]
-    order = np.lexsort((finished, ranks(values, np.array(feasible))))
+    order = np.argsort(ranks(values, np.array(feasible)), kind="stable")
     kept = {finished[int(place)] for place in order[: limit // 2]}
     for index in reversed(finished):
         if len(kept) >= limit:
