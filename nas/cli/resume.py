@@ -37,10 +37,13 @@ def resume(
     from nas.cli.search_end import finish, saving_report
     from nas.cli.search_progress import StageDisplay
     from nas.search.driver import resume as go_on
+    from nas.search.executors import EXECUTORS
 
     path = find_run(run, runs)
     time_limit_s = None if time is None else parse_duration(time)
     _check_workers(workers)
+    if executor is not None:
+        EXECUTORS.get(executor)
     extra = 0 if trials is None else _extra_trials(path, trials)
     with saving_report(), StageDisplay() as display:
         go_on(

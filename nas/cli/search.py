@@ -6,6 +6,7 @@ key of a file, schema, says which. Ctrl-C saves the state: go on with nas resume
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,17 +46,17 @@ def search(
         str | None, typer.Option(help="Budgets: smoke, small (default) or full.")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(metavar="N", help="Distinct members to evaluate.")
+        str | None, typer.Option(metavar="N", help="Distinct members to evaluate.")
     ] = None,
     time: Annotated[
         str | None, typer.Option(metavar="SPAN", help="Stop in good order after 90s, 30m, 2h.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every draw.")] = None,
+    seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of every draw.")] = None,
     name: Annotated[str | None, typer.Option(metavar="SLUG", help="Name of the run.")] = None,
     runs: RunsOption = RUNS,
     executor: Annotated[str | None, typer.Option(help="local (default), ray or inline.")] = None,
     workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Evaluations at a time; no effect on results.")
+        str | None, typer.Option(metavar="N", help="Evaluations at a time; no effect on results.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto (default), cpu, cuda:0, mps.")] = None,
     dry_run: Annotated[
@@ -70,11 +71,11 @@ def search(
     given = {
         "data": data,
         "preset": preset,
-        "seed": seed,
+        "seed": _number(seed),
         "device": device,
-        "search.trials": trials,
+        "search.trials": _number(trials),
         "executor.kind": executor,
-        "executor.workers": workers,
+        "executor.workers": _number(workers),
     }
     config = _resolve(source, given, settings or [])
     if dry_run:
@@ -83,6 +84,11 @@ def search(
         print_estimate(config, name, as_json)
         return
     _run(config, runs, name, time_limit_s, as_json)
+
+
+def _number(text: str | None) -> int | str | None:
+    """Return a whole number where the text is one; the config refuses the rest by value."""
+    return int(text) if text is not None and re.fullmatch(r"[+-]?[0-9]{1,18}", text) else text
 
 
 def _resolve(source: str, given: dict[str, Any], settings: list[str]) -> Any:

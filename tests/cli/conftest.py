@@ -65,3 +65,9 @@ def nas(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run made by hand; only to be read."""
     return made_run(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def own_run(nas: Nas) -> Path:
+    """A run called `mine`, to be changed, under `runs/` of the folder commands are typed in."""
+    return made_run(Path("runs"), "mine", trials=3)
