@@ -43,12 +43,21 @@ def report(
 def render_report(run: Run) -> bytes:
     """Return the report page of an opened run."""
     import importlib
-    import importlib.util
 
     from nas.search.front_view import front_document
 
-    # A wheel carries the pages as `nas_dashboards`; a checkout has them beside the package.
-    package = "nas_dashboards" if importlib.util.find_spec("nas_dashboards") else "dashboards"
-    page = importlib.import_module(f"{package}.static_report")
+    page = importlib.import_module(f"{pages_package()}.static_report")
     text: str = page.report_page(run, front_document(run))
     return text.encode()
+
+
+def pages_package() -> str:
+    """Return where the pages are: beside the package in a checkout, else `nas_dashboards`.
+
+    The checkout comes first: an editable install copies what a wheel would carry, and the copy
+    grows old.
+    """
+    import nas
+
+    beside = Path(nas.__file__).resolve().parents[1] / "dashboards" / "static_report.py"
+    return "dashboards" if beside.is_file() else "nas_dashboards"

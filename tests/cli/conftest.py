@@ -71,3 +71,35 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_run(nas: Nas) -> Path:
     """A run called `mine`, to be changed, under `runs/` of the folder commands are typed in."""
     return made_run(Path("runs"), "mine", trials=3)
+
+
+QUICK = (
+    "--preset=smoke",
+    "--seed=3",
+    "--executor=inline",
+    "--set=objectives=[error, macs]",
+    "--set=max_train_images=400",
+    "--set=search.batch=4",
+    "--set=supernet.training.epochs=1",
+    "--set=supernet.relaxation.epochs=1",
+    "--set=supernet.relaxation.proposals=1",
+    "--set=confirm.max_points=1",
+    "--set=confirm.recipe.epochs=1",
+    "--set=confirm.baselines={hand_made: 1, random: 1, published: false}",
+)
+"""Options that take a search on digits through every stage in seconds."""
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A real run called `real`, and what the search printed; only to be read."""
+    import contextlib
+    import io
+
+    root = tmp_path_factory.mktemp("searched")
+    out, err = io.StringIO(), io.StringIO()
+    arguments = ["search", "tiny_exhaustive", *QUICK, "--trials=8", "--name=real"]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run([*arguments, f"--runs={root}"])
+    assert code == 0, err.getvalue()
+    return root / "real", out.getvalue(), err.getvalue()
