@@ -21,9 +21,9 @@ def space(name: str) -> AbstractSpace:
 
 @cache
 def one_stage(
-    *merges: str, patterns: tuple[str, ...] = ("free", "residual", "chain")
+    *merges: str, patterns: tuple[str, ...] = ("free", "residual", "chain"), depth: int = 3
 ) -> AbstractSpace:
-    """One stage of three nodes with an elastic width."""
+    """One stage of a few nodes with an elastic width."""
     return space_from_dict(
         {
             "schema": "nas.space/1",
@@ -32,7 +32,7 @@ def one_stage(
             "stages": [
                 {
                     "pattern": {"choices": list(patterns)},
-                    "depth": 3,
+                    "depth": depth,
                     "width": {"choices": [4, 8]},
                     "operation": {"choices": ["conv3x3", "mbconv3x3"], "per": "node"},
                     "merge": {

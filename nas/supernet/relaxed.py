@@ -1,13 +1,13 @@
-"""Run a relaxed member: the plain path, which is exact in float64 and differentiable twice.
+"""Run a relaxed member, plainly or through state buffers; both give the same numbers.
 
-Where one of a node's merges projects, gates are folded into the small projection matrices,
-`(a_e I + b_e W_e) x_e`; the states themselves are never scaled.
+The plain path is differentiable twice. Where one of a node's merges projects, gates are folded into
+the small projection matrices, `(a_e I + b_e W_e) x_e`; the states themselves are never scaled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import cast, final
 
 import torch
 from torch import Tensor
@@ -26,9 +26,11 @@ from nas.supernet.execution import (
 from nas.supernet.mixing import Mixing, NodeMix
 from nas.supernet.relaxation import GateValues
 from nas.supernet.slots import NodeCall, Program
+from nas.supernet.state_buffer import StateBuffer, find_segments
 from nas.supernet.supernet import Supernet
 
 
+@final
 class RelaxedRun:
     """One relaxed forward pass.
 
@@ -37,11 +39,19 @@ class RelaxedRun:
         mixing: The relaxed member.
         values: Of the gates.
         norm: How batch norms normalise; relaxed members have no statistics of their own.
+        plain: Whether to leave out state buffers.
     """
 
     def __init__(
-        self, supernet: Supernet, mixing: Mixing, values: GateValues, norm: Norm = batch_norm
+        self,
+        supernet: Supernet,
+        mixing: Mixing,
+        values: GateValues,
+        norm: Norm = batch_norm,
+        *,
+        plain: bool = False,
     ) -> None:
+        self.plain = plain
         self.supernet = supernet
         self.weights = supernet.weights
         self.mixing = mixing
@@ -57,11 +67,24 @@ class RelaxedRun:
     def program(self, program: Program, above: Path, x: Tensor) -> Tensor:
         """Run one level of nodes."""
         states: list[Tensor | None] = [x]
+        segments = [] if self.plain else find_segments(self.mixing, above, program.calls)
+        buffers = [StateBuffer(segment, self.numbers) for segment in segments]
         for call, frees in zip(program.calls, program.frees, strict=True):
-            states.append(self.node(call, (*above, call.name), states, x))
+            path, state = (*above, call.name), self.buffered(call, above, buffers)
+            states.append(self.node(call, path, states, x) if state is None else state)
+            for buffer in buffers:
+                buffer.put(call.step.index, cast(Tensor, states[-1]))
             for source in frees:
                 states[source] = None
         return cast(Tensor, states[-1])
+
+    def buffered(self, call: NodeCall, above: Path, buffers: list[StateBuffer]) -> Tensor | None:
+        """Run a node whose inputs lie in a buffer; None for all others."""
+        for buffer in buffers:
+            if call.step.index in buffer.segment.rows:
+                mixed = self.mixing.nodes[(*above, call.name)]
+                return self.operate(call, mixed, buffer.read(call.step.index))
+        return None
 
     def node(
         self, call: NodeCall, path: Path, states: Sequence[Tensor | None], like: Tensor
@@ -137,7 +160,22 @@ def weighted(tensors: Sequence[Tensor], shares: Tensor) -> Tensor:
 
 
 def relaxed_logits(
-    supernet: Supernet, mixing: Mixing, values: GateValues, x: Tensor, norm: Norm = batch_norm
+    supernet: Supernet,
+    mixing: Mixing,
+    values: GateValues,
+    x: Tensor,
+    norm: Norm = batch_norm,
+    *,
+    plain: bool = False,
 ) -> Tensor:
-    """Return the logits of a relaxed member for images `(batch, *input_shape)`."""
-    return RelaxedRun(supernet, mixing, values, norm).logits(x)
+    """Return the logits of a relaxed member for images `(batch, *input_shape)`.
+
+    Args:
+        supernet: The shared weights.
+        mixing: The relaxed member.
+        values: Of the gates.
+        x: Images.
+        norm: How batch norms normalise.
+        plain: Whether to leave out state buffers, for second derivatives.
+    """
+    return RelaxedRun(supernet, mixing, values, norm, plain=plain).logits(x)

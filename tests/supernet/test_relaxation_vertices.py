@@ -24,6 +24,7 @@ from nas.supernet.gates import (
 from nas.supernet.mixing import mix
 from nas.supernet.relaxation import Relaxation
 from nas.supernet.relaxed import relaxed_logits
+from nas.supernet.state_buffer import find_segments
 from nas.supernet.supernet import Supernet
 
 POWERS = {"none": 0.0, "rsqrt": -0.5, "mean": -1.0}
@@ -82,7 +83,11 @@ def test_the_plain_path_has_second_derivatives() -> None:
     relaxation = Relaxation(stage).double()
     context = relaxation.sample(np.random.default_rng(0))
     logits = relaxed_logits(
-        supernet, mix(supernet, Binder(stage), context), relaxation.values(context), images()
+        supernet,
+        mix(supernet, Binder(stage), context),
+        relaxation.values(context),
+        images(),
+        plain=True,
     )
     (first,) = torch.autograd.grad(logits.square().mean(), [relaxation.logits], create_graph=True)
     (second,) = torch.autograd.grad(first.square().sum(), [relaxation.logits])
@@ -188,3 +193,32 @@ def test_drawn_members_of_a_context_keep_what_was_sampled() -> None:
         member = relaxation.draw(context, rng)
         assert wired.normalise(member) == member
         assert all(member[name] == answer for name, answer in context.sampled.items())
+
+
+@pytest.mark.parametrize("joint", ["gates", "weights", "both"])
+def test_the_buffered_path_equals_the_plain_one_in_values_and_gradients(joint: str) -> None:
+    stage = one_stage("sum", "mean", "weighted", patterns=("dense", "free"), depth=5)
+    supernet = shaken(Supernet(stage, SHAPE, 5).double())
+    relaxation = Relaxation(stage, operations="mixed").double()
+    rng, x, labels = np.random.default_rng(2), images(), torch.tensor([0, 1, 2, 3])
+    for _ in range(4):
+        context = relaxation.sample(rng)
+        mixing = mix(supernet, Binder(stage), context)
+        program = mixing.program
+        assert find_segments(mixing, (), program.calls)
+        found = []
+        for plain in (True, False):
+            values = relaxation.values(context)
+            if joint == "weights":
+                values = {name: value.detach() for name, value in values.items()}
+            logits = relaxed_logits(supernet, mixing, values, x, plain=plain)
+            loss = torch.nn.functional.cross_entropy(logits, labels)
+            wanted = [] if joint == "gates" else [value for _, value in supernet.weights.slots()]
+            wanted += [] if joint == "weights" else [relaxation.logits]
+            found.append((loss, torch.autograd.grad(loss, wanted, allow_unused=True)))
+        (first, ours), (second, theirs) = found
+        torch.testing.assert_close(first, second, rtol=1e-10, atol=0)
+        for left, right in zip(ours, theirs, strict=True):
+            assert (left is None) == (right is None)
+            if left is not None:
+                torch.testing.assert_close(left, right, rtol=1e-8, atol=1e-11)
