@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-RECIPE: Final[dict[str, Any]] = {"epochs": 60, "batch_size": 64, "augmentation": "shift"}
+RECIPE: Final[dict[str, Any]] = {
+    "epochs": 60,
+    "batch_size": 64,
+    "learning_rate": 0.05,
+    "gradient_clip": 1.0,
+    "augmentation": "shift",
+}
 """Under every recipe of a search, so that a preset or a user may change a single key of it."""
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
