@@ -68,7 +68,9 @@ class RelaxedRun:
         """Run one level of nodes."""
         states: list[Tensor | None] = [x]
         segments = [] if self.plain else find_segments(self.mixing, above, program.calls)
-        buffers = [StateBuffer(segment, self.numbers) for segment in segments]
+        buffers = [
+            StateBuffer(segment, self.numbers, self.supernet.workspace) for segment in segments
+        ]
         for call, frees in zip(program.calls, program.frees, strict=True):
             path, state = (*above, call.name), self.buffered(call, above, buffers)
             states.append(self.node(call, path, states, x) if state is None else state)
@@ -76,6 +78,8 @@ class RelaxedRun:
                 buffer.put(call.step.index, cast(Tensor, states[-1]))
             for source in frees:
                 states[source] = None
+        for buffer in buffers:
+            buffer.close()
         return cast(Tensor, states[-1])
 
     def buffered(self, call: NodeCall, above: Path, buffers: list[StateBuffer]) -> Tensor | None:

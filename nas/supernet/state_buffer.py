@@ -23,6 +23,7 @@ from torch.autograd.function import once_differentiable
 from nas.supernet.binding import Path
 from nas.supernet.mixing import Mixing
 from nas.supernet.slots import NodeCall
+from nas.supernet.workspace import Workspace
 
 SMALLEST_DENSITY = 0.6
 """Share of the rows read that a node must use; below it the plain sum is faster."""
@@ -103,10 +104,12 @@ class StateBuffer:
     Args:
         segment: Which states and nodes.
         numbers: Coefficients of the mixing, `(rows, inputs)`.
+        workspace: Lends the memory; it comes back when the last reference to this object goes.
     """
 
-    def __init__(self, segment: Segment, numbers: Tensor) -> None:
+    def __init__(self, segment: Segment, numbers: Tensor, workspace: Workspace) -> None:
         self.segment = segment
+        self.workspace = workspace
         self.states = numbers.new_empty(0)
         self.gradients = numbers.new_empty(0)
         self.shape: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -131,7 +134,7 @@ class StateBuffer:
             batch, channels, height, width = x.shape
             self.shape = (batch, height, width, channels)
             self.plain_table = self.plain_table.to(x.dtype)  # autocast may have lowered it
-            self.states = x.new_empty((self.plain_table.shape[1], x.numel()))
+            self.states = self.workspace.take(self.plain_table.shape[1], x.numel(), x)
             self._token = _run(_Open, self, self.table)
         self._token = _run(_Put, self, index - self.segment.first, self._token, x)
 
@@ -142,14 +145,29 @@ class StateBuffer:
         mixture, self._token = _run(_Read, self, self.segment.rows[node], self._token)
         return mixture
 
+    def close(self) -> None:
+        """End the forward pass: let go of the graph, which holds this object itself."""
+        self._token = None
+        self.table = self.plain_table
+
+    def __del__(self) -> None:
+        for matrix in (self.states, self.gradients):
+            if matrix.numel():
+                self.workspace.give(matrix)
+
+    def keep_gradient(self, row: int, mixture: Tensor) -> None:
+        """Keep the gradient of a row; rows are met last first."""
+        if self.gradients.numel() == 0:
+            self.gradients = self.workspace.take(
+                len(self.segment.sources), self.states.shape[1], self.states
+            )
+            self.gradients[row + 1 :].zero_()  # these reach no output
+        self.gradients[row].view(self.shape).copy_(mixture.permute(0, 2, 3, 1))
+
     def columns(self, row: int) -> slice:
         """Return the states between a row's first and last source."""
         sources = self.segment.sources[row]
         return slice(min(sources) - self.segment.first, max(sources) - self.segment.first + 1)
-
-    def flat(self, x: Tensor) -> Tensor:
-        """Return a state as it lies in the buffer: channels last, in one row."""
-        return x.permute(0, 2, 3, 1).reshape(-1)
 
     def image(self, row: Tensor) -> Tensor:
         """Return a row as `(batch, channels, height, width)`, channels last in memory."""
@@ -165,7 +183,7 @@ class _Open(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, buffer: StateBuffer, table: Tensor) -> Tensor:
-        ctx.buffer = buffer
+        ctx.buffer, ctx.dtype = buffer, table.dtype
         return table.new_zeros(())
 
     @staticmethod
@@ -175,7 +193,7 @@ class _Open(torch.autograd.Function):
         if not ctx.needs_input_grad[1]:
             return None, None
         gradient = buffer.gradients @ buffer.states.t()
-        return None, gradient.to(buffer.table.dtype)
+        return None, gradient.to(ctx.dtype)
 
 
 class _Put(torch.autograd.Function):
@@ -215,11 +233,5 @@ class _Read(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, mixture: Tensor, token: Tensor) -> tuple[None, None, Tensor]:
-        buffer: StateBuffer = ctx.buffer
-        if buffer.gradients.numel() == 0:
-            # A node that reaches no output has no gradient: its row stays 0.
-            buffer.gradients = mixture.new_zeros(
-                (len(buffer.segment.sources), buffer.states.shape[1])
-            )
-        buffer.gradients[ctx.row].view(buffer.shape).copy_(mixture.permute(0, 2, 3, 1))
+        ctx.buffer.keep_gradient(ctx.row, mixture)
         return None, None, token

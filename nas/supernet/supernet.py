@@ -33,6 +33,7 @@ from nas.supernet.extraction import copy_member
 from nas.supernet.sharing import SHARING
 from nas.supernet.slots import Program, SlotUse, classifier_uses, compile_plan
 from nas.supernet.weights import SharedWeights
+from nas.supernet.workspace import Workspace
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
@@ -76,6 +77,7 @@ class Supernet(nn.Module):
         self.policy = SHARING.get(sharing)
         self.seed = seed
         self.weights = SharedWeights(seed)
+        self.workspace = Workspace()
         self._programs: OrderedDict[tuple[Architecture, tuple[str, ...]], Program] = OrderedDict()
         for decisions in self._covering():
             self.program(space.build(decisions))

@@ -26,6 +26,7 @@ from nas.supernet.relaxation import Relaxation
 from nas.supernet.relaxed import relaxed_logits
 from nas.supernet.state_buffer import find_segments
 from nas.supernet.supernet import Supernet
+from nas.supernet.workspace import Workspace
 
 POWERS = {"none": 0.0, "rsqrt": -0.5, "mean": -1.0}
 
@@ -222,3 +223,36 @@ def test_the_buffered_path_equals_the_plain_one_in_values_and_gradients(joint: s
             assert (left is None) == (right is None)
             if left is not None:
                 torch.testing.assert_close(left, right, rtol=1e-8, atol=1e-11)
+
+
+def test_a_buffer_is_lent_again_only_when_nothing_reads_it_any_more() -> None:
+    workspace = Workspace()
+    like = torch.zeros(1)
+    first, second = workspace.take(3, 4, like), workspace.take(3, 4, like)
+    assert first.data_ptr() != second.data_ptr()
+    place = first.data_ptr()
+    workspace.give(first)
+    assert workspace.take(2, 5, like.double()).data_ptr() != place  # of another type
+    assert workspace.take(2, 5, like).data_ptr() == place
+
+
+def test_two_relaxed_passes_may_be_alive_at_once() -> None:
+    stage = one_stage("sum", "mean", patterns=("dense",), depth=5)
+    supernet = shaken(Supernet(stage, SHAPE, 5).double())
+    relaxation = Relaxation(stage).double()
+    context = relaxation.sample(np.random.default_rng(0))
+    mixing = mix(supernet, Binder(stage), context)
+
+    def loss(seed: int) -> torch.Tensor:
+        values = relaxation.values(context)
+        return relaxed_logits(supernet, mixing, values, images(seed=seed)).square().sum()
+
+    def gradient(value: torch.Tensor) -> torch.Tensor:
+        return torch.autograd.grad(value, [relaxation.logits])[0]
+
+    alone = [gradient(loss(seed)) for seed in (1, 2)]
+    first, second = loss(1), loss(2)
+    assert torch.equal(gradient(second), alone[1])
+    assert torch.equal(gradient(first), alone[0])
+    del first, second
+    assert len(supernet.workspace._free) > 0
