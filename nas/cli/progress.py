@@ -149,7 +149,7 @@ def show_progress(
         with Progress(*columns, console=Console(file=sys.stderr)) as bars:
             yield BarProgress(bars, label, total, unit, started)
     else:
-        yield LineProgress(label, total, unit, started=started)
+        yield LineProgress(label, total, unit, time.monotonic, started)
 
 
 def describe_progress(

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,8 @@ from nas.cli.progress import (
     format_duration,
     show_progress,
 )
+from nas.cli.search_progress import StageDisplay
+from nas.search.progress import StageProgress
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +136,31 @@ def test_unknown_totals_have_no_time_left() -> None:
     assert describe_progress("a", 5, None, "steps", 2.0, "x") == (
         "a: 5 steps, 2.5 steps/s, after 2 s, x"
     )
+
+
+def test_a_resumed_run_counts_the_rate_of_what_it_did_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    now = [0.0]
+    progress = LineProgress("exploring", 2000, "trials", clock=lambda: now[0])
+    for done in (1000, 1010, 1020):
+        now[0] += 10
+        progress.update(done)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "exploring: 1020/2000 trials, 1 trials/s, 16 min 20 s left"
+
+
+def test_a_stage_is_timed_from_the_end_of_the_one_before(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with StageDisplay() as display:
+        for stage, done, total in (("relax", 1, 1), ("explore", 4, 8), ("explore", 8, 8)):
+            now[0] += 20
+            display.show(StageProgress(stage, done, total, "steps"))
+    assert capsys.readouterr().err.splitlines() == [
+        "relaxing wirings: 1/1 steps, 0.05 steps/s, after 20 s",
+        "exploring: 4/8 steps, 0.2 steps/s, 20 s left",
+        "exploring: 8/8 steps, 0.2 steps/s, after 40 s",
+    ]
