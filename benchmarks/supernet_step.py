@@ -5,7 +5,7 @@ edges and merges gated, one operation and one width sampled per node) and a bile
 step, each over (a) the member with the most MACs and all its edges as a stand-alone network, and
 (b) the chain of the same operations. The gated steps draw the operations and the width of (a), so
 that both sides compute the same convolutions; outputs are compared at a vertex before anything is
-timed.
+timed. Each size comes with all merges open, and with those that only add up.
 
     python benchmarks/supernet_step.py [--small] [--threads 1] [--record]
 """
@@ -16,7 +16,7 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import harness
@@ -39,9 +39,12 @@ CLASSES = 10
 RATE = 1e-3
 MOMENTUM = 0.9
 DECAY = 5e-4
+MERGES = ("sum", "mean", "concat", "weighted")
+SUMS = ("sum", "mean", "weighted")
+"""Merges without a projection: the reference is then much cheaper per edge."""
 
 
-def one_stage(width: int, depth: int) -> AbstractSpace:
+def one_stage(width: int, depth: int, merges: Sequence[str] = MERGES) -> AbstractSpace:
     """Return a space of one freely wired stage: every forward edge, merge and operation open."""
     return space_from_dict(
         {
@@ -57,7 +60,7 @@ def one_stage(width: int, depth: int) -> AbstractSpace:
                         "choices": ["conv3x3", "conv1x1", "separable3x3", "mbconv3x3"],
                         "per": "node",
                     },
-                    "merge": {"choices": ["sum", "mean", "concat", "weighted"], "per": "node"},
+                    "merge": {"choices": list(merges), "per": "node"},
                 }
             ],
         }
@@ -82,8 +85,10 @@ class Case:
         return channels, height, width
 
 
-def make_case(width: int, depth: int, batch: int, side: int) -> Case:
-    space = one_stage(width, depth)
+def make_case(
+    width: int, depth: int, batch: int, side: int, merges: Sequence[str] = MERGES
+) -> Case:
+    space = one_stage(width, depth, merges)
     decisions = space.reference((3, side, side))
     rng = torch.Generator().manual_seed(0)
     images = torch.randn(batch, 3, side, side, generator=rng)
@@ -200,17 +205,20 @@ def main() -> None:
     parser = harness.arguments(__doc__)
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--depths", type=int, nargs="+", default=[4, 8, 12])
+    parser.add_argument("--batch", type=int, default=16, help="images per step")
     options = parser.parse_args()
     harness.use_threads(options.threads)
     harness.print_versions(options.threads)
-    batch, side = (16, 16) if options.small else (32, 32)
+    side = 16 if options.small else 32
     rows: list[harness.Row] = []
     counted: list[harness.Row] = []
     for width in options.widths:
         for depth in options.depths:
-            case = make_case(width, depth, batch, side)
-            check_vertex(case)
-            measure(case, f"C={width} depth={depth}", rows, counted, options.small)
+            for merges in (MERGES, SUMS):
+                case = make_case(width, depth, options.batch, side, merges)
+                check_vertex(case)
+                label = f"C={width} depth={depth}{'' if merges == MERGES else ' sums only'}"
+                measure(case, label, rows, counted, options.small)
     harness.finish(
         "supernet_step",
         rows,
@@ -233,7 +241,7 @@ def measure(
         gated(case, bilevel=False),
         gated(case, bilevel=True),
     ]
-    seconds = harness.interleave(sides, rounds=3 if small else 7, warm_up=2)
+    seconds = harness.interleave(sides, rounds=3 if small else 5, warm_up=2)
     for name, taken in zip(("path", "gated", "bilevel"), seconds[2:], strict=True):
         for reference, denominator in (("a", seconds[0]), ("b", seconds[1])):
             row = harness.ratio_row(f"{label} {name} / ({reference})", taken, denominator)

@@ -160,7 +160,15 @@ class Relaxation(nn.Module):
 
     def values(self, context: Context) -> dict[str, Tensor]:
         """Return the gate values of a context's relaxed choices, differentiable."""
-        return {choice.name: self.probabilities(choice) for choice in context.relaxed}
+        if not context.relaxed:
+            return {}
+        positions = [self.positions(choice) for choice in context.relaxed]
+        logits = self.logits[list(itertools.chain.from_iterable(positions))]
+        parts = torch.split(logits, [len(entry) for entry in positions])
+        return {
+            choice.name: part.sigmoid() if isinstance(choice, SubsetOf) else part.softmax(0)
+            for choice, part in zip(context.relaxed, parts, strict=True)
+        }
 
     def log_probability(self, context: Context) -> Tensor:
         """Return the logarithm of the probability of what was sampled, differentiable."""
@@ -176,8 +184,8 @@ class Relaxation(nn.Module):
     def touched(self, context: Context) -> Tensor:
         """Return which logits a context uses, as a mask."""
         mask = torch.zeros_like(self.logits, dtype=torch.bool)
-        for choice in self.space.asked(context.base):
-            mask[self.positions(choice)] = True
+        asked = (self.positions(choice) for choice in self.space.asked(context.base))
+        mask[list(itertools.chain.from_iterable(asked))] = True
         return mask
 
     def draw(self, context: Context, rng: np.random.Generator) -> Decisions:
