@@ -225,7 +225,10 @@ class SearchConfig(_Part):
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:0` or `mps`."""
 
-    objectives: Annotated[list[str], Field(min_length=1, max_length=8)] = ["error", "latency"]
+    objectives: Annotated[list[str], Field(min_length=1, max_length=8)] = [
+        "cross_entropy",
+        "latency",
+    ]
     """Numbers to minimise."""
 
     constraints: dict[str, Any] | list[Any] | str = {}
