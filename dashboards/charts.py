@@ -11,8 +11,27 @@ from typing import final
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 48
 
-# Okabe and Ito's palette, one colour a wiring family.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+# Okabe and Ito's palette; a wiring family has the same colour in every chart.
+COLOURS = {
+    "chain": "#999999",
+    "residual": "#0072B2",
+    "dense": "#D55E00",
+    "fractal": "#009E73",
+    "hierarchical": "#CC79A7",
+    "harmonic": "#E69F00",
+    "free": "#8C6BB1",
+    "mixed": "#56B4E9",
+}
+OTHER_COLOURS = ("#7F5539", "#B5B35C", "#4F6D7A", "#C1666B")
+
+SHAPES = {
+    "front": "● on the front",
+    "confirmed": "● from the front",
+    "trial": "• other trial",
+    "hand_made": "■ hand-made",
+    "random": "▲ random",
+}
+"""What the shapes of the marks mean, in the order of the legend."""
 
 
 @final
@@ -25,7 +44,7 @@ class Mark:
         y: Value on the vertical axis.
         label: Full text for a pointer resting on it.
         family: Wiring family, which gives the colour.
-        kind: `trial`, `front`, `hand_made` or `random`.
+        kind: `trial`, `front`, `confirmed`, `hand_made` or `random`.
         target: Id of the element a click leads to, or empty.
     """
 
@@ -43,8 +62,7 @@ def draw_front(marks: Sequence[Mark], x_title: str, y_title: str) -> str:
     if not marks:
         return "<p>No finished trial to draw yet.</p>"
     xs, ys = _axis([mark.x for mark in marks]), _axis([mark.y for mark in marks])
-    families = sorted({mark.family for mark in marks})
-    colours = {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(families)}
+    colours = _colours({mark.family for mark in marks})
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}">'
@@ -52,7 +70,7 @@ def draw_front(marks: Sequence[Mark], x_title: str, y_title: str) -> str:
         *_axes(xs, ys, x_title, y_title),
         _front_line(marks, xs, ys),
     ]
-    order = {"trial": 0, "random": 1, "hand_made": 2, "front": 3}
+    order = {"trial": 0, "random": 1, "hand_made": 2, "confirmed": 3, "front": 4}
     parts.extend(
         _mark(mark, xs, ys, colours[mark.family])
         for mark in sorted(marks, key=lambda mark: order[mark.kind])
@@ -62,8 +80,15 @@ def draw_front(marks: Sequence[Mark], x_title: str, y_title: str) -> str:
         f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
         for name, colour in colours.items()
     )
-    shapes = "<span>● trial or front</span><span>■ hand-made</span><span>▲ random</span>"
+    kinds = {mark.kind for mark in marks}
+    shapes = "".join(f"<span>{text}</span>" for kind, text in SHAPES.items() if kind in kinds)
     return "".join(parts) + f'<p class="legend">{legend}{shapes}</p>'
+
+
+def _colours(families: set[str]) -> dict[str, str]:
+    others = sorted(families - set(COLOURS))
+    extra = {name: OTHER_COLOURS[index % len(OTHER_COLOURS)] for index, name in enumerate(others)}
+    return {name: (COLOURS | extra)[name] for name in sorted(families)}
 
 
 def _axis(values: list[float]) -> tuple[float, float]:
@@ -141,7 +166,7 @@ def _mark(mark: Mark, xs: tuple[float, float], ys: tuple[float, float], colour: 
         path = f"M{x:.1f} {y - 6:.1f}l6 11h-12z"
         shape = f'<path d="{path}" fill="{colour}">{title}</path>'
     else:
-        radius = 6 if mark.kind == "front" else 3
+        radius = 3 if mark.kind == "trial" else 6
         shape = f'<circle class="{mark.kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}" '
         shape += f'fill="{colour}">{title}</circle>'
     return f'<a href="#{escape(mark.target, quote=True)}">{shape}</a>' if mark.target else shape

@@ -17,7 +17,7 @@ from nas.errors import NasError
 from nas.run_store.run import Run
 from nas.topology.serial import load_architecture
 
-from .charts import Mark, draw_front
+from .charts import SHAPES, Mark, draw_front
 from .drawing import draw_architecture
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
@@ -37,7 +37,7 @@ h1{margin:0 0 .2rem}h2{margin-top:2.2rem}p.soft,.legend,td.soft{color:var(--soft
 font-weight:600;border-radius:.3rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .8rem .25rem 0;text-align:left;border-bottom:1px solid var(--line)}
-td.number,th.number{text-align:right}
+td.number,th.number{text-align:right;white-space:nowrap}
 .scroll{overflow-x:auto}svg text{fill:var(--ink);font:11px system-ui,sans-serif;text-anchor:middle}
 .wiring .edge{fill:none;stroke:var(--soft);stroke-width:1.3}.wiring .skip{stroke:var(--skip)}
 .wiring .node rect,.wiring .join circle{stroke:var(--ink)}.wiring .join circle{fill:var(--paper)}
@@ -64,7 +64,9 @@ def report_page(run: Run, front: Front) -> str:
         _chart(run, front),
         _points_table(front),
         _best_per_pattern(front),
+        _confirmed_chart(front),
         _baselines_table(front),
+        _classifiers(front),
         "<h2>Wirings on the front</h2>",
         *(_figure(run, point) for point in front.get("points", [])),
         _failures(run),
@@ -124,13 +126,29 @@ def _chart(run: Run, front: Front) -> str:
         label = f"trial {trial.number}, {wiring}: {x_name} {x:.4g}, {y_name} {y:.4g}"
         target = f"trial-{trial.number}" if kind == "front" else ""
         marks.append(Mark(x, y, label, _family(wiring), kind, target))
-    for baseline in front.get("baselines", []):
-        x, y = (_value(baseline.get("objectives", {}), name) for name in (x_name, y_name))
-        if x is not None and y is not None:
-            name, kind = str(baseline.get("name", "")), str(baseline.get("kind", "random"))
-            label = f"{name}: {x_name} {x:.4g}, {y_name} {y:.4g}"
-            marks.append(Mark(x, y, label, _family(str(baseline.get("wiring", ""))), kind))
     return draw_front(marks, _unit(front, x_name), _unit(front, y_name))
+
+
+def _confirmed_chart(front: Front) -> str:
+    """Draw what was trained from scratch: the front's points beside hand-made and random ones."""
+    cost_name = _axes(front)[0]
+    entries = [(entry, "confirmed") for entry in front.get("points", [])]
+    entries += [(entry, str(entry.get("kind"))) for entry in front.get("baselines", [])]
+    marks = []
+    for entry, kind in entries:
+        x, y = _value(entry.get("objectives", {}), cost_name), entry.get("error_confirmed_mean")
+        x = entry.get("macs") if x is None and cost_name == "macs" else x
+        if x is None or y is None or kind not in SHAPES:
+            continue
+        name = entry.get("name") or f"trial {entry['trial']}"
+        wiring = str(entry.get("wiring", ""))
+        label = f"{name}, {wiring}: {cost_name} {x:.4g}, test error {_confirmed(entry)}"
+        target = f"trial-{entry['trial']}" if kind == "confirmed" else ""
+        marks.append(Mark(float(x), float(y), label, _family(wiring), kind, target))
+    if not marks:
+        return ""
+    chart = draw_front(marks, _unit(front, cost_name), "test error (fraction), retrained")
+    return f"<h2>Retrained from scratch, on test images</h2>{chart}"
 
 
 def _family(wiring: str) -> str:
@@ -215,6 +233,19 @@ def _baselines_table(front: Front) -> str:
         return ""
     note = "<p class='soft'>Retrained with the recipe of the front; errors are on test images.</p>"
     return "<h2>Baselines</h2>" + note + _table("network", rows)
+
+
+def _classifiers(front: Front) -> str:
+    """Tell how far simple classifiers get: where they do as well, wiring is not the question."""
+    rows = "".join(
+        f"<tr><td>{escape(str(entry['name']))}</td>"
+        f"<td class='number'>{_percent(1 - entry['accuracy'])}</td></tr>"
+        for entry in front.get("simple_baselines") or []
+    )
+    if not rows:
+        return ""
+    head = "<tr><th>classifier on raw pixels</th><th class='number'>test error</th></tr>"
+    return f"<div class='scroll'><table>{head}{rows}</table></div>"
 
 
 def _figure(run: Run, point: Mapping[str, Any]) -> str:

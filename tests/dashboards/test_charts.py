@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.charts import HEIGHT, WIDTH, Mark, draw_front, tick_text, ticks
+from dashboards.charts import HEIGHT, SHAPES, WIDTH, Mark, draw_front, tick_text, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 NUMBERS = st.floats(-1e12, 1e12, allow_nan=False)
@@ -34,7 +34,7 @@ def marks_of(page: ElementTree.Element) -> list[ElementTree.Element]:
             NUMBERS,
             st.text(st.characters(exclude_categories=["Cs", "Cc"])),
             st.sampled_from(["dense", "mixed", "<b>"]),
-            st.sampled_from(["trial", "front", "hand_made", "random"]),
+            st.sampled_from(list(SHAPES)),
             st.sampled_from(["", "trial-1", '"><script>']),
         ),
         min_size=1,
@@ -66,6 +66,8 @@ def test_kinds_have_shapes_and_the_front_is_joined_by_steps() -> None:
     assert [link.get("href") for link in page.iter(f"{SVG}a")] == ["#trial-7"]
     legend = "".join(page.itertext())
     assert all(word in legend for word in ("chain", "dense", "mixed", "latency (ms)"))
+    assert all(text in legend for kind, text in SHAPES.items() if kind != "confirmed")
+    assert SHAPES["confirmed"] not in legend
 
 
 def test_nothing_to_draw_is_said() -> None:

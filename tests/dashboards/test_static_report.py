@@ -154,3 +154,26 @@ def test_failures_are_listed_with_their_reason(tmp_path: Path) -> None:
     text = page_of(path)
     assert "<h2>Failed trials</h2>" in text
     assert "7 GiB &lt; 9 GiB" in text
+
+
+def test_what_was_retrained_has_a_chart_of_its_own(path: Path) -> None:
+    text = page_of(path)
+    with Run.open(path) as run:
+        front = front_of(run)
+    chart = text.partition("Retrained from scratch")[2].partition("<h2>")[0]
+    assert chart.count("<circle") == len(front["points"])
+    assert chart.count("<rect") == 1
+    assert "▲ random" in chart
+    assert "svc" in text
+    assert "1.24 %" in text
+    for point in (*front["points"], *front["baselines"]):
+        point["error_confirmed_mean"] = None
+    assert "Retrained from scratch" not in page_of(path, front)
+
+
+def test_the_last_verdict_on_the_ranking_is_shown(tmp_path: Path) -> None:
+    path = made_run(tmp_path, trials=1)
+    assert "has not been run" in page_of(path)
+    with Run.open(path, write=True) as run:
+        run.append({"kind": "verdict", "about": "ranking", "verdict": "It ranks <well>."})
+    assert "It ranks &lt;well&gt;." in page_of(path)
