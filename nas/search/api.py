@@ -1,10 +1,10 @@
 """The Python API: the same words as on the command line, results as lists of dictionaries.
 
-    import nas
+import nas
 
-    run = nas.search("wired_cnn", data="digits", preset="smoke")
-    for point in run.front():
-        print(point["wiring"], point["error_confirmed_mean"], point["latency_ms"])
+run = nas.search("wired_cnn", data="digits", preset="smoke")
+for point in run.front():
+    print(point["wiring"], point["error_confirmed_mean"], point["latency_ms"])
 """
 
 from __future__ import annotations

@@ -216,6 +216,10 @@ class SearchConfig(_Part):
     max_train_images: PositiveCount | None = None
     """Most training images used, the same for all trainings; null uses all."""
 
+    max_train_megapixels: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    """Most training images used, counted in millions of pixels, so that larger images cost no
+    more; null sets no limit."""
+
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the whole run; each draw uses H(seed, purpose, index)."""
 

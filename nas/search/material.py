@@ -13,6 +13,9 @@ from nas.training.data import ImageData, load_data
 from nas.training.parts import FiveParts, split_five
 from nas.training.splits import stratified_subset
 
+SMALLEST_PER_CLASS = 10
+"""Images per class that a limit by pixels leaves whatever their size."""
+
 _LIMIT_SEED = 0
 
 
@@ -50,11 +53,23 @@ def prepare_material(config: SearchConfig) -> Material:
         DataError: If the data are unfit; NotFoundError if they are not there.
     """
     data = load_data(config.data, image_size=config.image_size)
-    limit = config.max_train_images
-    if limit is not None and limit < len(data.y_train):
+    limit = _most_images(config, data)
+    if limit < len(data.y_train):
         rows = stratified_subset(data.y_train, limit, _LIMIT_SEED)
         data = replace(data, x_train=np.asarray(data.x_train[rows]), y_train=data.y_train[rows])
     return Material(data, split_five(data, config.seed))
+
+
+def _most_images(config: SearchConfig, data: ImageData) -> int:
+    """Return how many training images the limits leave, enough for a split at least."""
+    limit = len(data.y_train)
+    if config.max_train_images is not None:
+        limit = min(limit, config.max_train_images)
+    if config.max_train_megapixels is not None:
+        _, height, width = data.input_shape
+        by_pixels = round(config.max_train_megapixels * 1e6 / (height * width))
+        limit = min(limit, max(by_pixels, SMALLEST_PER_CLASS * data.num_classes))
+    return limit
 
 
 def check_same_data(material: Material, expected: str) -> None:

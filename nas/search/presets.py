@@ -18,18 +18,18 @@ RECIPE: Final[dict[str, Any]] = {
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "smoke": {
-        "max_train_images": 1500,
+        "max_train_megapixels": 0.5,
         "supernet": {
             "recalibration_images": 256,
             "validation_images": 512,
-            "training": {"epochs": 40},
+            "training": {"epochs": 36},
             "relaxation": {"epochs": 4, "proposals": 4},
         },
-        "search": {"trials": 112},
+        "search": {"trials": 128},
         "latency": {"max_seconds": 0.1},
         "confirm": {
             "max_points": 6,
-            "test_images": 2000,
+            "test_images": 1000,
             "recipe": {"epochs": 20},
             "baselines": {"hand_made": 4, "random": 2},
         },

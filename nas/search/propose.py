@@ -13,6 +13,7 @@ from typing import Any, final
 
 import numpy as np
 
+from nas.cost.count import cost
 from nas.pareto import ranks
 from nas.run_store import TrialTable
 from nas.search.config import SearchConfig
@@ -21,6 +22,7 @@ from nas.search.history import BatchPlan, Entry, observations
 from nas.search.samplers import SAMPLERS, Observation, Proposal
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Choice, Decisions, OneOf
+from nas.space.base import REFERENCE_SHAPE
 from nas.topology.identity import executed_id
 
 ROUNDS = 2
@@ -32,6 +34,9 @@ NEIGHBOURHOODS = 64
 RANDOM_TRIES = 64
 ENUMERABLE = 200_000
 """Largest space that is searched for its last unseen members one by one."""
+
+DESCENT_STEPS = 16
+"""Most answers that are changed on the way to the cheapest member."""
 
 OPENING_SHARE = 0.5
 """Most trials that hand-made and preferred members may take."""
@@ -94,8 +99,11 @@ class Planner:
             known = self.space.known()
             for name, decisions in known.items():
                 yield f"known:{name}", decisions
-            for name, decisions in known.items():
-                yield f"known:{name}", smallest(self.space, decisions)
+            small = {name: smallest(self.space, known[name]) for name in known}
+            for name, decisions in small.items():
+                yield f"known:{name}", decisions
+            if small:
+                yield "known:lightest", lightest(self.space, next(iter(small.values())))
         for decisions in preferred:
             yield "relaxation", decisions
 
@@ -239,3 +247,19 @@ def smallest(space: AbstractSpace, decisions: Decisions) -> Decisions:
         return answer if answer is not None and choice.valid(answer) else choice.default()
 
     return space.walk(ask)
+
+
+def lightest(space: AbstractSpace, start: Decisions) -> Decisions:
+    """Return a member with few multiply-adds near `start`: the cheap end of the front."""
+
+    def macs(decisions: Decisions) -> int:
+        return cost(space.build(decisions), REFERENCE_SHAPE, 10).macs
+
+    best, fewest = start, macs(start)
+    for _ in range(DESCENT_STEPS):
+        counted = [(macs(other), other) for other in space.neighbours(best)]
+        found = min(counted, key=lambda pair: pair[0], default=(fewest, best))
+        if found[0] >= fewest:
+            break
+        fewest, best = found
+    return best

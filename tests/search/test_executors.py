@@ -1,0 +1,197 @@
+"""One contract for every executor in the registry."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from nas.errors import ConfigError, DataError, EnvironmentFault, NotFoundError
+from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
+from nas.search.executors.base import describe_error, make_task, rebuild_error
+
+TASK = "search_fakes:echo_task"
+
+
+def setup(**more: object) -> Setup:
+    return Setup(TASK, {"factor": 2}, **more)  # type: ignore[arg-type]
+
+
+def run(executor: AbstractExecutor, payloads: list[dict[str, object]]) -> dict[str, Outcome]:
+    found: dict[str, Outcome] = {}
+    jobs = [Job(str(index), payload) for index, payload in enumerate(payloads)]
+    assert executor.run(jobs, lambda outcome: found.update({outcome.key: outcome}))
+    return found
+
+
+@pytest.fixture(scope="module")
+def ray_executor() -> Iterator[AbstractExecutor]:
+    pytest.importorskip("ray")
+    with EXECUTORS.get("ray")(2) as executor:
+        executor.prepare(setup())
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def local_executor() -> Iterator[AbstractExecutor]:
+    with EXECUTORS.get("local")(2) as executor:
+        executor.prepare(setup())
+        yield executor
+
+
+@pytest.fixture(params=["inline", "local", "ray"])
+def executor(request: pytest.FixtureRequest) -> AbstractExecutor:
+    if request.param == "inline":
+        inline = EXECUTORS.get("inline")(1)
+        inline.prepare(setup())
+        return inline
+    found: AbstractExecutor = request.getfixturevalue(f"{request.param}_executor")
+    found.prepare(setup())
+    return found
+
+
+def test_every_job_gets_its_own_answer(executor: AbstractExecutor) -> None:
+    found = run(executor, [{"value": value} for value in range(7)])
+    assert {key: out.result["answer"] for key, out in found.items() if out.result} == {
+        str(value): 2 * value for value in range(7)
+    }
+
+
+def test_failures_come_back_with_their_reason_and_the_rest_goes_on(
+    executor: AbstractExecutor,
+) -> None:
+    found = run(
+        executor,
+        [
+            {"value": 1, "fail": "trial"},
+            {"value": 1, "fail": "error"},
+            {"value": 1, "fail": "memory"},
+            {"value": 4},
+        ],
+    )
+    assert [found[str(index)].reason for index in range(4)] == ["nonfinite", "crash", "oom", None]
+    assert found["0"].message == "It diverged."
+    assert found["3"].result is not None and found["3"].result["answer"] == 8
+
+
+def test_what_the_factory_refuses_is_raised_in_the_driver(executor: AbstractExecutor) -> None:
+    with pytest.raises(DataError, match="The data are unfit") as caught:
+        executor.prepare(Setup(TASK, {"factor": 2, "unfit": True}))
+    assert caught.value.fix == "Use others."
+    executor.prepare(setup())
+    assert run(executor, [{"value": 3}])["0"].result is not None
+
+
+def test_jobs_not_started_when_stopped_stay_without_outcome(executor: AbstractExecutor) -> None:
+    found: list[Outcome] = []
+    jobs = [Job(str(index), {"value": 1}) for index in range(50)]
+    assert not executor.run(jobs, found.append, lambda: len(found) > 2)
+    assert 2 < len(found) < 50
+
+
+def test_a_worker_that_dies_costs_its_job_only(local_executor: AbstractExecutor) -> None:
+    local_executor.prepare(setup())
+    found = run(
+        local_executor,
+        [{"value": 1, "fail": "exit"}, {"value": 1, "fail": "killed"}, {"value": 1}, {"value": 2}],
+    )
+    assert [found[str(index)].reason for index in range(4)] == ["crash", "oom", None, None]
+    assert "exit code 3" in str(found["0"].message)
+    assert "memory runs out" in str(found["1"].message)
+
+
+def test_a_job_beyond_its_time_is_ended(local_executor: AbstractExecutor) -> None:
+    local_executor.prepare(setup(timeout_s=1.0))
+    started = time.monotonic()
+    found = run(local_executor, [{"value": 1, "sleep_s": 60}, {"value": 2}])
+    assert found["0"].reason == "timeout"
+    assert "longer than 1 s" in str(found["0"].message)
+    assert found["1"].result is not None
+    assert time.monotonic() - started < 30
+
+
+def test_work_under_way_is_given_up_after_the_grace(local_executor: AbstractExecutor) -> None:
+    local_executor.prepare(setup())
+    started = time.monotonic()
+    late = time.monotonic() + 0.5
+    finished = local_executor.run(
+        [Job("0", {"value": 1, "sleep_s": 60})],
+        lambda outcome: None,
+        lambda: time.monotonic() > late,
+        grace_s=0.5,
+    )
+    assert not finished
+    assert time.monotonic() - started < 20
+
+
+def test_workers_are_gone_when_the_driver_is_killed() -> None:
+    script = (
+        "import sys, time\n"
+        "from nas.search.executors import EXECUTORS, Job, Setup\n"
+        "executor = EXECUTORS.get('local')(1)\n"
+        "executor.prepare(Setup('search_fakes:echo_task', {'factor': 2}))\n"
+        "executor.run([Job('0', {'value': 1})], "
+        "lambda outcome: print(outcome.result['pid'], flush=True))\n"
+        "time.sleep(600)\n"
+    )
+    paths = os.pathsep.join(path for path in sys.path if path)
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": paths},
+    ) as driver:
+        assert driver.stdout is not None
+        worker = int(driver.stdout.readline())
+        driver.kill()
+    for _ in range(200):
+        if not is_alive(worker):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"worker {worker} outlived its driver")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+def test_a_worker_that_cannot_start_is_an_error_with_its_last_words() -> None:
+    with (
+        EXECUTORS.get("local")(1) as executor,
+        pytest.raises(EnvironmentFault, match="could not be kept up"),
+    ):
+        executor.prepare(Setup("search_fakes:_misbehave", {"fail": "exit"}))
+
+
+def test_a_factory_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match="'search_fakes:nothing' is no function"):
+        make_task("search_fakes:nothing", {})
+
+
+def test_an_error_survives_the_way_through_json() -> None:
+    error = DataError("what", where="where", why="why", fix="fix")
+    found = rebuild_error(describe_error(error))
+    assert type(found) is DataError
+    assert str(found) == str(error)
+    assert "ValueError: x" in str(rebuild_error(describe_error(ValueError("x"))))
+
+
+def test_without_ray_the_way_to_get_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(EnvironmentFault, match=r"needs Ray[\s\S]*pip install"):
+        EXECUTORS.get("ray")(1)
+
+
+def test_an_unknown_executor_is_answered_with_what_there_is() -> None:
+    with pytest.raises(NotFoundError, match=r"Unknown executor 'slurm'[\s\S]*inline, local, ray"):
+        EXECUTORS.get("slurm")

@@ -1,0 +1,134 @@
+"""One contract for every sampler in the registry."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from search_fakes import fake_error
+
+from nas.cost.count import cost
+from nas.errors import NotFoundError
+from nas.search.samplers import SAMPLERS, Observation, Proposal
+from nas.search.samplers.encoding import distributions, encode
+from nas.search.samplers.recent import bounded
+from nas.space import AbstractSpace, load_space
+
+NAMES = list(SAMPLERS)
+SPACES = ("tiny_exhaustive", "wired_cnn", "nasbench201")
+
+
+def observed(space: AbstractSpace, proposal: Proposal, *, failed: bool = False) -> Observation:
+    network = space.build(proposal.decisions)
+    macs = cost(network, (1, 8, 8), 10).macs
+    values = None if failed else (fake_error(network), float(macs))
+    return Observation(proposal.decisions, values, {"macs": macs / 4e5 - 1}, proposal.state)
+
+
+def history(space: AbstractSpace, name: str, batches: int = 3) -> list[Observation]:
+    """Results of a few batches of `name` itself, every fifth of them failed."""
+    found: list[Observation] = []
+    for batch in range(batches):
+        proposals = SAMPLERS.get(name)().propose(space, found, 8, batch)
+        found += [
+            observed(space, proposal, failed=index % 5 == 4)
+            for index, proposal in enumerate(proposals)
+        ]
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("space_name", SPACES)
+def test_every_sampler_proposes_members_without_and_with_results(
+    name: str, space_name: str
+) -> None:
+    space = load_space(space_name)
+    before = history(space, name, 1 if name == "gp" else 3)
+    for known in ([], before):
+        proposals = SAMPLERS.get(name)().propose(space, known, 3, 7)
+        assert len(proposals) == 3
+        for proposal in proposals:
+            assert space.normalise(proposal.decisions) == proposal.decisions
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sampler_is_a_function_of_its_arguments(name: str) -> None:
+    space = load_space("tiny_exhaustive")
+    before = history(space, "random")
+    count = 1 if name == "gp" else 4
+    first = SAMPLERS.get(name)().propose(space, before, count, 11)
+    assert SAMPLERS.get(name)().propose(space, before, count, 11) == first
+    if name in ("random", "nsga2"):
+        assert SAMPLERS.get(name)().propose(space, before, count, 12) != first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_history_of_failures_only_is_no_obstacle(name: str) -> None:
+    space = load_space("tiny_exhaustive")
+    failed = [
+        observed(space, proposal, failed=True)
+        for proposal in SAMPLERS.get("random")().propose(space, [], 20, 0)
+    ]
+    assert len(SAMPLERS.get(name)().propose(space, failed, 4, 0)) == 4
+
+
+@pytest.mark.parametrize("name", ["nsga2", "tpe"])
+def test_a_constraint_draws_proposals_towards_it(name: str) -> None:
+    space = load_space("wired_cnn")
+    seen: list[Observation] = []
+    shares = []
+    for batch in range(4):
+        proposals = SAMPLERS.get(name)().propose(space, seen, 16, batch)
+        results = [observed(space, proposal) for proposal in proposals]
+        shares.append(sum(result.violations["macs"] <= 0 for result in results))
+        seen += results
+    assert sum(shares[2:]) > sum(shares[:2])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_samplers_leave_the_logging_of_optuna_as_it_was(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    with caplog.at_level(logging.DEBUG):
+        history(load_space("tiny_exhaustive"), name, 1)
+    assert optuna.logging.get_verbosity() == before
+    assert not caplog.records
+
+
+def test_nsga2_keeps_the_generation_with_each_proposal() -> None:
+    space = load_space("tiny_exhaustive")
+    seen: list[Observation] = []
+    generations = []
+    for batch in range(4):
+        proposals = SAMPLERS.get("nsga2")().propose(space, seen, 16, batch)
+        generations.append({proposal.state["generation"] for proposal in proposals})
+        seen += [observed(space, proposal) for proposal in proposals]
+    assert generations == [{0}, {1}, {2}, {3}]
+
+
+@pytest.mark.parametrize("space_name", SPACES)
+def test_every_parameter_of_a_member_has_one_distribution(space_name: str) -> None:
+    space = load_space(space_name)
+    known = distributions(space.choices)
+    for proposal in SAMPLERS.get("random")().propose(space, [], 20, 3):
+        for name, value in encode(space, proposal.decisions).items():
+            assert known[name]._contains(known[name].to_internal_repr(value))
+
+
+def test_a_bounded_history_keeps_the_best_and_the_newest() -> None:
+    space = load_space("tiny_exhaustive")
+    decisions = SAMPLERS.get("random")().propose(space, [], 1, 0)[0].decisions
+    all_seen = [Observation(decisions, (float(100 - n if n else -1),)) for n in range(100)]
+    kept = bounded(all_seen, 10)
+    assert len(kept) == 10
+    assert kept[0].values == (-1.0,)
+    assert kept[-1] == all_seen[-1]
+    assert bounded(all_seen[:5], 10) == all_seen[:5]
+
+
+def test_an_unknown_sampler_is_answered_with_what_there_is() -> None:
+    with pytest.raises(NotFoundError, match=r"Unknown sampler 'nsga3'[\s\S]*nsga2"):
+        SAMPLERS.get("nsga3")

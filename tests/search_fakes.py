@@ -1,0 +1,115 @@
+"""Objectives and tasks for the tests of the search: cheap, exact, and faulty on demand.
+
+Imported by name as a plugin, in worker processes too. Its numbers depend on the decisions through
+the architecture alone, so the front of a small space is known without any training.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from nas.errors import ConfigError, DataError, TrialError
+from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
+from nas.objectives.names import objective
+from nas.topology.identity import structural_id
+
+
+def fake_error(architecture: Any) -> float:
+    """Return a made-up error between 0 and 1: an opaque function of the network."""
+    return zlib.crc32(structural_id(architecture).encode()) % 1000 / 1000
+
+
+@objective()
+@final
+@dataclass(frozen=True)
+class FakeError(AbstractObjective):
+    """A made-up error."""
+
+    family: ClassVar[str] = "fake_error"
+    unit: ClassVar[str] = "fraction"
+    source: ClassVar[Source] = "computed"
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        return self.answer(fake_error(context.architecture))
+
+
+@objective()
+@final
+@dataclass(frozen=True)
+class FakeLatency(AbstractObjective):
+    """A made-up measurement, taken by the driver."""
+
+    family: ClassVar[str] = "fake_latency"
+    unit: ClassVar[str] = "ms"
+    source: ClassVar[Source] = "measured"
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        return Measurement(context.cost.macs / 1e5, self.unit, self.source, 0.01)
+
+
+@objective()
+@final
+@dataclass(frozen=True)
+class Faulty(AbstractObjective):
+    """Fails for every third network, each time in one of several ways."""
+
+    family: ClassVar[str] = "faulty"
+    unit: ClassVar[str] = "fraction"
+    source: ClassVar[Source] = "computed"
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        number = zlib.crc32(structural_id(context.architecture).encode())
+        if number % 12 == 0:
+            return self.answer(float("nan"))
+        if number % 12 == 3:
+            raise MemoryError("no more")
+        if number % 12 == 6:
+            raise ZeroDivisionError("a bug in a plugin")
+        return self.answer(number % 1000 / 1000)
+
+
+@objective()
+@final
+@dataclass(frozen=True)
+class Hopeless(AbstractObjective):
+    """Never has a number."""
+
+    family: ClassVar[str] = "hopeless"
+    unit: ClassVar[str] = "fraction"
+    source: ClassVar[Source] = "computed"
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        return self.answer(float("inf"))
+
+
+def echo_task(arguments: dict[str, Any]) -> Any:
+    """Return a task that does what its payload says."""
+    if arguments.get("unfit"):
+        raise DataError("The data are unfit.", fix="Use others.")
+
+    def task(payload: dict[str, Any]) -> dict[str, Any]:
+        print("a task that prints disturbs nobody")
+        _misbehave(payload)
+        return {"answer": payload["value"] * arguments["factor"], "pid": os.getpid()}
+
+    return task
+
+
+def _misbehave(payload: dict[str, Any]) -> None:
+    if "sleep_s" in payload:
+        time.sleep(payload["sleep_s"])
+    kind = payload.get("fail")
+    if kind == "trial":
+        raise TrialError("It diverged.", kind="nonfinite")
+    if kind == "error":
+        raise ConfigError("wrong")
+    if kind == "memory":
+        raise MemoryError("too much")
+    if kind == "exit":
+        os._exit(3)
+    if kind == "killed":
+        os.kill(os.getpid(), 9)
