@@ -33,14 +33,17 @@ _log = logging.getLogger("nas")
 Checkpoint = dict[str, NDArray[Any]]
 LOWER_RATE = 0.1
 """Factor on the learning rate after a divergence."""
+WORST_LOSS = 20.0
+"""Loss, in multiples of that of guessing, from which a training counts as diverged."""
 _CHECK_EVERY_ON_ACCELERATOR = 20
 
 
 class LoopConfig(BaseModel, frozen=True, extra="forbid"):
     """Settings every supernet training has."""
 
-    epochs: int = Field(default=30, ge=1, le=100_000)
-    """Passes over the weights' part of the data."""
+    epochs: int = Field(default=20, ge=1, le=100_000)
+    """Passes over the weights' part of the data; too many learn small data by heart, and then
+    inherited scores rank worse."""
 
     batch_size: int = Field(default=64, ge=2, le=1_000_000)
     """Images per step."""
@@ -129,7 +132,7 @@ OnEpoch = Callable[[EpochHealth, Callable[[], Checkpoint]], None]
 
 @final
 class Diverged(Exception):
-    """A loss or gradient that is not finite; a signal inside the loop, never seen by callers."""
+    """A loss that is not finite or far above guessing; a signal, never seen by callers."""
 
     def __init__(self, value: float, step: int) -> None:
         super().__init__(value, step)
@@ -168,6 +171,7 @@ class AbstractLoop(abc.ABC):
         self.rate_factor = 1.0
         self.recoveries = 0
         self.losses: list[float] = []
+        self._worst_loss = WORST_LOSS * math.log(max(2, supernet.num_classes))
         self._watched: list[Tensor] = []
         self._epoch_losses: list[float] = []
         self._started = time.perf_counter()
@@ -280,7 +284,7 @@ class AbstractLoop(abc.ABC):
         if not self._watched:
             return
         for value in torch.stack(self._watched).tolist():
-            if not math.isfinite(value):
+            if not value <= self._worst_loss:  # also true for NaN
                 raise Diverged(value, self.step)
             self._epoch_losses.append(value)
         self._watched = []

@@ -37,7 +37,7 @@ from nas.supernet.workspace import Workspace
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
-PROGRAM_CACHE = 4096
+PROGRAM_CACHE = 512
 
 
 @final

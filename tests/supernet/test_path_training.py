@@ -13,12 +13,14 @@ from scale import scaled
 from scipy.stats import chisquare
 from supernet_cases import SHAPE, digits, digits_supernet, one_stage, space
 
-from nas.errors import DataError, RunError, TrialError
+from nas.errors import ConfigError, DataError, RunError, TrialError
 from nas.supernet import loop
 from nas.supernet.loop import Checkpoint
 from nas.supernet.optimizer import SliceSgd
 from nas.supernet.paths import PathConfig, PathTraining, train_paths
+from nas.supernet.slots import SlotUse
 from nas.supernet.supernet import Supernet
+from nas.supernet.weights import SharedWeights
 from nas.training.parts import FiveParts
 
 CONFIG = PathConfig(epochs=2, batch_size=32, warmup_epochs=0.0)
@@ -173,3 +175,33 @@ def test_a_widened_slot_keeps_its_values_and_its_momentum() -> None:
     optimizer.step({use.key: wider.shape}, 0.1)
     assert optimizer.buffers[use.key][0, 0, 0, 0] == pytest.approx(1.9)
     assert optimizer.buffers[use.key][-1, 0, 0, 0] == pytest.approx(1.0)
+
+
+def test_a_finite_loss_far_above_guessing_counts_as_diverged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = PathTraining.train_step
+
+    def train_step(self: PathTraining, *args: object) -> torch.Tensor:
+        loss = original(self, *args)  # type: ignore[arg-type]
+        return loss + 1e6 if self.step == 2 and self.recoveries == 0 else loss
+
+    monkeypatch.setattr(PathTraining, "train_step", train_step)
+    result, _ = train_paths(digits_supernet(), digits(), CONFIG, seed=0)
+    assert result.recoveries == 1 and result.finished
+
+
+def test_running_out_of_memory_is_a_failed_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    def train_step(self: PathTraining, *args: object) -> torch.Tensor:
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr(PathTraining, "train_step", train_step)
+    with pytest.raises(TrialError, match="Out of memory") as caught:
+        train_paths(digits_supernet(), digits(), CONFIG, seed=0)
+    assert caught.value.kind == "oom"
+
+
+def test_a_node_name_with_a_backslash_is_refused() -> None:
+    weights = SharedWeights(0)
+    with pytest.raises(ConfigError, match="holds a backslash"):
+        weights.hold([SlotUse("a\\b|weight", (2,), "ones", "")])
