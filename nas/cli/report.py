@@ -52,11 +52,7 @@ def render_report(run: Run) -> bytes:
 
 
 def pages_package() -> str:
-    """Return where the pages are: beside the package in a checkout, else `nas_dashboards`.
-
-    The checkout comes first: an editable install copies what a wheel would carry, and the copy
-    grows old.
-    """
+    """Return where the pages are: beside the package in a checkout, else `nas_dashboards`."""
     import nas
 
     beside = Path(nas.__file__).resolve().parents[1] / "dashboards" / "static_report.py"
