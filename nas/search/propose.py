@@ -95,17 +95,16 @@ class Planner:
         return found
 
     def _opening(self, preferred: Sequence[Decisions]) -> Iterator[tuple[str, Decisions]]:
-        if self.config.search.seed_known_wirings:
-            known = self.space.known()
-            for name, decisions in known.items():
-                yield f"known:{name}", decisions
-            small = {name: smallest(self.space, known[name]) for name in known}
-            for name, decisions in small.items():
-                yield f"known:{name}", decisions
-            if small:
-                yield "known:lightest", lightest(self.space, next(iter(small.values())))
+        known = self.space.known() if self.config.search.seed_known_wirings else {}
+        for name, decisions in known.items():
+            yield f"known:{name}", decisions
         for decisions in preferred:
             yield "relaxation", decisions
+        small = {name: smallest(self.space, known[name]) for name in known}
+        for name, decisions in small.items():
+            yield f"known:{name}", decisions
+        if small:
+            yield "known:lightest", lightest(self.space, next(iter(small.values())))
 
     def _open(self, draft: _Draft, before: Sequence[BatchPlan]) -> None:
         """Propose the hand-made and the preferred members whose turn it is."""

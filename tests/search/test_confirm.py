@@ -1,0 +1,299 @@
+"""One real search with weights, relaxation, latency and confirmation, as small as it can be."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_runs import asked_and_closed
+
+from nas.errors import InterruptedRunError, NotFoundError, TrialError
+from nas.run_store import Run, rebuild_views
+from nas.search import learning
+from nas.search.api import SearchRun
+from nas.search.config import SearchConfig
+from nas.search.confirm import spread
+from nas.search.driver import resume, search
+from nas.search.front_view import front_document
+from nas.search.resolve import resolve_config
+from nas.topology.serial import load_architecture
+
+POINT_FIELDS = {
+    "trial",
+    "architecture",
+    "wiring",
+    "objectives",
+    "error_inherited",
+    "error_confirmed_mean",
+    "error_confirmed_std",
+    "parameters",
+    "macs",
+    "latency_ms",
+    "latency_iqr_ms",
+}
+
+
+def real_config(*overrides: str) -> SearchConfig:
+    return resolve_config(
+        {
+            "space": "tiny_exhaustive",
+            "preset": "smoke",
+            "objectives": ["error", "macs"],
+            "constraints": {"latency": {"max": 1000.0}},
+            "supernet": {
+                "training": {"epochs": 3, "checkpoint_every_s": 0},
+                "relaxation": {"epochs": 2, "gate_warmup_epochs": 1.0, "proposals": 2},
+            },
+            "search": {"trials": 12, "batch": 6},
+            "latency": {"max_seconds": 0.01, "pairs": 10, "minimum_pairs": 4},
+            "confirm": {
+                "max_points": 2,
+                "recipe": {"epochs": 1},
+                "test_images": 50,
+                "baselines": {"hand_made": 1, "random": 1},
+            },
+            "executor": {"kind": "inline"},
+        },
+        overrides=overrides,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return search(real_config(), runs=tmp_path_factory.mktemp("real"), name="real")
+
+
+@pytest.fixture(scope="module")
+def document(run: Run) -> dict[str, Any]:
+    return front_document(run)
+
+
+FEW = "confirm.baselines={hand_made: 0, random: 1, published: false}"
+
+
+def kinds(run: Run, kind: str) -> list[dict[str, Any]]:
+    return [record for record in run.records() if record["kind"] == kind]
+
+
+def test_the_stages_follow_one_another_and_close(run: Run) -> None:
+    names = [record["stage"] for record in kinds(run, "stage_finished")]
+    assert names == ["prepare", "relax", "supernet", "explore", "confirm", "report"]
+    assert run.state() == "finished"
+    assert {p["proposed_by"] for p in kinds(run, "trial_asked")} >= {"relaxation", "nsga2"}
+
+
+def test_points_have_the_fields_that_are_promised(document: dict[str, Any]) -> None:
+    assert document["schema"] == "nas.front/1"
+    assert document["stamp"] == "smoke, not evidence"
+    assert document["points"]
+    for point in document["points"]:
+        assert set(point) >= POINT_FIELDS
+        assert set(point["objectives"]) == {"error", "macs"}
+        error = point["objectives"]["error"]
+        assert error == {
+            "value": point["error_inherited"],
+            "unit": "fraction",
+            "iqr": None,
+            "source": "inherited",
+        }
+        assert point["objectives"]["macs"]["source"] == "computed"
+        assert point["latency_ms"] > 0
+        assert point["latency_iqr_ms"] >= 0
+    assert {entry["pattern"] for entry in document["best_per_pattern"]} >= {"chain", "dense"}
+    json.dumps(document, allow_nan=False)
+
+
+def test_the_front_is_trained_beside_baselines_with_one_recipe(
+    run: Run, document: dict[str, Any]
+) -> None:
+    trainings = kinds(run, "confirm_finished")
+    assert len({record["recipe_hash"] for record in trainings}) == 1
+    by_candidate: dict[str, list[dict[str, Any]]] = {}
+    for record in trainings:
+        by_candidate.setdefault(record["candidate"], []).append(record)
+    assert all(len(records) == 2 for records in by_candidate.values())
+    assert len({tuple(r["seed"] for r in records) for records in by_candidate.values()}) == 1
+    confirmed = [p for p in document["points"] if p["error_confirmed_mean"] is not None]
+    assert 1 <= len(confirmed) <= 2
+    assert {baseline["kind"] for baseline in document["baselines"]} == {"hand_made", "random"}
+    names = [baseline["name"] for baseline in document["baselines"]]
+    assert {"residual", "random-0", "published resnet", "published densenet_bc"} <= set(names)
+    for entry in [*confirmed, *document["baselines"]]:
+        assert 0 <= entry["error_confirmed_mean"] <= 1
+        assert math.isfinite(entry["error_confirmed_std"])
+        assert entry["macs"] > 0
+        assert entry["latency_ms"] > 0
+    assert [each["name"] for each in document["simple_baselines"]] == ["1-nearest-neighbour", "svc"]
+
+
+def test_published_baselines_are_of_the_size_of_the_front(document: dict[str, Any]) -> None:
+    macs = sorted(point["macs"] for point in document["points"])
+    for baseline in document["baselines"]:
+        if baseline["name"].startswith("published"):
+            assert macs[0] / 4 <= baseline["macs"] <= macs[-1] * 4
+
+
+def test_views_are_functions_of_the_log(run: Run) -> None:
+    names = ["front.csv", "front.json", "trials.parquet"]
+    before = {name: run.read_view(name) for name in names}
+    assert json.loads(before["front.json"] or b"") == front_document(run)
+    rows = list(csv.DictReader(io.StringIO((before["front.csv"] or b"").decode())))
+    assert len(rows) == len(front_document(run)["points"])
+    assert "error (fraction)" in rows[0]
+    path = run.path
+    for name in names:
+        (path / name).unlink()
+    with Run.open(path, write=True) as owned:
+        rebuild_views(owned)
+        assert {name: owned.read_view(name) for name in names} == before
+
+
+def test_trials_are_a_table_for_pandas(run: Run) -> None:
+    import pandas as pd
+
+    table = pd.read_parquet(run.path / "trials.parquet")
+    assert len(table) == 12
+    assert set(table["state"]) == {"finished"}
+    assert table["error"].between(0, 1).all()
+
+
+def test_every_trial_keeps_its_architecture_and_score(run: Run) -> None:
+    for trial in run.table().finished():
+        architecture = load_architecture(trial.architecture)
+        assert "-".join(architecture.wiring) == trial.extra["wiring"]
+        assert load_architecture(run.get_architecture(trial.extra["architecture_id"]))
+        assert trial.extra["inherited"]["error"] == trial.value("error")
+
+
+def test_a_finished_run_has_nothing_left_to_do(run: Run) -> None:
+    before = len(run.records())
+    again = resume(run.path)
+    assert {record["kind"] for record in again.records()[before:]} <= {
+        "run_resumed",
+        "run_finished",
+        "stage_started",
+        "stage_finished",
+    }
+
+
+def test_trainings_left_off_anywhere_end_with_the_same_weights(run: Run, tmp_path: Path) -> None:
+    import signal
+
+    stopped: list[str] = []
+
+    def listener(progress: Any) -> None:
+        training = progress.stage in ("relax", "supernet", "confirm") and progress.done
+        if training and progress.stage not in stopped:
+            stopped.append(progress.stage)
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(InterruptedRunError, match="SIGTERM"):
+        search(real_config(FEW), runs=tmp_path, name="again", listener=listener)
+    for _ in range(2):
+        with pytest.raises(InterruptedRunError, match="SIGTERM"):
+            resume(tmp_path / "again", listener=listener)
+    assert stopped == ["relax", "supernet", "confirm"]
+    again = resume(tmp_path / "again")
+    for stage in ("relax", "supernet"):
+        assert again.table().stages[stage].checkpoint == run.table().stages[stage].checkpoint
+    assert [trial.value("error") for trial in again.table().finished()] == [
+        trial.value("error") for trial in run.table().finished()
+    ]
+    assert asked_and_closed(again)[1] == list(range(12))
+
+    def scores(of: Run) -> dict[tuple[str, int], float]:
+        found = kinds(of, "confirm_finished")
+        return {(r["candidate"], r["seed_index"]): r["test_error"] for r in found}
+
+    if {t for t, _ in scores(again)} == {t for t, _ in scores(run)}:
+        assert scores(again) == scores(run)
+
+
+def test_a_lost_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path: Path) -> None:
+    config = real_config("search.trials=3", "confirm.enabled=false")
+    real = learning._Keeper.state
+    learning._Keeper.state = lambda self: None  # type: ignore[method-assign]
+    try:
+        again = search(config, runs=tmp_path, name="lost")
+    finally:
+        learning._Keeper.state = real  # type: ignore[method-assign]
+    stage = again.table().stages["supernet"]
+    assert stage.checkpoint == run.table().stages["supernet"].checkpoint
+
+
+def test_only_weights_that_are_needed_stay_in_the_folder(run: Run) -> None:
+    checkpoints = {stage.checkpoint for stage in run.table().stages.values() if stage.checkpoint}
+    assert set(run.weights.names()) == checkpoints
+
+
+def test_without_confirmation_and_weights_a_search_trains_nothing(tmp_path: Path) -> None:
+    found = search(
+        real_config("objectives=[macs, parameters]", "constraints={}", "confirm.enabled=false"),
+        runs=tmp_path,
+        name="costs",
+    )
+    names = [record["stage"] for record in kinds(found, "stage_finished")]
+    assert names == ["prepare", "explore", "report"]
+    assert found.weights.names() == []
+
+
+def test_the_python_api_reads_a_run(run: Run) -> None:
+    opened = SearchRun.open(run.path)
+    assert opened.front() == front_document(run)["points"]
+    assert opened.best() == opened.front()[0]
+    assert opened.best(max_latency_ms=1000)["latency_ms"] <= 1000
+    with pytest.raises(NotFoundError, match="No point of the front of run 'real' has latency_ms"):
+        opened.best(max_latency_ms=1e-9)
+    assert opened.architecture(0).nodes
+    with pytest.raises(NotFoundError, match="has no trial 99"):
+        opened.architecture(99)
+    assert len(opened.front_frame()) == len(opened.front())
+    assert opened.baselines()
+    assert "finished" in repr(opened)
+
+
+def test_the_package_is_the_verb_of_the_api(tmp_path: Path) -> None:
+    import nas.search as verb
+
+    config = real_config("objectives=[macs]", "constraints={}", "confirm.enabled=false")
+    found = verb(config, trials=3, runs=tmp_path, name="verb")  # type: ignore[operator]
+    assert found.state == "finished"
+    assert len(found.front()) >= 1
+
+
+def test_a_front_is_cut_down_evenly_with_both_ends() -> None:
+    points: list[Any] = list(range(10))
+    assert spread(points, 4) == [0, 3, 6, 9]
+    assert spread(points, None) == points
+    assert spread(points[:3], 6) == [0, 1, 2]
+    assert spread(points, 1) == [0]
+
+
+def test_a_failed_training_is_recorded_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nas.training.fit as fitting
+
+    real = fitting.fit
+    calls = []
+
+    def sometimes(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise TrialError("The training loss is nan.", kind="nonfinite")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(fitting, "fit", sometimes)
+    found = search(
+        real_config("search.trials=3", "objectives=[macs]", "constraints={}", FEW),
+        runs=tmp_path,
+        name="failing",
+    )
+    (failed,) = kinds(found, "confirm_failed")
+    assert (failed["reason"], failed["message"]) == ("nonfinite", "The training loss is nan.")
+    assert found.state() == "finished"

@@ -1,0 +1,266 @@
+"""A search from config to front: the same however it is run, and honest about what failed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scale import scaled
+from search_fakes import fake_error
+from search_runs import (
+    TRIALS,
+    asked_and_closed,
+    canonical,
+    count_records,
+    fake_config,
+    fake_search,
+    points,
+    start,
+)
+
+from nas.cost.count import cost
+from nas.errors import (
+    ConfigError,
+    DataError,
+    EnvironmentFault,
+    EveryTrialFailedError,
+    InterruptedRunError,
+    NotFoundError,
+    NothingFeasibleError,
+    RunError,
+)
+from nas.pareto import non_dominated
+from nas.run_store import Run
+from nas.search.driver import resume, search
+from nas.search.front_view import front_document
+from nas.space import load_space
+
+SCRIPT = """
+import sys
+from search_runs import fake_config
+from nas.search.driver import resume, search
+if sys.argv[2] == "search":
+    search(fake_config(*sys.argv[4:]), runs=sys.argv[1], name=sys.argv[3])
+else:
+    resume(sys.argv[1] + "/" + sys.argv[3])
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A search that nobody disturbed."""
+    return fake_search(tmp_path_factory.mktemp("whole"))
+
+
+def test_one_seed_gives_one_front_whatever_the_workers(whole: Run, tmp_path: Path) -> None:
+    assert canonical(points(fake_search(tmp_path, name="again"))) == canonical(points(whole))
+    for workers in (1, 2):  # `whole` ran in the driver itself
+        run = fake_search(tmp_path, name=f"w{workers}", executor="local", workers=workers)
+        assert canonical(points(run)) == canonical(points(whole))
+
+
+def test_a_search_with_all_trials_finds_the_exhaustive_front(tmp_path: Path) -> None:
+    run = fake_search(tmp_path, "search.trials=1000", "search.batch=64")
+    space = load_space("tiny_exhaustive")
+    every = {}
+    for decisions in space.enumerate():
+        network = space.build(decisions)
+        every[space.member_id(decisions)] = (fake_error(network), cost(network, (1, 8, 8), 10).macs)
+    values = np.array(list(every.values()), dtype=float)
+    truth = {tuple(row) for row in values[non_dominated(values)].tolist()}
+    found = {(p["objectives"]["fake_error"]["value"], float(p["macs"])) for p in points(run)}
+    assert found == truth
+    finished = run.table().finished()
+    assert len({space.member_id(trial.decisions) for trial in finished}) == len(finished)
+    assert len(finished) == space.distinct()
+    assert run.table().stages["explore"].finish["exhausted"]
+    assert run.state() == "finished"
+
+
+def test_killed_anywhere_and_resumed_it_is_the_same_search(whole: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    total = len(whole.records())
+    for number in range(scaled(20)):
+        path = tmp_path / f"k{number}"
+        # Every second one is killed again while it goes on.
+        moments = sorted(rng.integers(2, total - 2, size=1 + number % 2).tolist())
+        for round_, moment in enumerate(moments):
+            verb = "resume" if round_ else "search"
+            with start(SCRIPT, tmp_path, verb, path.name) as driver:
+                while count_records(path) < moment and driver.poll() is None:
+                    time.sleep(0.002)
+                driver.kill()
+                driver.communicate()
+        run = resume(path)
+        assert canonical(points(run)) == canonical(points(whole))
+        asked, closed = asked_and_closed(run)
+        assert asked == closed == list(range(TRIALS))
+        assert run.state() == "finished"
+
+
+def test_failed_trials_are_told_apart_and_the_search_goes_on(tmp_path: Path) -> None:
+    run = fake_search(tmp_path, "objectives=[faulty, macs]", "search.trials=48")
+    table = run.table()
+    assert set(table.failures_by_reason()) == {"nonfinite", "oom", "crash"}
+    assert len(table.finished()) + len(table.failed()) == 48
+    messages = {trial.reason: trial.message for trial in table.failed()}
+    assert "must be finite" in str(messages["nonfinite"])
+    assert messages["crash"] == "ZeroDivisionError: a bug in a plugin"
+    failed = {trial.number for trial in table.failed()}
+    assert not failed & {point["trial"] for point in points(run)}
+
+
+def test_when_every_trial_fails_the_first_reason_is_told(tmp_path: Path) -> None:
+    with pytest.raises(EveryTrialFailedError, match=r"All 8 trials failed \(8 nonfinite\)") as e:
+        fake_search(tmp_path, "objectives=[hopeless, macs]", "search.trials=8")
+    assert "must be finite" in str(e.value.why)
+    run = Run.open(tmp_path / "run")
+    assert run.state() == "failed"
+    assert front_document(run)["points"] == []
+
+
+def test_when_nothing_is_feasible_the_nearest_is_told(tmp_path: Path) -> None:
+    with pytest.raises(
+        NothingFeasibleError, match=r"None of the 24 finished trials keeps .*macs <= 10"
+    ) as e:
+        fake_search(tmp_path, "constraints={macs: {max: 10}}")
+    assert "The nearest has macs = 6.16e+04" in str(e.value.why)
+    assert "--trials +100" in str(e.value.fix)
+
+
+def test_infeasible_members_are_recorded_and_never_on_the_front(tmp_path: Path) -> None:
+    run = fake_search(tmp_path, "constraints={macs: {max: 100000}}")
+    finished = run.table().finished()
+    assert any(trial.extra["violations"]["macs"] > 0 for trial in finished)
+    assert points(run)
+    assert all(point["macs"] <= 100_000 for point in points(run))
+
+
+def test_a_measured_objective_is_taken_by_the_driver_and_bounds_count(tmp_path: Path) -> None:
+    run = fake_search(tmp_path, "objectives=[fake_error]", "constraints={fake_latency: {max: 1.0}}")
+    for trial in run.table().finished():
+        assert trial.values["fake_latency"]["source"] == "measured"
+        assert trial.values["fake_latency"]["iqr"] == 0.01
+    (best,) = points(run)
+    assert set(best["objectives"]) == {"fake_error"}
+    assert best["macs"] <= 1e5
+
+
+def test_more_trials_go_on_where_the_run_ended(whole: Run, tmp_path: Path) -> None:
+    fake_search(tmp_path, "search.trials=16")
+    run = resume(tmp_path / "run", extra_trials=8)
+    assert canonical(points(run)) == canonical(points(whole))
+    assert asked_and_closed(run)[1] == list(range(TRIALS))
+    before = len(run.records())
+    again = resume(tmp_path / "run")
+    kinds = [record["kind"] for record in again.records()[before:]]
+    assert "trial_asked" not in kinds
+
+
+def test_a_signal_saves_the_state_and_says_how_to_go_on(whole: Run, tmp_path: Path) -> None:
+    interrupted: list[bool] = []
+
+    def listener(progress: Any) -> None:
+        if progress.stage == "explore" and progress.done >= 8 and not interrupted:
+            interrupted.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(InterruptedRunError, match="interrupted by SIGINT; its state is saved") as e:
+        fake_search(tmp_path, listener=listener)
+    assert e.value.fix == "Go on with: nas resume run"
+    assert e.value.exit_code == 130
+    assert Run.open(tmp_path / "run").state() == "interrupted"
+    assert canonical(points(resume(tmp_path / "run"))) == canonical(points(whole))
+
+
+def test_nas_stop_is_heard(whole: Run, tmp_path: Path) -> None:
+    from nas.run_store import request_stop
+
+    asked = threading.Event()
+
+    def listener(progress: Any) -> None:
+        if progress.stage == "explore" and not asked.is_set():
+            asked.set()
+            request_stop(tmp_path / "run")
+            time.sleep(0.6)
+
+    with pytest.raises(InterruptedRunError, match="by nas stop"):
+        fake_search(tmp_path, listener=listener)
+    assert canonical(points(resume(tmp_path / "run"))) == canonical(points(whole))
+
+
+def test_the_time_limit_leaves_a_run_to_be_resumed(whole: Run, tmp_path: Path) -> None:
+    run = fake_search(tmp_path, time_limit_s=0.01)
+    assert run.state() == "interrupted"
+    assert [record["reason"] for record in run.records() if "reason" in record] == ["time"]
+    assert canonical(points(resume(run.path))) == canonical(points(whole))
+
+
+def test_what_is_wrong_beforehand_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases: list[tuple[type[Exception], str, dict[str, Any], tuple[str, ...]]] = [
+        (ConfigError, "is not a name for a run", {"name": "Not a slug"}, ()),
+        (NotFoundError, "data set 'digitz'", {}, ("data=digitz",)),
+        (EnvironmentFault, "The device 'cuda:99' is not there", {}, ("device='cuda:99'",)),
+        (NotFoundError, "Unknown executor 'slurm'", {"executor": "slurm"}, ()),
+        (DataError, "cannot hold 10 classes", {}, ("max_train_images=5",)),
+    ]
+    for kind, message, options, overrides in cases:
+        with pytest.raises(kind, match=message):
+            fake_search(tmp_path / "runs", *overrides, **options)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_taken_name_and_a_run_in_use_are_refused(tmp_path: Path) -> None:
+    run = fake_search(tmp_path, "search.trials=8")
+    with pytest.raises(RunError, match="The name 'run' is taken"):
+        fake_search(tmp_path)
+    with Run.open(run.path, write=True), pytest.raises(RunError, match="in use"):
+        resume(run.path)
+    with pytest.raises(ConfigError, match="-3 more trials are not possible"):
+        resume(run.path, extra_trials=-3)
+    with pytest.raises(NotFoundError, match="no run 'nothing'"):
+        resume(tmp_path / "nothing")
+
+
+def test_changed_data_or_space_are_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from nas.search import driver
+
+    run = fake_search(tmp_path, "search.trials=8")
+    real = driver.prepare_material
+
+    def other_images(config: Any) -> Any:
+        material = real(config)
+        return replace(material, data=replace(material.data, fingerprint="0" * 64))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "prepare_material", other_images)
+        with pytest.raises(RunError, match="data are not those of the run: fingerprint 0000"):
+            resume(run.path)
+    facts = driver.space_facts(fake_config())
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "space_facts", lambda config: {**facts, "members": "7"})
+        with pytest.raises(RunError, match="'tiny_exhaustive' has changed: its members is 7"):
+            resume(run.path)
+    text = (run.path / "run.yaml").read_text()
+    (run.path / "run.yaml").write_text(text.replace("seed: 0", "seed: 1"))
+    with pytest.raises(RunError, match="was changed after the run was created"):
+        resume(run.path)
+
+
+def test_a_default_name_says_space_data_and_time(tmp_path: Path) -> None:
+    run = search(fake_config("search.trials=8"), runs=tmp_path)
+    assert run.name.startswith("tiny_exhaustive-digits-2")
+    assert run.environment["data"]["input_shape"] == [1, 8, 8]
+    assert run.config == fake_config("search.trials=8").to_dict()

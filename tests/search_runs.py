@@ -1,0 +1,79 @@
+"""Small searches for the tests: made-up objectives on digits, here or in another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from nas.run_store import Run
+from nas.search.config import SearchConfig
+from nas.search.driver import search
+from nas.search.front_view import front_document
+from nas.search.resolve import resolve_config
+
+TRIALS = 24
+
+FAKE = {
+    "space": "tiny_exhaustive",
+    "objectives": ["fake_error", "macs"],
+    "plugins": ["search_fakes"],
+    "confirm": {"enabled": False},
+    "executor": {"kind": "inline"},
+    "search": {"trials": TRIALS, "batch": 8},
+}
+
+
+def fake_config(*overrides: str) -> SearchConfig:
+    """Return the config of a search without training."""
+    return resolve_config(FAKE, overrides=overrides)
+
+
+def points(run: Run) -> list[dict[str, Any]]:
+    """Return the points of the front."""
+    found: list[dict[str, Any]] = front_document(run)["points"]
+    return found
+
+
+def fake_search(runs: Path, *overrides: str, name: str = "run", **options: Any) -> Run:
+    """Search with made-up objectives in this process."""
+    return search(fake_config(*overrides), runs=runs, name=name, **options)
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start Python code in a process that imports what this one does."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+
+
+def count_records(run: Path) -> int:
+    """Return how many records the log of a run has, 0 before there is one."""
+    try:
+        return (run / "trials.log").read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def asked_and_closed(run: Run) -> tuple[list[int], list[int]]:
+    """Return the trials by number: those ever asked, and those closed, once per closing record."""
+    asked: set[int] = set()
+    closed: list[int] = []
+    for record in run.records():
+        if record["kind"] == "trial_asked":
+            asked.add(record["trial"])
+        elif record["kind"] in ("trial_finished", "trial_failed"):
+            closed.append(record["trial"])
+    return sorted(asked), sorted(closed)
+
+
+def canonical(value: object) -> str:
+    """Return a value as text that is equal for equal values."""
+    return json.dumps(value, sort_keys=True)
