@@ -38,7 +38,7 @@ WORST_LOSS = 20.0
 _CHECK_EVERY_ON_ACCELERATOR = 20
 
 
-class LoopConfig(BaseModel, frozen=True, extra="forbid"):
+class AbstractLoopConfig(BaseModel, frozen=True, extra="forbid"):
     """Settings every supernet training has."""
 
     epochs: int = Field(default=20, ge=1, le=100_000)
@@ -154,7 +154,7 @@ class AbstractLoop(abc.ABC):
     """
 
     def __init__(
-        self, supernet: Supernet, part: DataPart, config: LoopConfig, *, seed: int
+        self, supernet: Supernet, part: DataPart, config: AbstractLoopConfig, *, seed: int
     ) -> None:
         if len(part) == 0:
             raise DataError(

@@ -17,14 +17,14 @@ from torch import Tensor
 
 from nas.seeds import derive_seed
 from nas.space import Decisions
-from nas.supernet.loop import AbstractLoop, Checkpoint, LoopConfig, OnEpoch, TrainingResult
+from nas.supernet.loop import AbstractLoop, AbstractLoopConfig, Checkpoint, OnEpoch, TrainingResult
 from nas.supernet.supernet import Supernet
 from nas.training.device import reduced_precision
 from nas.training.parts import DataPart, FiveParts
 
 
 @final
-class PathConfig(LoopConfig, frozen=True, extra="forbid"):
+class PathConfig(AbstractLoopConfig, frozen=True, extra="forbid"):
     """Settings of path training."""
 
 

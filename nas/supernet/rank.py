@@ -36,6 +36,7 @@ MOST_MEMBERS_LISTED = 20_000
 """Largest space that is listed to find its distinct members; larger ones are sampled."""
 
 
+@final
 class RankConfig(BaseModel, frozen=True, extra="forbid"):
     """Settings of a ranking."""
 

@@ -26,7 +26,6 @@ from nas.space import AbstractSpace, Choice, Decisions, OneOf, SubsetOf
 from nas.space.choices import Answer
 from nas.supernet.binding import role
 from nas.supernet.gates import normalised
-from nas.topology.graph import Architecture
 from nas.topology.operations import OPERATIONS
 
 OperationMode = Literal["sampled", "mixed"]
@@ -248,11 +247,6 @@ class Relaxation(nn.Module):
             if isinstance(choice, OneOf):
                 inner = (option.choices for option in choice.options)
                 open_choices.extend(itertools.chain.from_iterable(inner))
-
-
-def build_base(space: AbstractSpace, context: Context) -> Architecture:
-    """Return the architecture that a relaxed step runs: all edges on."""
-    return space.build(context.base)
 
 
 def _base_answer(choice: Choice) -> Answer:

@@ -29,8 +29,8 @@ from nas.supernet.health import (
 )
 from nas.supernet.loop import (
     AbstractLoop,
+    AbstractLoopConfig,
     Checkpoint,
-    LoopConfig,
     OnEpoch,
     TrainingResult,
 )
@@ -52,7 +52,7 @@ BASELINE_DECAY = 0.9
 
 
 @final
-class RelaxationConfig(LoopConfig, frozen=True, extra="forbid"):
+class RelaxationConfig(AbstractLoopConfig, frozen=True, extra="forbid"):
     """Settings of relaxed training."""
 
     level: Literal["bilevel", "one"] = "bilevel"

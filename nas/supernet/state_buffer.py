@@ -178,6 +178,7 @@ def _run(function: type[torch.autograd.Function], *arguments: object) -> Any:
     return function.apply(*arguments)  # type: ignore[no-untyped-call]
 
 
+@final
 class _Open(torch.autograd.Function):
     """Open a buffer; its backward pass, the last of all, gives every gate its gradient."""
 
@@ -196,6 +197,7 @@ class _Open(torch.autograd.Function):
         return None, gradient.to(ctx.dtype)
 
 
+@final
 class _Put(torch.autograd.Function):
     """Store a state; its backward pass gathers the state's gradient from all its readers."""
 
@@ -220,6 +222,7 @@ class _Put(torch.autograd.Function):
         return None, None, token, buffer.image(gradient)
 
 
+@final
 class _Read(torch.autograd.Function):
     """Read a mixture; its backward pass keeps the gradient for the states and the gates."""
 
