@@ -50,6 +50,7 @@ class Worker:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
         self.job: Job | None = None
         self.ready = False
+        self._setups = 0
         self._since = time.monotonic()
         self._buffer = b""
         with theirs:
@@ -67,9 +68,11 @@ class Worker:
     def set_up(self, setup: Setup) -> None:
         """Send the setup."""
         self.ready, self._since = False, time.monotonic()
+        self._setups += 1
         self._send(
             {
                 "kind": "setup",
+                "number": self._setups,
                 "factory": setup.factory,
                 "arguments": dict(setup.arguments),
                 "memory_gib": setup.memory_gib,
@@ -80,6 +83,19 @@ class Worker:
         """Send a job."""
         self.job, self._since = job, time.monotonic()
         self._send({"kind": "job", "key": job.key, "payload": dict(job.payload)})
+
+    def take_readiness(self, message: dict[str, Any]) -> bool:
+        """Note the answer to a setup; return whether the worker is ready for the last one.
+
+        Raises:
+            NasError: What the factory raised.
+        """
+        if message["number"] != self._setups:
+            return False  # the answer to a setup that was replaced meanwhile
+        if message["kind"] == "unfit":
+            raise rebuild_error(message["error"])
+        self.ready = True
+        return True
 
     @property
     def seconds(self) -> float:
@@ -186,8 +202,9 @@ class LocalExecutor(AbstractExecutor):
                 stopped_at = time.monotonic()
             if stopped_at is not None:
                 if not self._busy() or time.monotonic() - stopped_at > grace_s:
+                    complete = not pending and not self._busy()
                     self._abandon()
-                    return not pending and not self._busy()
+                    return complete
             else:
                 self._hand_out(pending)
             for done in self._collect():
@@ -251,8 +268,7 @@ class LocalExecutor(AbstractExecutor):
                     talking.job = None
                     if found is not None:
                         found.append(outcome(message["key"], message))
-                else:
-                    _take_readiness(talking, message)
+                elif talking.take_readiness(message):
                     became_ready.append(talking)
             if not alive:
                 self._bury(talking, found)
@@ -270,12 +286,6 @@ class LocalExecutor(AbstractExecutor):
         if found is not None:
             found.append(Outcome(worker.job.key, None, reason, message, worker.seconds))
         self._replace(worker)
-
-
-def _take_readiness(worker: Worker, message: dict[str, Any]) -> None:
-    if message["kind"] == "unfit":
-        raise rebuild_error(message["error"])
-    worker.ready = True
 
 
 def _check_patience(waiting: set[Worker]) -> None:

@@ -41,9 +41,11 @@ def main(descriptor: int) -> None:
 def _set_up(message: dict[str, Any]) -> tuple[Task | None, dict[str, Any]]:
     try:
         _limit_memory(message.get("memory_gib"))
-        return make_task(message["factory"], message["arguments"]), {"kind": "ready"}
+        task = make_task(message["factory"], message["arguments"])
+        return task, {"kind": "ready", "number": message["number"]}
     except Exception as error:
-        return None, {"kind": "unfit", "error": describe_error(error)}
+        described = describe_error(error)
+        return None, {"kind": "unfit", "number": message["number"], "error": described}
 
 
 def _listen(channel: socket.socket, inbox: queue.SimpleQueue[dict[str, Any]]) -> None:
