@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -174,17 +173,3 @@ def test_a_norm_whose_input_has_another_reader_is_not_folded() -> None:
     assert sum(isinstance(part, nn.BatchNorm2d) for part in fused.modules()) == 1
     x = torch.randn(2, *SHAPE)
     assert torch.allclose(fused(x), network(x), atol=1e-6)
-
-
-def test_a_network_of_forty_nodes_is_built_in_a_moment() -> None:
-    nodes = [Node(), Node("conv3x3", width=16), *(Node("conv3x3") for _ in range(38))]
-    edges = [(index, index + 1) for index in range(39)] + [
-        (index, index + 2) for index in range(38)
-    ]
-    architecture = network_of(nodes, edges)
-    spent = []
-    for _ in range(5):
-        start = time.perf_counter()
-        Network(architecture, (3, 32, 32), 10)
-        spent.append(time.perf_counter() - start)
-    assert min(spent) < 0.05

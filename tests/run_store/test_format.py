@@ -20,7 +20,8 @@ README = (CHECKOUT / "runs" / "README.md").read_text(encoding="utf-8")
 
 def test_every_record_kind_and_every_file_of_a_run_is_documented() -> None:
     kinds = {*CHECKS, *_APPLIERS, "run_created", "repaired"}
-    assert set(re.findall(r"^\| `([a-z]+_[a-z]+|verdict|repaired)` \|", README, re.M)) == kinds
+    documented = set(re.findall(r"^\| `([a-z]+_[a-z]+|verdict|repaired)` \|", README, re.M))
+    assert documented >= kinds  # higher layers add kinds of their own
     for name in layout.RESERVED:
         assert f"| `{name}" in README
     for reason in FAILURE_REASONS:
