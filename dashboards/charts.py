@@ -61,6 +61,7 @@ def draw_front(marks: Sequence[Mark], x_title: str, y_title: str) -> str:
     marks = [mark for mark in marks if math.isfinite(mark.x) and math.isfinite(mark.y)]
     if not marks:
         return "<p>No finished trial to draw yet.</p>"
+    marks, beyond = _within_view(marks)
     xs, ys = _axis([mark.x for mark in marks]), _axis([mark.y for mark in marks])
     colours = _colours({mark.family for mark in marks})
     parts = [
@@ -82,7 +83,29 @@ def draw_front(marks: Sequence[Mark], x_title: str, y_title: str) -> str:
     )
     kinds = {mark.kind for mark in marks}
     shapes = "".join(f"<span>{text}</span>" for kind, text in SHAPES.items() if kind in kinds)
+    if beyond:
+        shapes += f"<span>{beyond} of the worst trials lie beyond the axes</span>"
     return "".join(parts) + f'<p class="legend">{legend}{shapes}</p>'
+
+
+def _within_view(marks: list[Mark]) -> tuple[list[Mark], int]:
+    """Leave out trials so bad that they would squeeze the rest, and tell how many they are.
+
+    What is on the front, retrained or a baseline always stays; a trial goes when it is further
+    above nine tenths of all marks than these spread.
+    """
+    limits = [_robust_limit(sorted(getattr(mark, axis) for mark in marks)) for axis in ("x", "y")]
+    kept = [
+        mark
+        for mark in marks
+        if mark.kind != "trial" or (mark.x <= limits[0] and mark.y <= limits[1])
+    ]
+    return kept, len(marks) - len(kept)
+
+
+def _robust_limit(values: list[float]) -> float:
+    ninth = values[int(0.9 * (len(values) - 1))]
+    return ninth + max(ninth - values[0], 1e-12)
 
 
 def _colours(families: set[str]) -> dict[str, str]:

@@ -94,3 +94,13 @@ def test_ticks_are_few_and_inside(low: float, span: float) -> None:
 )
 def test_numbers_on_axes_are_short(value: float, text: str) -> None:
     assert tick_text(value) == text
+
+
+def test_a_few_terrible_trials_do_not_squeeze_the_chart_and_are_counted() -> None:
+    marks = [Mark(index / 10, 2 + index / 100, f"trial {index}", "chain") for index in range(40)]
+    marks.append(Mark(1.0, 900.0, "diverged", "chain"))
+    marks.append(Mark(0.5, 800.0, "a baseline stays", "dense", "hand_made"))
+    chart = draw_front(marks, "latency", "cross-entropy")
+    assert "diverged" not in chart
+    assert "a baseline stays" in chart
+    assert "1 of the worst trials lie beyond the axes" in chart
