@@ -10,6 +10,8 @@ from typing import final
 
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 48
+FEWEST_TO_LEAVE_OUT = 15
+"""With fewer marks than this all are drawn."""
 
 # Okabe and Ito's palette; a wiring family has the same colour in every chart.
 COLOURS = {
