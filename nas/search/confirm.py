@@ -22,9 +22,9 @@ from nas.model.published import published_like
 from nas.run_store import Trial, rebuild_views
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.base import classify
-from nas.search.explore import measure_alone
 from nas.search.front_view import front_trials
 from nas.search.history import planned_trials
+from nas.search.quiet import QuietDevice
 from nas.search.session import Session, Stopped
 from nas.search.tasks import RETRAIN
 from nas.seeds import derive_seed
@@ -69,6 +69,7 @@ class _Confirmation:
         self.total = total
         self.settings = session.config.confirm
         self.recipe = self.settings.recipe.recipe_hash
+        self.device = QuietDevice(session)
 
     def run(self) -> Mapping[str, Any]:
         """Plan, measure, train; return what the closing record says."""
@@ -180,12 +181,11 @@ class _Confirmation:
             if each.family in measures
         }
         try:
-            return {"measures": measures, "values": {**computed, **self._alone(network)}}
+            measured = self.device.measure(network)
+            values = {**computed, **measured["values"]}
+            return {**measured, "measures": measures, "values": values}
         except (NasError, RuntimeError, MemoryError) as error:
             return {"measures": measures, "values": computed, "failure": classify(error)[1][:500]}
-
-    def _alone(self, network: Architecture) -> dict[str, Any]:
-        return measure_alone(self.session, network) if self.session.goals.measured else {}
 
     def _keys(self, kind: str) -> set[str]:
         return {

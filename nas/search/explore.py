@@ -13,12 +13,12 @@ from contextlib import suppress
 from typing import Any, final
 
 from nas.errors import EveryTrialFailedError, NasError, NothingFeasibleError, RunError
-from nas.objectives.base import EvaluationContext
 from nas.run_store import rebuild_views
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.base import classify
 from nas.search.history import BatchPlan, Entry, planned_trials, read_plans
 from nas.search.propose import Planner
+from nas.search.quiet import QuietDevice
 from nas.search.session import Session, Stopped
 from nas.search.tasks import SCORE
 from nas.space import Decisions
@@ -98,6 +98,7 @@ class _Explorer:
         self.total = total
         self.planner = Planner(session.space, session.config, session.goals, preferred)
         self.plans = read_plans(session.run.records())
+        self.device = QuietDevice(session)
 
     def run(self) -> Mapping[str, Any]:
         """Evaluate batch after batch; return what the closing record says."""
@@ -134,7 +135,7 @@ class _Explorer:
             return
         executor = self.session.executor(self._setup())
         jobs = [self._ask(plan.batch, entry) for entry in open_entries]
-        batch = _Batch(self.session, open_entries)
+        batch = _Batch(self.session, open_entries, self.device)
         complete = executor.run(jobs, batch.take, self.session.stopper)
         if not complete:
             raise Stopped
@@ -207,10 +208,12 @@ class _Batch:
     Args:
         session: The session.
         entries: The trials that are open.
+        device: Measures what workers cannot.
     """
 
-    def __init__(self, session: Session, entries: list[Entry]) -> None:
+    def __init__(self, session: Session, entries: list[Entry], device: QuietDevice) -> None:
         self.session = session
+        self.device = device
         self.entries = {entry.trial: entry for entry in entries}
         self.waiting: dict[int, Outcome] = {}
 
@@ -222,27 +225,24 @@ class _Batch:
         elif self.session.goals.measured:
             self.waiting[number] = outcome
         else:
-            self._finish(number, outcome, {})
+            self._finish(number, outcome, {"values": {}})
 
     def measure(self) -> None:
         """Measure the trials that wait for it, one by one, and close them."""
         for number in sorted(self.waiting):
             outcome = self.waiting[number]
             try:
-                measured = self._measured(self.entries[number])
+                architecture = self.session.space.build(self.entries[number].decisions)
+                measured = self.device.measure(architecture)
             except (NasError, RuntimeError, MemoryError) as error:
                 reason, message = classify(error)
                 self._fail(number, reason, message, outcome.seconds)
                 continue
             self._finish(number, outcome, measured)
 
-    def _measured(self, entry: Entry) -> dict[str, Any]:
-        architecture = self.session.space.build(entry.decisions)
-        return measure_alone(self.session, architecture)
-
     def _finish(self, number: int, outcome: Outcome, measured: Mapping[str, Any]) -> None:
         assert outcome.result is not None
-        values = {**outcome.result["values"], **measured}
+        values = {**outcome.result["values"], **measured["values"]}
         ordered = {each.name: values[each.name] for each in self.session.goals.every}
         self.session.run.append(
             {
@@ -253,6 +253,7 @@ class _Batch:
                 "inherited": outcome.result["inherited"],
                 "measures": outcome.result["measures"],
                 "violations": self.session.goals.violations(ordered),
+                "measurements": measured.get("measurements", {}),
                 "seconds": round(outcome.seconds, 4),
             }
         )
@@ -269,17 +270,3 @@ class _Batch:
                 "seconds": round(seconds, 4),
             }
         )
-
-
-def measure_alone(session: Session, architecture: Any) -> dict[str, Any]:
-    """Measure the objectives that need a quiet device; nothing else may run on it meanwhile."""
-    data = session.material.data
-    context = EvaluationContext(
-        architecture,
-        data.input_shape,
-        data.num_classes,
-        device=str(session.device),
-        threads=session.config.search.threads_per_evaluation,
-        latency=session.config.latency,
-    )
-    return {each.name: each.evaluate(context).to_dict() for each in session.goals.measured}

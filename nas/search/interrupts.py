@@ -43,12 +43,13 @@ class Stopper:
 
     def __call__(self) -> bool:
         """Tell whether to stop."""
-        if self.reason is None and self._clock() >= self._next_look:
-            self._next_look = self._clock() + _POLL_S
+        now = self._clock()
+        if self.reason is None and self._deadline is not None and now >= self._deadline:
+            self.reason = "time"
+        if self.reason is None and now >= self._next_look:
+            self._next_look = now + _POLL_S
             if self._requested():
                 self.reason = "stop"
-            elif self._deadline is not None and self._clock() >= self._deadline:
-                self.reason = "time"
         return self.reason is not None
 
     def interrupt(self, number: int) -> None:

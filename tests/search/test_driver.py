@@ -152,11 +152,12 @@ def test_a_measured_objective_is_taken_by_the_driver_and_bounds_count(tmp_path: 
     assert best["macs"] <= 1e5
 
 
-def test_more_trials_go_on_where_the_run_ended(whole: Run, tmp_path: Path) -> None:
-    fake_search(tmp_path, "search.trials=16")
+def test_more_trials_go_on_where_the_run_ended(tmp_path: Path) -> None:
+    at_once = fake_search(tmp_path, "search.trials=32", name="at-once")
+    fake_search(tmp_path)
     run = resume(tmp_path / "run", extra_trials=8)
-    assert canonical(points(run)) == canonical(points(whole))
-    assert asked_and_closed(run)[1] == list(range(TRIALS))
+    assert canonical(points(run)) == canonical(points(at_once))
+    assert asked_and_closed(run)[1] == list(range(TRIALS + 8))
     before = len(run.records())
     again = resume(tmp_path / "run")
     kinds = [record["kind"] for record in again.records()[before:]]

@@ -1,0 +1,69 @@
+"""Measuring alone: what the driver times between batches, comparable across a resume.
+
+A latency is a ratio to a reference network times that reference's own time. The reference's time is
+part of the record, so an owner that goes on with a run takes it over instead of establishing
+another one on a machine that may be busier today.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from nas.objectives.base import EvaluationContext
+from nas.objectives.latency_config import LatencyConfig
+from nas.search.session import Session
+from nas.topology.graph import Architecture
+from nas.topology.layers import Shape
+
+if TYPE_CHECKING:
+    from nas.objectives.latency import LatencyMeter
+
+
+@final
+class QuietDevice:
+    """Measures networks for one session; nothing else of the search may run meanwhile.
+
+    Args:
+        session: The session.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._meters: dict[tuple[LatencyConfig, Shape, str], LatencyMeter] = {}
+
+    def measure(self, architecture: Architecture) -> dict[str, Any]:
+        """Return `values` and `measurements` (how they came about), by objective."""
+        data = self.session.material.data
+        context = EvaluationContext(
+            architecture,
+            data.input_shape,
+            data.num_classes,
+            device=str(self.session.device),
+            threads=self.session.config.search.threads_per_evaluation,
+            latency=self.session.config.latency,
+            meter=self._meter,
+        )
+        found = {each.name: each.evaluate(context) for each in self.session.goals.measured}
+        return {
+            "values": {name: each.to_dict() for name, each in found.items()},
+            "measurements": {name: dict(each.details) for name, each in found.items()},
+        }
+
+    def _meter(self, config: LatencyConfig, shape: Shape, device: str) -> LatencyMeter:
+        from nas.objectives.latency import LatencyMeter
+
+        key = (config, shape, device)
+        if key not in self._meters:
+            self._meters[key] = LatencyMeter(
+                config, shape, device, reference_ms=self._known_reference(config)
+            )
+        return self._meters[key]
+
+    def _known_reference(self, config: LatencyConfig) -> float | None:
+        """Return the time of the reference that the run's first measurement used."""
+        name = f"latency_ms[{config.runtime},b{config.batch},{config.dtype}]"
+        for trial in self.session.run.table().finished():
+            details = trial.extra.get("measurements", {}).get(name, {})
+            if details.get("reference_ms"):
+                return float(details["reference_ms"])
+        return None
