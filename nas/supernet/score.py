@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,8 +57,8 @@ def scoring_data(
         parts: The five parts of the data.
         seed: Of the run; chooses the subsets.
         device: Where the supernet is.
-        recalibration_images: Most images that measure the statistics.
-        validation_images: Most images that score; None takes all.
+        recalibration_images: Most images that measure the statistics, at least one per class.
+        validation_images: Most images that score, at least one per class; None takes all.
     """
     place = torch.device(device)
     recalibration = _limited(parts.recalibration, recalibration_images, seed, 0)
@@ -69,7 +70,10 @@ def scoring_data(
 
 
 def _limited(part: DataPart, count: int, seed: int, index: int) -> DataPart:
-    return part.limited(count, derive_seed(seed, "score", index))
+    # With more classes than images asked for, one image of each: a search must not end here, after
+    # its supernet is trained.
+    classes = len(np.unique(part.labels))
+    return part.limited(max(count, classes), derive_seed(seed, "score", index))
 
 
 def score(

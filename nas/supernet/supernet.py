@@ -98,12 +98,21 @@ class Supernet(nn.Module):
         yield from self.space.enumerate()
 
     def program(self, architecture: Architecture) -> Program:
-        """Return the compiled member, its slots in place; programs are kept for later calls."""
+        """Return the compiled member, its slots in place; programs are kept for later calls.
+
+        In eval mode, slots that no training met start anew for each member: else what a member
+        scores would depend on which others were scored before it by the same worker.
+        """
+        if self.training:
+            self.weights.keep_provisional()
         key = (architecture, architecture.wiring)
         program = self._programs.get(key)
         if program is None:
+            if self.weights.forget_provisional():
+                self._programs.clear()
             program = compile_plan(plan(architecture, self.input_shape), self.policy.slot)
-            self.weights.hold((*program.uses, *self.head_uses(program)))
+            uses = (*program.uses, *self.head_uses(program))
+            self.weights.hold(uses, provisional=not self.training)
             self._programs[key] = program
             if len(self._programs) > PROGRAM_CACHE:
                 self._programs.popitem(last=False)

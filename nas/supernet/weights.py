@@ -39,7 +39,8 @@ class SharedWeights(nn.Module):
         super().__init__()
         self.seed = seed
         self._uses: dict[str, SlotUse] = {}
-        self._announced: set[str] = set()
+        self._announced: dict[str, Shape] = {}
+        self._provisional: dict[str, Shape | None] = {}
         self.register_buffer("anchor", torch.zeros(()), persistent=False)
 
     def __contains__(self, key: object) -> bool:
@@ -61,8 +62,13 @@ class SharedWeights(nn.Module):
         """Return the slice that a member reads."""
         return leading_slice(self.slot(use.key), use.shape)
 
-    def hold(self, uses: Iterable[SlotUse]) -> None:
-        """Make sure that every use fits: create what is missing, widen what is too small."""
+    def hold(self, uses: Iterable[SlotUse], *, provisional: bool = False) -> None:
+        """Make sure that every use fits: create what is missing, widen what is too small.
+
+        Args:
+            uses: What is to be read.
+            provisional: Whether `forget_provisional` is to undo it.
+        """
         wanted: dict[str, SlotUse] = {}
         for use in uses:
             self._uses.setdefault(use.key, use)
@@ -74,7 +80,27 @@ class SharedWeights(nn.Module):
             elif not _fits(use.shape, self.slot(use.key).shape):
                 wanted[use.key] = _larger(use, tuple(self.slot(use.key).shape))
         for key, use in wanted.items():
+            if provisional:
+                before = tuple(self.slot(key).shape) if key in self else None
+                self._provisional.setdefault(key, before)
             self._create(key, use)
+
+    def keep_provisional(self) -> None:
+        """Make what was held provisionally last: it is trained from now on."""
+        self._provisional.clear()
+
+    @torch.no_grad()
+    def forget_provisional(self) -> bool:
+        """Undo what was held provisionally; return whether there was anything."""
+        for key, before in self._provisional.items():
+            if before is None:
+                del self._parameters[_name(key)]
+            else:
+                kept = leading_slice(self.slot(key), before).clone()
+                self.register_parameter(_name(key), nn.Parameter(kept))
+        found = bool(self._provisional)
+        self._provisional.clear()
+        return found
 
     def _create(self, key: str, use: SlotUse) -> None:
         value = _initial(use, self.seed).to(self.anchor)
@@ -85,7 +111,7 @@ class SharedWeights(nn.Module):
 
     def announce(self) -> None:
         """Mark the slots so far as those that stored weights must hold."""
-        self._announced = {key for key, _ in self.slots()}
+        self._announced = {key: tuple(value.shape) for key, value in self.slots()}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return a copy of every slot by key."""
@@ -96,21 +122,20 @@ class SharedWeights(nn.Module):
         """Take the values of `arrays`.
 
         Slots that are not here yet are created; those that were met late and are not in `arrays`
-        go back to their start.
+        go back to their start, and those that were widened late to their stored shape.
 
         Raises:
             RunError: If a slot of this space is missing or smaller than the space needs.
         """
         for key, parameter in self.slots():
-            found = arrays.get(key)
-            if found is None and key not in self._announced:
+            found, needed = arrays.get(key), self._announced.get(key)
+            if found is None and needed is None:
                 use = _larger(self._uses[key], tuple(parameter.shape))
                 parameter.copy_(_initial(use, self.seed))
-            elif found is None or not _fits(tuple(parameter.shape), found.shape):
+            elif needed is not None and (found is None or not _fits(needed, found.shape)):
                 shown = "no weights" if found is None else f"weights of shape {found.shape}"
                 raise RunError(
-                    f"The stored supernet has {shown} for '{key}', which needs "
-                    f"{tuple(parameter.shape)}.",
+                    f"The stored supernet has {shown} for '{key}', which needs {needed}.",
                     why="It was trained for another space or another sharing policy.",
                     fix="Use the space and the sharing policy of the run.",
                 )
@@ -120,6 +145,7 @@ class SharedWeights(nn.Module):
                 self.slot(key).copy_(value)
             else:
                 self.register_parameter(_name(key), nn.Parameter(value.clone()))
+        self._provisional.clear()
 
 
 def _name(key: str) -> str:

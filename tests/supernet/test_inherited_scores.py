@@ -57,6 +57,12 @@ def test_scores_do_not_depend_on_each_other_and_validation_can_be_cut() -> None:
     assert together == [score(supernet, member, data) for member in members]
 
 
+def test_more_classes_than_images_asked_for_leave_one_image_of_each() -> None:
+    data = scoring_data(digits(), 0, recalibration_images=4, validation_images=3)
+    assert len(data.recalibration) == 10
+    assert sorted(data.labels.tolist()) == list(range(10))
+
+
 def test_tau_equals_scipys_on_all_pairs_and_splits_by_family() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 6, 40).tolist(), rng.integers(0, 6, 40).tolist()

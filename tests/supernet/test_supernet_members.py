@@ -11,6 +11,7 @@ from scale import scaled
 from supernet_cases import SHAPE, digits_supernet, images, one_stage, shaken, space
 
 from nas.errors import ArchitectureError, ConfigError, NotFoundError, RunError, SpaceError
+from nas.space import AbstractSpace, space_from_dict
 from nas.supernet.execution import Statistics
 from nas.supernet.sharing import SHARING
 from nas.supernet.supernet import Supernet
@@ -202,3 +203,80 @@ def test_a_slot_met_late_goes_back_to_its_start_when_older_weights_are_loaded() 
         supernet.weights.slot("late").add_(1)
     supernet.load_arrays(arrays)
     assert torch.equal(supernet.weights.slot("late"), start)
+
+
+def overlapping_widths() -> AbstractSpace:
+    """Stages that may be equally wide: no covering member projects between unequal ones."""
+    stage = {
+        "pattern": {"choices": ["chain", "residual"]},
+        "depth": 2,
+        "width": {"choices": [4, 6, 8]},
+        "operation": "conv3x3",
+        "merge": "sum",
+    }
+    return space_from_dict(
+        {
+            "schema": "nas.space/1",
+            "kind": "stages",
+            "name": "overlapping",
+            "cross_stage_edges": "choice",
+            "stages": [stage, {**stage, "stride": 2}, {**stage, "stride": 2}],
+        }
+    )
+
+
+def test_scores_do_not_depend_on_which_members_were_scored_before() -> None:
+    widths, x = overlapping_widths(), images(8, dtype=torch.float32)
+    rng = np.random.default_rng(1)
+    members = [widths.build(widths.sample(rng)) for _ in range(12)]
+    supernets = [Supernet(widths, SHAPE, 5, seed=3).eval() for _ in range(2)]
+    announced = {key: value.shape for key, value in supernets[0].state_arrays().items()}
+
+    def logits(supernet: Supernet, number: int) -> torch.Tensor:
+        statistics = supernet.recalibrate(members[number], x)
+        return supernet(x, members[number], statistics)
+
+    ours = [logits(supernets[0], number) for number in range(12)]
+    theirs = {number: logits(supernets[1], number) for number in reversed(range(12))}
+    assert any(
+        announced.get(key) != value.shape for key, value in supernets[0].state_arrays().items()
+    ), "no member needs a slot that the covering members lack"
+    for number, expected in enumerate(ours):
+        assert torch.equal(theirs[number], expected)
+        assert torch.equal(logits(supernets[0], number), expected)
+
+
+def test_slots_that_a_training_meets_are_kept() -> None:
+    widths, x = overlapping_widths(), images(8, dtype=torch.float32)
+    rng = np.random.default_rng(1)
+    members = [widths.build(widths.sample(rng)) for _ in range(12)]
+    supernet = Supernet(widths, SHAPE, 5, seed=3).eval()
+    supernet.recalibrate(members[0], x)
+    supernet.train()
+    for member in members:
+        supernet(x, member)
+    shaken(supernet)
+    before = supernet.state_arrays()
+    supernet.eval()
+    for member in members:
+        supernet.recalibrate(member, x)
+    after = supernet.state_arrays()
+    assert all(np.array_equal(after[key], value) for key, value in before.items())
+
+
+def test_a_slot_widened_late_goes_back_to_its_stored_shape() -> None:
+    widths = overlapping_widths()
+    rng = np.random.default_rng(1)
+    members = [widths.build(widths.sample(rng)) for _ in range(30)]
+    supernet = Supernet(widths, SHAPE, 5, seed=3)
+    for member in members:
+        before = supernet.state_arrays()
+        supernet.program(member)
+        after = supernet.state_arrays()
+        if any(after[key].shape != value.shape for key, value in before.items()):
+            break
+    else:
+        pytest.fail("no slot was widened")
+    supernet.load_arrays(before)
+    assert all(supernet.weights.slot(key).shape == value.shape for key, value in before.items())
+    supernet.program(member)
