@@ -86,5 +86,8 @@ def test_half_of_the_members_hold_the_true_front_with_inherited_errors(
     assert set(shown) == front
     half = real(tmp_path, "half", seed, members // 2).table()
     found = [[t.value("error"), t.value("macs")] for t in half.finished()]
-    corner = reference_point(values)
+    # Chance-level error and a tenth beyond the largest member: inherited errors of these members
+    # lie within a few validation images of each other, so a corner drawn around them would
+    # measure the luck of hitting single members.
+    corner = np.array([0.9, 1.1 * values[:, 1].max()])
     assert hypervolume(found, corner) >= SHARE * hypervolume(values, corner)

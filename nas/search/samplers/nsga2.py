@@ -28,7 +28,7 @@ from nas.search.samplers.encoding import (
 )
 from nas.space import AbstractSpace, Decisions
 
-POPULATION = 16
+POPULATION = 24
 CROSSOVER_PROBABILITY = 0.9
 MUTATION_PROBABILITY = 0.5
 
