@@ -107,6 +107,11 @@ def _rank(run: Run, config: RankConfig) -> tuple[dict[str, Any], str]:
     check_unchanged(run, settings, material)
     weights = _trained_weights(run)
     supernet = _load_supernet(run, settings, weights)
+    # What is judged are the scores that the search went by.
+    as_searched = settings.supernet.model_dump(
+        include={"recalibration_images", "validation_images"}
+    )
+    config = config.model_copy(update=as_searched)
     known = {"supernet": weights, "recipe": config.recipe.recipe_hash, "seeds": config.seeds}
     stopper = Stopper(run.stop_requested)
     with show_progress("training members alone", unit="members") as progress, stopper.listening():
@@ -144,6 +149,7 @@ def _rank(run: Run, config: RankConfig) -> tuple[dict[str, Any], str]:
 
 def _load_supernet(run: Run, settings: SearchConfig, weights: str) -> Supernet:
     from nas.search.resolve import resolve_space
+    from nas.seeds import derive_seed
     from nas.supernet.supernet import Supernet
     from nas.training.device import memory_format, resolve_device
 
@@ -154,7 +160,7 @@ def _load_supernet(run: Run, settings: SearchConfig, weights: str) -> Supernet:
         (channels, height, width),
         data["num_classes"],
         sharing=settings.supernet.sharing,
-        seed=0,
+        seed=derive_seed(settings.seed, "supernet", 0),  # of slots that no training met
     )
     supernet.load_arrays(run.weights.get(weights))
     device = resolve_device(settings.device)

@@ -1,8 +1,10 @@
 """How far a supernet's ranking can be trusted: inherited scores beside members trained alone.
 
 Every member (or a sample) is trained alone with one recipe and at least two seeds. Kendall's tau of
-the inherited scores with the truth stands beside that of one seed with another (the ceiling: no
-ranking can beat the noise of the truth) and beside what parameters, MACs and depth alone give.
+the inherited scores with the truth stands beside that of one seed with another and beside what
+parameters, MACs and depth alone give. One seed with another is the ceiling of what a single
+training tells; the truth is a mean over seeds, which is less noisy, so that a very good predictor
+may come out a little above it.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from nas.errors import SpaceError
 from nas.model.network import Network
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
-from nas.supernet.correlation import Tau, kendall_tau
-from nas.supernet.score import ScoringData, score, scoring_data
+from nas.supernet.correlation import Tau, kendall_tau, tau_difference
+from nas.supernet.score import RECALIBRATION_IMAGES, ScoringData, score, scoring_data
 from nas.supernet.supernet import Supernet
 from nas.training.batches import part_tensors
 from nas.training.device import use_threads
@@ -51,6 +53,12 @@ class RankConfig(BaseModel, frozen=True, extra="forbid"):
 
     threads: int = Field(default=1, ge=1, le=1024)
     """Threads of torch."""
+
+    recalibration_images: int = Field(default=RECALIBRATION_IMAGES, ge=1)
+    """Most images that measure a member's statistics; the search's number, to judge its scores."""
+
+    validation_images: int | None = Field(default=None, ge=1)
+    """Most images of an inherited score; the search's number too. None takes all."""
 
 
 @final
@@ -154,12 +162,26 @@ class RankReport:
             return "The supernet does not rank these members: its interval includes 0."
         if value <= _or_minus_one(best.all_pairs.value):
             return f"The supernet ranks no better than {best.predictor} alone."
+        lead = self._lead_over(best.predictor)
+        if lead.low <= 0:
+            return (
+                "The supernet ranks these members, but not for sure better than "
+                f"{best.predictor} alone: it leads by {lead}."
+            )
         between = supernet.between
         across = "also" if not math.isnan(between.value) and between.low > 0 else "not"
         return (
             f"The supernet ranks better than parameters, MACs or depth do, {across} for sure "
             f"between wirings; the ceiling is {ceiling.all_pairs.value:+.2f}."
         )
+
+    def _lead_over(self, predictor: str) -> Tau:
+        """Return by how much better the supernet ranks than a size does."""
+        numbers = _predictors(self.members)
+        families = [member.wiring for member in self.members]
+        first = numbers["supernet cross-entropy"]
+        rival = numbers[predictor]
+        return tau_difference(first, rival, _truth(self.members), families)
 
     def table(self) -> str:
         """Return the correlations as text."""
@@ -206,7 +228,13 @@ def rank_members(
     done = {name: entry for name, entry in (finished or {}).items() if name in chosen}
     device = supernet.weights.anchor.device
     with use_threads(settings.threads):
-        data = scoring_data(parts, seed, device=device)
+        data = scoring_data(
+            parts,
+            seed,
+            device=device,
+            recalibration_images=settings.recalibration_images,
+            validation_images=settings.validation_images,
+        )
         for name, decisions in chosen.items():
             if name in done:
                 continue
@@ -299,22 +327,32 @@ def report(members: Sequence[RankedMember], settings: RankConfig) -> RankReport:
             f"{len(members)} members cannot be ranked; at least 3 are needed.",
             fix="Train more members, or use a larger space.",
         )
-    truth = [statistics.fmean(member.cross_entropies) for member in members]
-    predictors: dict[str, list[float]] = {
-        "supernet cross-entropy": [member.inherited_cross_entropy for member in members],
-        "supernet error": [member.inherited_error for member in members],
-        "parameters (more)": [-float(member.parameters) for member in members],
-        "MACs (more)": [-float(member.macs) for member in members],
-        "depth (more)": [-float(member.depth) for member in members],
-    }
+    truth = _truth(members)
     families = [member.wiring for member in members]
-    found = [_correlation(name, values, truth, families) for name, values in predictors.items()]
+    found = [
+        _correlation(name, values, truth, families) for name, values in _predictors(members).items()
+    ]
     return RankReport(
         tuple(members),
         (*found, _ceiling(members, families)),
         settings.seeds,
         settings.recipe.recipe_hash,
     )
+
+
+def _truth(members: Sequence[RankedMember]) -> list[float]:
+    return [statistics.fmean(member.cross_entropies) for member in members]
+
+
+def _predictors(members: Sequence[RankedMember]) -> dict[str, list[float]]:
+    """Return what may rank members, smaller meaning better, the supernet's numbers first."""
+    return {
+        "supernet cross-entropy": [member.inherited_cross_entropy for member in members],
+        "supernet error": [member.inherited_error for member in members],
+        "parameters (more)": [-float(member.parameters) for member in members],
+        "MACs (more)": [-float(member.macs) for member in members],
+        "depth (more)": [-float(member.depth) for member in members],
+    }
 
 
 def _correlation(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from scipy.stats import kendalltau
 from supernet_cases import digits, digits_supernet, space
 
 from nas.errors import SpaceError
-from nas.supernet.correlation import kendall_tau
+from nas.supernet.correlation import kendall_tau, tau_difference
 from nas.supernet.paths import PathConfig, train_paths
 from nas.supernet.rank import (
     RankConfig,
@@ -163,3 +164,29 @@ def test_the_verdict_says_when_there_is_no_signal_and_when_there_is() -> None:
         for i in range(20)
     ]
     assert "no better than parameters" in report(by_size, RANK).verdict()
+
+
+def test_a_lead_within_the_noise_is_not_called_better() -> None:
+    rng = np.random.default_rng(0)
+    close = [
+        replace(
+            ranked(i, i / 20 + 0.2 * float(rng.random()), i / 20),
+            parameters=round(1000 - 50 * i - 220 * float(rng.random())),
+        )
+        for i in range(20)
+    ]
+    verdict = report(close, RANK).verdict()
+    assert "not for sure better than parameters (more) alone: it leads by +0." in verdict
+    lead = tau_difference([1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 4, 3], ["a"] * 4)
+    assert (lead.value, lead.low, lead.high) == (0, 0, 0)
+
+
+def test_a_ranking_judges_the_scores_that_the_search_went_by() -> None:
+    supernet = digits_supernet().eval()
+    own = RANK.model_copy(
+        update={"members": 3, "recalibration_images": 20, "validation_images": 30}
+    )
+    found = rank_members(supernet, digits(), own, seed=0).members[0]
+    data = scoring_data(digits(), 0, recalibration_images=20, validation_images=30)
+    architecture = supernet.space.build(found.decisions)
+    assert found.inherited_cross_entropy == score(supernet, architecture, data).cross_entropy
