@@ -15,13 +15,13 @@ from typing import Literal, final
 from nas.errors import ArchitectureError
 from nas.topology.graph import Architecture, Edge, Node
 from nas.topology.layers import Shape
+from nas.topology.lookups import RESERVED_TRANSFORMS, edge_operation, node_merge, node_operation
 from nas.topology.merges import MERGES, Merge
-from nas.topology.operations import OPERATIONS, Operation
+from nas.topology.operations import Operation
 
 AdapterKind = Literal[
     "identity", "resample", "resample_project", "project", "zero_pad", "operation"
 ]
-RESERVED_TRANSFORMS = ("auto", "project", "zero_pad")
 
 
 @final
@@ -169,7 +169,7 @@ def _step(
     node = architecture.nodes[index]
     if index == 0:
         return NodeStep(0, node, (), MERGES.get(node.merge), "none", input_shape, input_shape)
-    rule = _merge_rule(architecture, index)
+    rule = node_merge(architecture, index)
     inputs = _inputs(architecture, index, steps)
     merged = _merged_shape(node, inputs, rule, input_shape)
     scale = rule.resolve_scale(node.scale)
@@ -178,14 +178,6 @@ def _step(
         return NodeStep(index, node, inputs, rule, scale, merged, nested.output, None, nested)
     operation, output = _operation_output(architecture, index, merged)
     return NodeStep(index, node, inputs, rule, scale, merged, output, operation)
-
-
-def _merge_rule(architecture: Architecture, index: int) -> Merge:
-    name = architecture.nodes[index].merge
-    if name not in MERGES:
-        error = MERGES.unknown(name)
-        raise ArchitectureError(error.what, where=architecture.label(index), fix=error.fix)
-    return MERGES.get(name)
 
 
 def _merged_shape(
@@ -248,14 +240,7 @@ def _adapter(
 def _edge_operation(
     architecture: Architecture, edge: Edge, source: Shape, main: Shape | None
 ) -> Adapter | None:
-    if edge.transform not in OPERATIONS:
-        error = OPERATIONS.unknown(edge.transform)
-        raise ArchitectureError(
-            f"Unknown transform '{edge.transform}'.",
-            where=f"edge {(edge.source, edge.target)}",
-            fix=f"{error.fix} Further transforms: {', '.join(RESERVED_TRANSFORMS)}.",
-        )
-    operation = OPERATIONS.get(edge.transform)
+    operation = edge_operation(edge)
     if operation.zero:
         return None
     width = source[0]
@@ -277,10 +262,7 @@ def _operation_output(
     architecture: Architecture, index: int, merged: Shape
 ) -> tuple[Operation, Shape]:
     node = architecture.nodes[index]
-    if node.operation not in OPERATIONS:
-        error = OPERATIONS.unknown(node.operation)
-        raise ArchitectureError(error.what, where=architecture.label(index), fix=error.fix)
-    operation = OPERATIONS.get(node.operation)
+    operation = node_operation(architecture, index)
     width = merged[0] if node.width is None else node.width
     if operation.keeps_channels and width != merged[0]:
         raise ArchitectureError(

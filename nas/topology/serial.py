@@ -17,9 +17,9 @@ import networkx as nx
 from nas.errors import ArchitectureError, TopologyError
 from nas.registry import Registry, suggest
 from nas.topology.graph import MAX_EDGES, MAX_NODES, Architecture, Edge, Node
+from nas.topology.lookups import RESERVED_TRANSFORMS
 from nas.topology.merges import MERGES
 from nas.topology.operations import OPERATIONS
-from nas.topology.symbolic import RESERVED_TRANSFORMS
 
 SCHEMA = "nas.architecture/1"
 MAX_BYTES = 16_000_000

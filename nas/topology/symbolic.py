@@ -13,16 +13,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple, final
 
-from nas.errors import ArchitectureError
 from nas.topology.graph import Architecture, Edge, Node
 from nas.topology.layers import AbstractLayer
-from nas.topology.merges import MERGES, Merge
-from nas.topology.operations import OPERATIONS, Operation
+from nas.topology.lookups import RESERVED_TRANSFORMS, edge_operation, node_merge, node_operation
+from nas.topology.merges import Merge
+from nas.topology.operations import Operation
 
 INPUT_CHANNELS = (2, 101, 10_007)
 INPUT_SIDES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 31, 32, 33, 97, 224, 1_023, 4_096, 65_537, 1_000_003)
-
-RESERVED_TRANSFORMS = ("auto", "project", "zero_pad")
 
 
 @final
@@ -78,7 +76,7 @@ def symbolic_step(
         ArchitectureError: If the operation, the merge or a transform is unknown.
     """
     node = architecture.nodes[index]
-    rule = _known_merge(architecture, index)
+    rule = node_merge(architecture, index)
     stacked = rule.weight == "stacked"
     main: SymbolicShape | None = None
     inputs = []
@@ -93,7 +91,7 @@ def symbolic_step(
     merged = _merged(node, inputs, stacked, main, input_shape)
     if node.cell is not None:
         return SymbolicStep(inputs, degree, rule, merged, merged, None)
-    operation = known_operation(architecture, index)
+    operation = node_operation(architecture, index)
     output = operation_output(operation, merged, node.width, node.stride)
     return SymbolicStep(inputs, degree, rule, merged, output, operation)
 
@@ -112,23 +110,6 @@ def architecture_shapes(
         cell = architecture.nodes[index].cell
         shapes.append(step.output if cell is None else architecture_shapes(cell, step.merged)[-1])
     return shapes
-
-
-def known_operation(architecture: Architecture, index: int) -> Operation:
-    """Return the operation of a node, or say which node asks for an unknown one."""
-    name = architecture.nodes[index].operation
-    if name not in OPERATIONS:
-        error = OPERATIONS.unknown(name)
-        raise ArchitectureError(error.what, where=architecture.label(index), fix=error.fix)
-    return OPERATIONS.get(name)
-
-
-def _known_merge(architecture: Architecture, index: int) -> Merge:
-    name = architecture.nodes[index].merge
-    if name not in MERGES:
-        error = MERGES.unknown(name)
-        raise ArchitectureError(error.what, where=architecture.label(index), fix=error.fix)
-    return MERGES.get(name)
 
 
 def _merged(
@@ -170,14 +151,7 @@ def _symbolic_input(
 
 
 def _edge_operation(architecture: Architecture, edge: Edge, source: SymbolicShape) -> SymbolicInput:
-    if edge.transform not in OPERATIONS:
-        error = OPERATIONS.unknown(edge.transform)
-        raise ArchitectureError(
-            f"Unknown transform '{edge.transform}'.",
-            where=f"edge {(edge.source, edge.target)}",
-            fix=f"{error.fix} Further transforms: {', '.join(RESERVED_TRANSFORMS)}.",
-        )
-    operation = OPERATIONS.get(edge.transform)
+    operation = edge_operation(edge)
     if operation.zero:
         return SymbolicInput(edge, "none", source)
     if operation.identity:
