@@ -203,7 +203,8 @@ def _run_layer(call: LayerCall, x: Tensor, values: list[Tensor], norm: Norm) -> 
         stride = call.stride if layer.strided else 1
         groups = x.shape[1] if isinstance(layer, DepthwiseConv) else 1
         return F.conv2d(x, values[0], None, stride, layer.kernel // 2, 1, groups)
-    module = _module(layer, call.in_channels, call.width, call.stride)
+    # Noise such as dropout belongs to training; statistics and scores are taken without it.
+    module = _module(layer, call.in_channels, call.width, call.stride, norm is batch_norm)
     if isinstance(layer, Pool):
         return cast(Tensor, module(x))
     names = [use.key.rpartition("|")[2] for use in call.weights]
@@ -212,5 +213,7 @@ def _run_layer(call: LayerCall, x: Tensor, values: list[Tensor], norm: Norm) -> 
 
 
 @lru_cache(maxsize=1024)
-def _module(layer: AbstractLayer, in_channels: int, width: int, stride: int) -> nn.Module:
-    return build_layer(layer, in_channels, width, stride)
+def _module(
+    layer: AbstractLayer, in_channels: int, width: int, stride: int, training: bool
+) -> nn.Module:
+    return build_layer(layer, in_channels, width, stride).train(training)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 
 from nas.errors import DataError, RunError, TrialError
+from nas.seeds import derive_seed
 from nas.supernet.optimizer import SliceSgd
 from nas.supernet.supernet import Supernet
 from nas.training.batches import Augmentation, Batches
@@ -234,9 +235,11 @@ class AbstractLoop(abc.ABC):
         self._started = time.perf_counter()
         stop = should_stop or (lambda: False)
         finished = True
+        accelerators = [self.device] if self.device.type == "cuda" else []
         with (
             memory_faults("supernet training"),
             deterministic_kernels(),
+            torch.random.fork_rng(accelerators),
             use_threads(self.config.threads),
         ):
             self.supernet.train()
@@ -268,6 +271,7 @@ class AbstractLoop(abc.ABC):
                 self._look()
                 return False
             rate = self.config.rate_at(self.step, self.batches.steps_per_epoch) * self.rate_factor
+            torch.manual_seed(derive_seed(self.seed, "noise", self.step))  # of plugins' dropout
             self._watched.append(self.train_step(images, labels, rate))
             self.step += 1
             if self.device.type == "cpu" or len(self._watched) >= _CHECK_EVERY_ON_ACCELERATOR:

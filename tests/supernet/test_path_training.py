@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,13 +14,18 @@ from scipy.stats import chisquare
 from supernet_cases import SHAPE, digits, digits_supernet, one_stage, space
 
 from nas.errors import ConfigError, DataError, RunError, TrialError
+from nas.model import layers as model_layers
+from nas.space import space_from_dict
 from nas.supernet import loop
 from nas.supernet.loop import Checkpoint
 from nas.supernet.optimizer import SliceSgd
 from nas.supernet.paths import PathConfig, PathTraining, train_paths
+from nas.supernet.score import score, scoring_data
 from nas.supernet.slots import SlotUse
 from nas.supernet.supernet import Supernet
 from nas.supernet.weights import SharedWeights
+from nas.topology.layers import AbstractLayer, BatchNorm, Conv
+from nas.topology.operations import OPERATIONS, Operation
 from nas.training.parts import FiveParts
 
 CONFIG = PathConfig(epochs=2, batch_size=32, warmup_epochs=0.0)
@@ -205,3 +210,46 @@ def test_a_node_name_with_a_backslash_is_refused() -> None:
     weights = SharedWeights(0)
     with pytest.raises(ConfigError, match="holds a backslash"):
         weights.hold([SlotUse("a\\b|weight", (2,), "ones", "")])
+
+
+@dataclass(frozen=True)
+class Dropout(AbstractLayer):
+    """A plugin's layer: random while training, nothing afterwards."""
+
+    def parameters(self, channels: int, width: int) -> int:
+        return 0
+
+
+def test_noise_of_a_plugin_is_seeded_by_step_and_off_in_scores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(model_layers._BUILDERS, Dropout, lambda *_: torch.nn.Dropout(0.5))
+    operation = Operation("dropped_conv", (Conv(strided=True), BatchNorm(), Dropout()))
+    monkeypatch.setitem(OPERATIONS._entries, operation.name, operation)
+    stage = {"pattern": "residual", "depth": 2, "width": 4, "operation": operation.name}
+    declaration = {"schema": "nas.space/1", "kind": "stages", "name": "dropped", "stages": [stage]}
+    dropped = space_from_dict(declaration)
+    config = PathConfig(epochs=2, batch_size=32)
+
+    def trained(disturb: int, stop_after: int | None = None) -> Supernet:
+        torch.manual_seed(disturb)
+        supernet = Supernet(dropped, (1, 8, 8), 10, seed=0)
+        asked: list[int] = []
+
+        def stop() -> bool:
+            asked.append(0)
+            return stop_after is not None and len(asked) > stop_after
+
+        _, state = train_paths(supernet, digits(), config, seed=0, should_stop=stop)
+        if stop_after is not None:
+            supernet = Supernet(dropped, (1, 8, 8), 10, seed=0)
+            train_paths(supernet, digits(), config, seed=0, state=state)
+        return supernet.eval()
+
+    supernet = trained(1)
+    for other in (trained(2), trained(3, stop_after=3)):
+        for key, value in supernet.state_arrays().items():
+            assert np.array_equal(other.state_arrays()[key], value)
+    data = scoring_data(digits(), 0, recalibration_images=64)
+    architecture = dropped.build(dropped.sample(np.random.default_rng(0)))
+    assert score(supernet, architecture, data) == score(supernet, architecture, data)
