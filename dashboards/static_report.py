@@ -90,9 +90,11 @@ def _head(run: Run, front: Front) -> str:
     unverified = "The ranking is unverified: 'nas supernet rank' has not been run."
     verdict = table.verdicts[-1].get("verdict") if table.verdicts else unverified
     created = run.created[:19].replace("T", " ")
+    # From the log alone: whoever owns the run while the page is made must not show in it.
+    state = table.state(owned=False)
     return (
         f"<h1>{escape(run.name)}</h1><p class='soft'>created {escape(created)} UTC, "
-        f"{escape(run.state())}; trials: {counts}. {escape(str(verdict))}</p>{stamp}"
+        f"{escape(state)}; trials: {counts}. {escape(str(verdict))}</p>{stamp}"
     )
 
 

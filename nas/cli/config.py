@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,12 +117,8 @@ def _kind(document: Document) -> str:
 
 
 def _check_search(document: Document) -> SearchConfig:
-    """Validate the user's keys over those of the preset they name."""
-    from nas.config_files import validate_document
-    from nas.search.config import SearchConfig
-    from nas.search.presets import PRESETS, merge
+    """Return what a search with this file would do; the space stays as it was named."""
+    from nas.search.resolve import resolve_config
 
-    if isinstance(document.data, dict):
-        budgets = PRESETS.get(str(document.data.get("preset", "small")), {})
-        document = replace(document, data=merge(budgets, document.data))
-    return validate_document(document, SearchConfig)
+    config = resolve_config(document)
+    return config.model_copy(update={"space": document.data["space"]})

@@ -33,6 +33,7 @@ def front(
     with Run.open(path) as opened:
         document = front_document(opened)
         state = opened.state()
+        tried = bool(opened.table().finished())
     if max_latency is not None:
         document = within_latency(document, max_latency)
     if as_json:
@@ -41,7 +42,7 @@ def front(
         print_text(table_csv(document["points"]).decode().rstrip("\n"))
     else:
         print_front(document)
-        say_next(document, shown_run(path), state)
+        say_next(document, shown_run(path), state, tried=tried)
 
 
 def within_latency(document: Entry, max_latency: float) -> dict[str, Any]:
@@ -98,10 +99,13 @@ def print_front(document: Entry) -> None:
         print_table(("baseline", "kind", *columns), rows, title="Baselines")
 
 
-def say_next(document: Entry, run: str, state: str) -> None:
+def say_next(document: Entry, run: str, state: str, *, tried: bool) -> None:
     """Say why a front is empty, or what to type next."""
     if not document["points"]:
-        talk("the front is empty: no finished trial keeps the constraints")
+        why = "no finished trial keeps the constraints" if tried else "no trial has finished yet"
+        talk(f"the front is empty: {why}")
+        if state == "interrupted":
+            talk(f"next: nas resume {run}")
         return
     if state == "running":
         talk("the search is still running; this front is of now")

@@ -43,7 +43,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _globals(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="and exit")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="say it, exit")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="tracebacks and all messages")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only warnings and errors")] = False,

@@ -18,6 +18,7 @@ from nas.cli.run_folders import RUNS, Json, RunsOption
 _KEYS = {
     "data": "--data",
     "preset": "--preset",
+    "image_size": "--image-size",
     "seed": "--seed",
     "device": "--device",
     "search.trials": "--trials",
@@ -35,6 +36,9 @@ def search(
         typer.Option(
             metavar="D", help="digits (default), .npz, folder of images, module:function."
         ),
+    ] = None,
+    image_size: Annotated[
+        str | None, typer.Option(metavar="S", help="Scale images to S x S pixels.")
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -70,6 +74,7 @@ def search(
     time_limit_s = None if time is None else parse_duration(time)
     given = {
         "data": data,
+        "image_size": _number(image_size),
         "preset": preset,
         "seed": _number(seed),
         "device": device,

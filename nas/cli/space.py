@@ -58,8 +58,13 @@ def describe(space: SpaceArgument, as_json: Json = False) -> None:
     print_text(f"{loaded.name}: {loaded.summary}")
     print_text(f"members: {short_count(loaded.count())}")
     print_text(f"hand-made wirings: {', '.join(loaded.known()) or 'none'}")
-    print_text("Indented choices depend on the answer above them; of 'inputs', several are chosen.")
-    print_table(("choice", "answers"), _choice_rows(loaded.choices))
+    rows = _choice_rows(loaded.choices)
+    several = any(name.endswith("inputs") for name, _ in rows)
+    print_text(
+        "Indented choices depend on the answer above them"
+        + ("; of 'inputs', several are chosen." if several else ".")
+    )
+    print_table(("choice", "answers"), rows)
 
 
 @app.command()

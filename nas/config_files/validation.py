@@ -245,6 +245,8 @@ def _show(value: Any) -> str:
         return {True: "true", False: "false", None: "empty"}[value]
     if isinstance(value, str):
         return f"'{value[:60]}…'" if len(value) > 60 else f"'{value}'"
+    if isinstance(value, list) and not value:
+        return "an empty list"
     if isinstance(value, (dict, list)):
         return _KINDS[type(value)]
     return str(value)[:60]

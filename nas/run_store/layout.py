@@ -92,7 +92,8 @@ def check_identity(name: str) -> str:
 
 def _shown(name: object) -> str:
     # repr escapes newlines and control characters, so a name cannot forge output.
-    return repr(name)[:100]
+    shown = repr(name)
+    return shown if len(shown) <= 100 else f"{shown[:96]}...{shown[-1]}"
 
 
 def is_run(path: Path) -> bool:

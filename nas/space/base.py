@@ -5,14 +5,15 @@ from __future__ import annotations
 import abc
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, final
 
 import numpy as np
 
 from nas.cost.count import cost
-from nas.errors import NasError, SpaceError
+from nas.errors import NasError, NotFoundError, SpaceError
+from nas.registry import Registry
 from nas.space import choices as language
 from nas.space.choices import Answer, Ask, Choice, Decisions, OneOf
 from nas.topology.graph import Architecture
@@ -23,6 +24,25 @@ DISTINCT_LIMIT = 1_000_000
 
 REFERENCE_SHAPE = (3, 32, 32)
 """Input at which members are compared by cost when no data is at hand."""
+
+
+def check_known(registry: Registry[Any], names: Iterable[str], key: str) -> None:
+    """Check that all names of a declaration's key are registered.
+
+    Args:
+        registry: Where they have to be.
+        names: What the key holds.
+        key: Path of the key, as in `stages.0.merge`; becomes the error's `where`.
+
+    Raises:
+        NotFoundError: If one is not; the message lists what there is.
+    """
+    for name in names:
+        try:
+            registry.get(name)
+        except NotFoundError as error:
+            error.where = key
+            raise
 
 
 class AbstractSpace(abc.ABC):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
-from nas.space.base import AbstractSpace
+from nas.space.base import AbstractSpace, check_known
 from nas.space.choices import Answer, Choice, Decisions, OneOf, Option
 from nas.space.staged import Name, Slug, Strict, Width
 from nas.topology.graph import Architecture, Edge, Node
@@ -58,8 +58,9 @@ class CellSpace(AbstractSpace):
         self.declaration = declaration
         self.name = declaration.name
         self.summary = declaration.summary
-        for name in (declaration.stem, declaration.final, *declaration.cell.operations):
-            OPERATIONS.get(name)
+        check_known(OPERATIONS, [declaration.stem], "stem")
+        check_known(OPERATIONS, [declaration.final], "final")
+        check_known(OPERATIONS, declaration.cell.operations, "cell.operations")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the declaration, as its file holds it."""

@@ -91,11 +91,19 @@ def space_from_document(document: Document) -> AbstractSpace:
                 f"The space '{space.name}' is empty.", fix="Offer an option somewhere."
             )
         space.check()
+    except NotFoundError as error:
+        error.where = document.where(_key_path(error.where or ""))
+        raise
     except NasError as error:
         if error.where is None or not error.where.startswith(document.name):
             error.where = document.name + (f", {error.where}" if error.where else "")
         raise
     return space
+
+
+def _key_path(text: str) -> tuple[str | int, ...]:
+    """Return `stages.0.merge` as its parts."""
+    return tuple(int(part) if part.isdigit() else part for part in text.split(".") if part)
 
 
 def _plugins(data: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, cast, final
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from nas.errors import SpaceError
-from nas.space.base import AbstractSpace
+from nas.space.base import AbstractSpace, check_known
 from nas.space.choices import Answer, Choice, Decisions, OneOf, Option, SubsetOf, Value
 from nas.topology.graph import Architecture, Edge, Node, Topology
 from nas.topology.merges import MERGES
@@ -171,16 +171,13 @@ class StagedSpace(AbstractSpace):
 
 
 def _check_names(declaration: StagedDeclaration) -> None:
-    OPERATIONS.get(declaration.stem)
-    OPERATIONS.get(declaration.transition)
-    for stage in declaration.stages:
-        for name in _names(stage.pattern):
-            PATTERNS.get(name)
-        for name in _names(stage.operation):
-            OPERATIONS.get(name)
-        for name in _names(stage.merge):
-            if name != "default":
-                MERGES.get(name)
+    check_known(OPERATIONS, [declaration.stem], "stem")
+    check_known(OPERATIONS, [declaration.transition], "transition")
+    for number, stage in enumerate(declaration.stages):
+        merges = [name for name in _names(stage.merge) if name != "default"]
+        check_known(PATTERNS, _names(stage.pattern), f"stages.{number}.pattern")
+        check_known(OPERATIONS, _names(stage.operation), f"stages.{number}.operation")
+        check_known(MERGES, merges, f"stages.{number}.merge")
 
 
 def _names(field: str | NameChoice) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from nas.cli.main import run
 from nas.config_files import load_document
+from nas.search.resolve import resolve_config
 
 Captured = pytest.CaptureFixture[str]
 
@@ -119,3 +120,36 @@ def test_the_schema_describes_every_key(tmp_path: Path, capsys: Captured) -> Non
     path = tmp_path / "a.yaml"
     run(["config", "init", str(path)])
     assert set(load_document(path).data) <= set(schema["properties"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("search: {sampler: nsga3}", "Unknown sampler 'nsga3'"),
+        ("objectives: [eror]", "Unknown objective 'eror'"),
+        ("constraints: {macs: {min: 5, max: 1}}", "contradict each other"),
+        ("plugins: [no_such_module]", "no plugin module 'no_such_module'"),
+        ("supernet: {sharing: all}", "Unknown sharing policy 'all'"),
+    ],
+)
+def test_check_refuses_what_a_search_would(
+    line: str, message: str, tmp_path: Path, capsys: Captured
+) -> None:
+    path = write(tmp_path, f"schema: nas.search/1\nspace: skip\n{line}\n")
+    assert run(["config", "check", str(path)]) in (2, 3)
+    assert message in capsys.readouterr().err
+
+
+def test_check_and_init_refuse_an_unknown_space(tmp_path: Path, capsys: Captured) -> None:
+    path = write(tmp_path, "schema: nas.search/1\nspace: skipp\n")
+    assert run(["config", "check", str(path)]) == 3
+    assert "Did you mean 'skip'?" in capsys.readouterr().err
+    assert run(["config", "init", str(tmp_path / "new.yaml"), "--space", "skipp"]) == 3
+    assert not (tmp_path / "new.yaml").exists()
+
+
+def test_what_is_shown_is_what_a_search_would_do(tmp_path: Path, capsys: Captured) -> None:
+    path = write(tmp_path, "schema: nas.search/1\nspace: skip\npreset: smoke\n")
+    assert run(["config", "show", str(path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert {**resolve_config(path).to_dict(), "space": "skip"} == shown

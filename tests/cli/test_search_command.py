@@ -218,7 +218,7 @@ class TestFront:
         answer = nas("front", path)
         assert answer.code == 0
         assert answer.out == ""
-        assert "the front is empty" in answer.err
+        assert "the front is empty: no trial has finished yet" in answer.err
         assert nas("front", path, "--json").document["points"] == []
 
 

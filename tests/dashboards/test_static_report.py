@@ -145,6 +145,16 @@ def test_a_half_written_run_shows_what_is_there(tmp_path: Path) -> None:
         assert "interrupted" in text or "created" in text
 
 
+def test_the_page_is_the_same_while_the_run_is_owned(tmp_path: Path) -> None:
+    path = made_run(tmp_path, trials=3)
+    log = path / "trials.log"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    unowned = page_of(path)
+    assert "interrupted" in unowned
+    with Run.open(path, write=True) as run:
+        assert report_page(run, front_of(run)) == unowned
+
+
 def test_failures_are_listed_with_their_reason(tmp_path: Path) -> None:
     path = made_run(tmp_path, trials=1)
     with Run.open(path, write=True) as run:
