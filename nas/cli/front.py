@@ -34,7 +34,10 @@ def front(
         document = front_document(opened)
         state = opened.state()
         tried = bool(opened.table().finished())
+    why_empty = "no finished trial keeps the constraints" if tried else "no trial has finished yet"
     if max_latency is not None:
+        if document["points"]:
+            why_empty = f"no point of it takes {max_latency:g} ms or less"
         document = within_latency(document, max_latency)
     if as_json:
         print_json(document)
@@ -42,7 +45,7 @@ def front(
         print_text(table_csv(document["points"]).decode().rstrip("\n"))
     else:
         print_front(document)
-        say_next(document, shown_run(path), state, tried=tried)
+        say_next(document, shown_run(path), state, why_empty)
 
 
 def within_latency(document: Entry, max_latency: float) -> dict[str, Any]:
@@ -99,11 +102,10 @@ def print_front(document: Entry) -> None:
         print_table(("baseline", "kind", *columns), rows, title="Baselines")
 
 
-def say_next(document: Entry, run: str, state: str, *, tried: bool) -> None:
+def say_next(document: Entry, run: str, state: str, why_empty: str) -> None:
     """Say why a front is empty, or what to type next."""
     if not document["points"]:
-        why = "no finished trial keeps the constraints" if tried else "no trial has finished yet"
-        talk(f"the front is empty: {why}")
+        talk(f"the front is empty: {why_empty}")
         if state == "interrupted":
             talk(f"next: nas resume {run}")
         return

@@ -297,18 +297,19 @@ class AbstractLoop(abc.ABC):
         rate = self.config.learning_rate * self.rate_factor
         if self.recoveries:
             raise TrialError(
-                f"The supernet diverged again at step {fault.step}: the loss is {fault.value}.",
+                f"The supernet diverged again at step {fault.step}: the loss is {fault.value:.4g}.",
                 kind="nonfinite",
                 where=f"supernet training, epoch {fault.step // self.batches.steps_per_epoch + 1}",
                 why=f"The learning rate was lowered to {rate:g} after the first time.",
-                fix="Lower supernet.learning_rate, or look at the images for extreme values.",
+                fix="Lower supernet.training.learning_rate, or supernet.relaxation.learning_rate "
+                "where it was relaxing, or look at the images for extreme values.",
             )
         self.restore(good)
         self.epoch_numbers()  # those of the lost steps count for nothing
         self.recoveries += 1
         self.rate_factor *= LOWER_RATE
         _log.warning(
-            "the supernet's loss became %s at step %d: back to step %d with a learning rate of %g",
+            "the supernet's loss became %.4g at step %d: back to step %d, learning rate %g",
             fault.value,
             fault.step,
             self.step,

@@ -13,6 +13,7 @@ from typing import Any, Self, final
 import numpy as np
 import numpy.typing as npt
 
+from nas.errors import DataError
 from nas.seeds import derive_seed
 from nas.training.data.image_data import ImageData, Images, Labels
 from nas.training.splits import Indices, SplitFractions, split_training, stratified_subset
@@ -133,7 +134,11 @@ def split_five(
     Raises:
         DataError: If a class has fewer training images than there are parts.
     """
-    splits = split_training(data.y_train, run_seed, fractions)
+    try:
+        splits = split_training(data.y_train, run_seed, fractions)
+    except DataError as error:
+        error.where = error.where or f"the training images of {data.name}"
+        raise
     whole = training_part(data)
 
     def part(rows: Indices) -> DataPart:

@@ -144,8 +144,9 @@ def _stratified_parts(labels: Labels, shares: tuple[float, ...], seed: int) -> l
     parts: list[list[Indices]] = [[] for _ in shares]
     for value, count in zip(*np.unique(labels, return_counts=True), strict=True):
         if count < needed:
+            images = "1 image" if count == 1 else f"{count} images"
             raise DataError(
-                f"Class {value} has {count} images, but the split has {needed} parts "
+                f"Class {value} has {images}, but the split has {needed} parts "
                 f"({len(labels)} images in all).",
                 why="Each part needs at least one image of each class.",
                 fix=f"Add images of class {value} or leave the class out.",

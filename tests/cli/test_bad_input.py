@@ -192,7 +192,10 @@ def with_nan() -> dict[str, np.ndarray[Any, Any]]:
     [
         (lambda: {**images(), "y_test": images()["y_test"] + 9}, ["label"]),
         (lambda: images(classes=1), ["class"]),
-        (lambda: images(count=6), ["class", "images"]),
+        (
+            lambda: images(count=6),
+            ["Class 0 has 2 images, but the split has 3 parts", "training images of set"],
+        ),
         (with_nan, ["(7, 2, 2) is nan", "finite"]),
         (lambda: {"x_train": images()["x_train"]}, ["y_train"]),
     ],

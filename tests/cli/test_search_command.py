@@ -213,6 +213,16 @@ class TestFront:
         assert [entry["trial"] for entry in kept["points"]] == [1, 2]
         assert [entry["trial"] for entry in kept["best_per_pattern"]] == [2]
 
+    def test_a_budget_that_nothing_keeps_is_named(
+        self, own_run: Path, nas: Nas, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        point = {"trial": 0, "latency_ms": 3.0}
+        document = {"points": [point], "best_per_pattern": [point], "baselines": []}
+        monkeypatch.setattr("nas.search.front_view.front_document", lambda run: document)
+        answer = nas("front", own_run, "--max-latency=2")
+        assert (answer.code, answer.out) == (0, "")
+        assert "the front is empty: no point of it takes 2 ms or less" in answer.err
+
     def test_an_empty_front_is_explained(self, tmp_path: Path, nas: Nas) -> None:
         path = made_run(tmp_path, "empty", trials=0)
         answer = nas("front", path)

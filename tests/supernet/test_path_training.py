@@ -141,7 +141,7 @@ def test_a_second_divergence_fails_with_a_diagnosis(monkeypatch: pytest.MonkeyPa
     with pytest.raises(TrialError, match=r"diverged again at step 6: the loss is nan") as caught:
         train_paths(digits_supernet(), digits(), CONFIG, seed=0)
     assert caught.value.kind == "nonfinite"
-    assert "learning_rate" in str(caught.value)
+    assert "Lower supernet.training.learning_rate" in str(caught.value)
 
 
 def test_no_images_for_the_weights_is_an_error() -> None:

@@ -250,7 +250,7 @@ def test_another_number_of_labels_than_images_is_refused(tmp_path: Path) -> None
 
 def test_too_few_images_for_the_test_part_are_refused_with_counts(tmp_path: Path) -> None:
     spec = save_npz(tmp_path / "a.npz", image=np.zeros((5, 4, 4)), label=np.array([0, 0, 0, 0, 1]))
-    refused(spec, r"Class 1 has 1 images, but the split has 2 parts \(5 images in all\)")
+    refused(spec, r"Class 1 has 1 image, but the split has 2 parts \(5 images in all\)")
 
 
 # MNIST files.
