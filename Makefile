@@ -66,8 +66,8 @@ check: install-dev ## lint, format, types, import contracts
 	@$(BIN)/lint-imports
 
 bench: install ## measure beside a reference: make bench NAME=supernet_step
-	@test -n "$(NAME)" || { echo "error: which one? fix: make bench NAME=..., one of: $(basename $(notdir $(wildcard benchmarks/*.py)))" >&2; exit 2; }
-	@test -f benchmarks/$(NAME).py || { echo "error: no benchmark '$(NAME)'; fix: one of: $(basename $(notdir $(wildcard benchmarks/*.py)))" >&2; exit 2; }
+	@test -n "$(NAME)" || { echo "error: which one? fix: make bench NAME=..., one of: $(filter-out harness,$(basename $(notdir $(wildcard benchmarks/*.py))))" >&2; exit 2; }
+	@test -f benchmarks/$(NAME).py || { echo "error: no benchmark '$(NAME)'; fix: one of: $(filter-out harness,$(basename $(notdir $(wildcard benchmarks/*.py))))" >&2; exit 2; }
 	@$(BIN)/python benchmarks/$(NAME).py $(ARGS)
 
 soak: install-dev ## the whole suite with every count in full; takes hours
