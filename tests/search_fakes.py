@@ -10,6 +10,7 @@ import os
 import time
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, final
 
 from nas.errors import ConfigError, DataError, TrialError
@@ -88,6 +89,11 @@ class Hopeless(AbstractObjective):
 
 def echo_task(arguments: dict[str, Any]) -> Any:
     """Return a task that does what its payload says."""
+    if "counter" in arguments:
+        with Path(arguments["counter"]).open("a") as made:
+            made.write(f"{os.getpid()}\n")
+    if "gate" in arguments:
+        _wait_unless_first(Path(arguments["gate"]))
     if arguments.get("unfit"):
         raise DataError("The data are unfit.", fix="Use others.")
 
@@ -97,6 +103,14 @@ def echo_task(arguments: dict[str, Any]) -> Any:
         return {"answer": payload["value"] * arguments["factor"], "pid": os.getpid()}
 
     return task
+
+
+def _wait_unless_first(gate: Path) -> None:
+    """Let the first worker pass; the others wait until the test writes to the pipe."""
+    try:
+        gate.with_suffix(".first").touch(exist_ok=False)
+    except FileExistsError:
+        gate.read_text()
 
 
 def _misbehave(payload: dict[str, Any]) -> None:

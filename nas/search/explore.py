@@ -102,6 +102,7 @@ class _Explorer:
 
     def run(self) -> Mapping[str, Any]:
         """Evaluate batch after batch; return what the closing record says."""
+        self._tell()
         if self.plans:
             self._evaluate(self.plans[-1])  # what a killed owner left open
         while True:
@@ -139,6 +140,7 @@ class _Explorer:
         complete = executor.run(jobs, batch.take, self.session.stopper)
         if not complete:
             raise Stopped
+        self.session.settle()
         batch.measure()
         self._tell()
         rebuild_views(self.store)

@@ -99,6 +99,11 @@ class Session:
         self._executor.prepare(setup)
         return self._executor
 
+    def settle(self) -> None:
+        """Wait until workers that start are done with it, if something is to be measured."""
+        if self._executor is not None and self.goals.measured:
+            self._executor.settle()
+
     def close(self) -> None:
         """End the workers."""
         if self._executor is not None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from nas.errors import ConfigError, DataError, EnvironmentFault, NotFoundError
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import describe_error, make_task, rebuild_error
+from nas.search.executors.local import LocalExecutor
 
 TASK = "search_fakes:echo_task"
 
@@ -102,6 +105,58 @@ def test_a_worker_that_dies_costs_its_job_only(local_executor: AbstractExecutor)
     assert [found[str(index)].reason for index in range(4)] == ["crash", "oom", None, None]
     assert "exit code 3" in str(found["0"].message)
     assert "memory runs out" in str(found["1"].message)
+
+
+def made(counter: Path) -> list[str]:
+    return counter.read_text().split()
+
+
+def test_a_task_is_made_once_per_worker_until_the_setup_changes(
+    executor: AbstractExecutor, tmp_path: Path
+) -> None:
+    def count(name: str) -> int:
+        fresh = Setup(TASK, {"factor": 2, "counter": str(tmp_path / name)})
+        for _ in range(3):  # three batches, each with a setup of its own that says the same
+            executor.prepare(Setup(fresh.factory, dict(fresh.arguments)))
+            assert len(run(executor, [{"value": value} for value in range(4)])) == 4
+            executor.settle()
+        return len(made(tmp_path / name))
+
+    assert count("one") == executor.workers
+    assert count("two") == executor.workers
+    assert count("one") == 2 * executor.workers  # it was replaced, so it is made again
+
+
+def test_a_setup_that_is_refused_is_refused_again(executor: AbstractExecutor) -> None:
+    for _ in range(2):
+        with pytest.raises(DataError, match="The data are unfit"):
+            executor.prepare(Setup(TASK, {"factor": 2, "unfit": True}))
+
+
+def test_a_worker_that_replaces_another_makes_the_task(tmp_path: Path) -> None:
+    counter = tmp_path / "made"
+    wanted = Setup(TASK, {"factor": 2, "counter": str(counter)})
+    with EXECUTORS.get("local")(1) as executor:
+        executor.prepare(wanted)
+        assert run(executor, [{"value": 1, "fail": "exit"}])["0"].reason == "crash"
+        executor.prepare(wanted)
+        assert run(executor, [{"value": 2}])["0"].result is not None
+        executor.settle()
+    assert len(set(made(counter))) == len(made(counter)) == 2
+
+
+def test_a_settled_executor_has_no_worker_that_still_starts(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    with EXECUTORS.get("local")(2) as executor:
+        assert isinstance(executor, LocalExecutor)
+        executor.prepare(Setup(TASK, {"factor": 2, "gate": str(gate)}))
+        assert sum(worker.ready for worker in executor._workers) == 1
+        opener = threading.Thread(target=gate.write_text, args=("go",))
+        opener.start()
+        executor.settle()
+        opener.join()
+        assert all(worker.ready for worker in executor._workers)
 
 
 def test_a_job_beyond_its_time_is_ended(local_executor: AbstractExecutor) -> None:

@@ -85,6 +85,8 @@ class AbstractExecutor(abc.ABC):
     def prepare(self, setup: Setup) -> None:
         """Let every worker make the task of `setup`; jobs that follow run it.
 
+        A worker that made the task of an equal setup already keeps it.
+
         Raises:
             NasError: What the factory raised: then no job could run.
             EnvironmentFault: If workers cannot be started.
@@ -106,6 +108,14 @@ class AbstractExecutor(abc.ABC):
             should_stop: Asked several times a second. After True no job is started, those under
                 way have `grace_s` seconds to finish, and the rest stays without outcome.
             grace_s: See there.
+        """
+
+    def settle(self) -> None:  # noqa: B027 - most executors start nothing in the background
+        """Wait until no worker is still starting, so that the device is quiet.
+
+        Raises:
+            NasError: What the factory raised in a worker.
+            EnvironmentFault: If a worker cannot be started.
         """
 
     @abc.abstractmethod

@@ -26,10 +26,14 @@ class InlineExecutor(AbstractExecutor):
     def __init__(self, workers: int = 1) -> None:
         super().__init__(1)
         self._task: Task | None = None
+        self._setup: Setup | None = None
 
     def prepare(self, setup: Setup) -> None:
-        """Make the task."""
-        self._task = make_task(setup.factory, setup.arguments)
+        """Make the task, unless it is there already."""
+        if self._task is None or setup != self._setup:
+            self._task = None
+            self._task = make_task(setup.factory, setup.arguments)
+            self._setup = setup
 
     def run(
         self,

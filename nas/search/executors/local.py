@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, final
 
-from nas.errors import EnvironmentFault
+from nas.errors import EnvironmentFault, NasError
 from nas.search.executors.base import (
     EXECUTORS,
     AbstractExecutor,
@@ -175,16 +175,27 @@ class LocalExecutor(AbstractExecutor):
 
     def prepare(self, setup: Setup) -> None:
         """Start the workers, or give those that run a new task; wait for the first to be ready."""
+        if setup != self._setup:
+            for worker in self._workers:
+                worker.set_up(setup)
         self._setup = setup
-        for worker in self._workers:
-            worker.set_up(setup)
         while len(self._workers) < self.workers:
             self._workers.append(Worker(setup))
-        waiting = set(self._workers)
-        while waiting and not any(worker.ready for worker in self._workers):
-            for worker in self._listen(waiting):
-                waiting.discard(worker)
-            _check_patience(waiting)
+        try:
+            while not any(worker.ready for worker in self._workers):
+                self._wait(set(self._workers))
+        except NasError:
+            self._setup = None  # whoever asks for it again is told again
+            raise
+
+    def settle(self) -> None:
+        """Wait until all workers are ready, those that replace lost ones included."""
+        while waiting := {worker for worker in self._workers if not worker.ready}:
+            self._wait(waiting)
+
+    def _wait(self, workers: set[Worker]) -> None:
+        self._listen(workers)
+        _check_patience(workers)
 
     def run(
         self,
@@ -218,6 +229,7 @@ class LocalExecutor(AbstractExecutor):
         for worker in self._workers:
             worker.errors.close()
         self._workers = []
+        self._setup = None
 
     def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.job is not None]

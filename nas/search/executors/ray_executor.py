@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, final
 
-from nas.errors import EnvironmentFault
+from nas.errors import EnvironmentFault, NasError
 from nas.search.executors.base import (
     EXECUTORS,
     AbstractExecutor,
@@ -86,12 +86,18 @@ class RayExecutor(AbstractExecutor):
 
     def prepare(self, setup: Setup) -> None:
         """Start Ray and the actors where needed; let all make the task."""
+        waiting = [] if setup == self._setup else list(self._actors)
         self._setup = setup
         self._start_ray(setup.threads)
         while len(self._actors) < self.workers:
             self._actors.append(self._new_actor(setup.threads))
-        for actor in self._actors:
-            self._set_up(actor)
+            waiting.append(self._actors[-1])
+        try:
+            for actor in waiting:
+                self._set_up(actor)
+        except NasError:
+            self._setup = None  # whoever asks for it again is told again
+            raise
 
     def run(
         self,
@@ -122,6 +128,7 @@ class RayExecutor(AbstractExecutor):
         for actor in self._actors:
             self._ray.kill(actor)
         self._actors = []
+        self._setup = None
         if self._started_ray:
             self._ray.shutdown()
             self._started_ray = False
