@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 from search_fakes import fake_error
 
 from nas.cost.count import cost
 from nas.errors import NotFoundError
-from nas.search.samplers import SAMPLERS, Observation, Proposal
+from nas.search.samplers import SAMPLERS, Observation, Proposal, encoding
 from nas.search.samplers.encoding import distributions, encode
 from nas.search.samplers.recent import bounded
 from nas.space import AbstractSpace, load_space
+from nas.training.device import use_threads
 
 NAMES = list(SAMPLERS)
 SPACES = ("tiny_exhaustive", "wired_cnn", "nasbench201")
@@ -127,6 +130,60 @@ def test_a_bounded_history_keeps_the_best_and_the_newest() -> None:
     assert kept[0].values == (-1.0,)
     assert kept[-1] == all_seen[-1]
     assert bounded(all_seen[:5], 10) == all_seen[:5]
+
+
+@pytest.mark.parametrize("name", ["nsga2", "tpe", "gp"])
+def test_encoded_results_that_are_kept_change_no_proposal(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = load_space("tiny_exhaustive")
+    seen = history(space, "random")
+
+    def propose(known: list[Observation]) -> list[Proposal]:
+        return SAMPLERS.get(name)().propose(space, known, 2, 11)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding, "_remembered", encoding._frozen)  # what there was without keeping
+        fresh = [propose(seen[:18]), propose(seen)]
+    monkeypatch.setattr(encoding, "_kept", WeakKeyDictionary())
+    assert [propose(seen[:18]), propose(seen)] == fresh
+    assert [propose(seen[:18]), propose(seen)] == fresh
+    failed = [Observation(each.decisions, None) for each in seen]
+    propose(failed)  # the same members with other results are other trials
+    assert [propose(seen[:18]), propose(seen)] == fresh
+
+
+def test_a_result_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = load_space("tiny_exhaustive")
+    seen = history(space, "random")
+    encoded: list[Observation] = []
+    real = encoding._frozen
+
+    def counting(space: AbstractSpace, one: Observation, *more: Any) -> Any:
+        encoded.append(one)
+        return real(space, one, *more)
+
+    monkeypatch.setattr(encoding, "_kept", WeakKeyDictionary())
+    monkeypatch.setattr(encoding, "_frozen", counting)
+    for end in (8, 16, 24):
+        SAMPLERS.get("nsga2")().propose(space, seen[:end], 1, 0)
+    assert len(encoded) == len({str(each) for each in seen})
+    monkeypatch.setattr(encoding, "MOST_KEPT", 4)
+    SAMPLERS.get("nsga2")().propose(space, history(space, "random", 5), 1, 0)
+    assert len(encoding._kept[space]) <= 4
+
+
+def test_the_gaussian_process_is_fitted_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from nas.search.samplers import gp
+
+    found: list[int] = []
+    monkeypatch.setattr(gp, "ask_study", lambda *given: found.append(torch.get_num_threads()) or [])
+    with use_threads(2):
+        SAMPLERS.get("gp")().propose(load_space("tiny_exhaustive"), [], 1, 0)
+        assert torch.get_num_threads() == 2
+    assert found == [1]
 
 
 def test_an_unknown_sampler_is_answered_with_what_there_is() -> None:

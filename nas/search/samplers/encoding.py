@@ -7,10 +7,12 @@ its question and its options. A subset becomes one boolean per item, repaired to
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -23,6 +25,11 @@ from nas.space import AbstractSpace, Choice, Decisions, OneOf
 Parameters = dict[str, Any]
 
 BOOLEAN = CategoricalDistribution((False, True))
+
+MOST_KEPT: Final = 16_384
+"""Encoded results kept per space; beyond that all are encoded anew."""
+
+_kept: WeakKeyDictionary[AbstractSpace, dict[str, optuna.trial.FrozenTrial]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -112,11 +119,31 @@ def build_study(
     known = distributions(space.choices)
     study.add_trials(
         [
-            _frozen(space, seen, known, attributes[index] if attributes else {})
+            _remembered(space, seen, known, attributes[index] if attributes else {})
             for index, seen in enumerate(history)
         ]
     )
     return study
+
+
+def _remembered(
+    space: AbstractSpace,
+    seen: Observation,
+    known: Mapping[str, BaseDistribution],
+    attributes: Mapping[str, Any],
+) -> optuna.trial.FrozenTrial:
+    """Return `_frozen` of a result; every batch asks for those of all batches before it.
+
+    Keyed by all that the trial is made from. Optuna copies a trial that it is given, so the one
+    that is kept stays as it is.
+    """
+    kept = _kept.setdefault(space, {})
+    key = json.dumps([seen.decisions, seen.values, list(seen.violations.items()), dict(attributes)])
+    if key not in kept:
+        if len(kept) >= MOST_KEPT:
+            kept.clear()
+        kept[key] = _frozen(space, seen, known, attributes)
+    return kept[key]
 
 
 def _frozen(

@@ -17,6 +17,7 @@ from nas.search.samplers.base import SAMPLERS, AbstractSampler, Observation, Pro
 from nas.search.samplers.encoding import ask_study, build_study, quiet_optuna
 from nas.search.samplers.recent import bounded
 from nas.space import AbstractSpace
+from nas.training.device import use_threads
 
 HISTORY = 64
 STARTUP = 16
@@ -31,7 +32,8 @@ class GaussianProcessSampler(AbstractSampler):
         self, space: AbstractSpace, history: Sequence[Observation], count: int, seed: int
     ) -> list[Proposal]:
         """Return `count` members."""
-        with quiet_optuna():
+        # More threads would round the fit differently on another machine.
+        with quiet_optuna(), use_threads(1):
             others = TPESampler(seed=seed % 2**32, n_startup_trials=STARTUP, multivariate=False)
             sampler = GPSampler(
                 seed=seed % 2**32,
