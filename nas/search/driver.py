@@ -8,14 +8,12 @@ left open by a signal, a time limit or a `kill -9` goes on where its last record
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nas import __version__
 from nas.errors import (
     ConfigError,
     EveryTrialFailedError,
@@ -27,6 +25,7 @@ from nas.run_store import Run, rebuild_views
 from nas.run_store.layout import check_slug
 from nas.search.config import SearchConfig
 from nas.search.confirm import confirm
+from nas.search.device_check import check_same_device, package_versions
 from nas.search.executors import EXECUTORS
 from nas.search.explore import explore
 from nas.search.front_view import PREPARE, register_views
@@ -115,7 +114,9 @@ def resume(
 
     Raises:
         ConfigError: If `extra_trials` is negative.
-        RunError: If the run is in use, its config was edited, or space or data changed.
+        RunError: If the run is in use, its config was edited, space or data changed, or it holds
+            measurements of another device.
+        EnvironmentFault: If its device is not there.
         InterruptedRunError: As in `search`, like the other errors there.
     """
     if extra_trials < 0:
@@ -127,6 +128,7 @@ def resume(
         config = run_config(run)
         material = prepare_material(config)
         check_unchanged(run, config, material)
+        check_same_device(run, config)
         _check_executor(executor or config.executor.kind)
         run.append({"kind": "run_resumed", "extra_trials": extra_trials})
         _drive(run, material, time_limit_s, listener, workers, executor)
@@ -193,18 +195,10 @@ def default_name(config: SearchConfig, material: Material) -> str:
 
 def environment(config: SearchConfig, material: Material, device: str) -> dict[str, Any]:
     """Return what a run keeps of where it was made: no host, user or path."""
-    from importlib.metadata import PackageNotFoundError, version
-
     from nas.objectives.device_fingerprint import device_fingerprint
 
-    versions = {"nas": __version__, "python": platform.python_version()}
-    for package in ("torch", "optuna", "numpy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # a build without metadata
-            versions[package] = "unknown"
     return {
-        "versions": versions,
+        "versions": package_versions(),
         "device": device,
         "fingerprint": device_fingerprint(device, config.latency.threads).to_dict(),
         "data": material.summary(),

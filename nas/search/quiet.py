@@ -55,15 +55,18 @@ class QuietDevice:
         key = (config, shape, device)
         if key not in self._meters:
             self._meters[key] = LatencyMeter(
-                config, shape, device, reference_ms=self._known_reference(config)
+                config, shape, device, reference_ms=self._known_reference(config, device)
             )
         return self._meters[key]
 
-    def _known_reference(self, config: LatencyConfig) -> float | None:
-        """Return the time of the reference that the run's first measurement used."""
+    def _known_reference(self, config: LatencyConfig, device: str) -> float | None:
+        """Return the reference's time in the run's first measurement on exactly this device."""
+        from nas.objectives.device_fingerprint import device_fingerprint
+
+        here = device_fingerprint(device, config.threads).digest
         name = f"latency_ms[{config.runtime},b{config.batch},{config.dtype}]"
         for trial in self.session.run.table().finished():
             details = trial.extra.get("measurements", {}).get(name, {})
-            if details.get("reference_ms"):
+            if details.get("reference_ms") and details.get("device") == here:
                 return float(details["reference_ms"])
         return None

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,11 @@ from nas.errors import (
 )
 from nas.pareto import non_dominated
 from nas.run_store import Run
+from nas.search import device_check
 from nas.search.driver import resume, search
+from nas.search.executors.inline import InlineExecutor
 from nas.search.front_view import front_document
+from nas.search.quiet import QuietDevice
 from nas.space import load_space
 
 SCRIPT = """
@@ -234,8 +238,6 @@ def test_a_taken_name_and_a_run_in_use_are_refused(tmp_path: Path) -> None:
 def test_changed_data_or_space_are_refused_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     from nas.search import driver
 
     run = fake_search(tmp_path, "search.trials=8")
@@ -258,6 +260,75 @@ def test_changed_data_or_space_are_refused_by_name(
     (run.path / "run.yaml").write_text(text.replace("seed: 0", "seed: 1"))
     with pytest.raises(RunError, match="was changed after the run was created"):
         resume(run.path)
+
+
+def on_another(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
+    """Let this process run on a device with these facts."""
+    from nas.objectives import device_fingerprint as home
+
+    real = home.device_fingerprint
+    monkeypatch.setattr(home, "device_fingerprint", lambda *given: replace(real(*given), **fields))
+
+
+MEASURED = ("objectives=[fake_error, fake_latency]", "search.trials=8")
+
+
+@pytest.mark.parametrize("field", ["device", "processor", "threads", "torch"])
+def test_times_of_two_devices_are_not_mixed(
+    field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fake_search(tmp_path, *MEASURED)
+    before = len(run.records())
+    with monkeypatch.context() as patch:
+        on_another(patch, **{field: "other"})
+        with pytest.raises(
+            RunError, match=rf"measured on another device: {field} was .*, here it is other"
+        ) as caught:
+            resume(run.path, extra_trials=8)
+    assert "fake_latency" in str(caught.value.why)
+    assert "Resume it on that device" in str(caught.value.fix)
+    assert len(Run.open(run.path).records()) == before
+
+
+def test_measuring_goes_on_when_only_the_number_of_cores_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fake_search(tmp_path, *MEASURED)
+    on_another(monkeypatch, cores=1000)
+    assert len(resume(run.path, extra_trials=8).table().finished()) == 16
+
+
+def test_what_is_computed_goes_on_anywhere_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = fake_search(tmp_path, "search.trials=8")
+    resume(run.path)
+    assert "goes on elsewhere" not in caplog.text
+    on_another(monkeypatch, processor="other")
+    monkeypatch.setattr(device_check, "version", lambda package: "0.1")
+    assert len(resume(run.path, extra_trials=8).table().finished()) == 16
+    assert "here it is other" in caplog.text
+    assert "torch was" in caplog.text
+    assert "the same bits as there are not guaranteed" in caplog.text
+
+
+def test_nothing_is_measured_while_a_worker_still_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    measure = QuietDevice.measure
+
+    def note(device: QuietDevice, architecture: Any) -> Any:
+        told.append("measure")
+        return measure(device, architecture)
+
+    monkeypatch.setattr(InlineExecutor, "settle", lambda self: told.append("settle"))
+    monkeypatch.setattr(QuietDevice, "measure", note)
+    fake_search(tmp_path, *MEASURED, "search.batch=4")
+    assert told == 2 * ["settle", *4 * ["measure"]]
+    told.clear()
+    fake_search(tmp_path, "search.trials=8", name="computed")
+    assert told == []
 
 
 def test_a_default_name_says_space_data_and_time(tmp_path: Path) -> None:

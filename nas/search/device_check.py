@@ -1,0 +1,73 @@
+"""Where a run may go on: anywhere, unless it holds times that were measured on one device."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from nas import __version__
+from nas.errors import RunError
+from nas.run_store import Run
+from nas.search.config import SearchConfig
+from nas.search.goals import Goals
+from nas.training.device import resolve_device
+
+MEASURED_ON: Final = ("device", "processor", "threads", "torch")
+"""Fields of a device fingerprint that change what a network's time is."""
+
+_log = logging.getLogger("nas")
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions that numbers depend on."""
+    versions = {"nas": __version__, "python": platform.python_version()}
+    for package in ("torch", "optuna", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # a build without metadata
+            versions[package] = "unknown"
+    return versions
+
+
+def check_same_device(run: Run, config: SearchConfig) -> None:
+    """Refuse to go on measuring on another device; warn where only the last bits may differ.
+
+    Raises:
+        RunError: If the run measures and this device is not the one it measured on.
+        EnvironmentFault: If the run's device is not there.
+    """
+    from nas.objectives.device_fingerprint import device_fingerprint
+
+    device = resolve_device(str(run.environment.get("device", config.device)))
+    here = device_fingerprint(str(device), config.latency.threads).to_dict()
+    changed = _differences(run.environment.get("fingerprint", {}), here, MEASURED_ON)
+    measured = Goals.of(config).measured
+    if changed and measured:
+        raise RunError(
+            f"Run '{run.name}' measured on another device: {'; '.join(changed)}.",
+            where=f"run '{run.name}', environment.fingerprint",
+            why=f"Its {', '.join(each.name for each in measured)} would be compared with times of "
+            "this device; mixing both is no search.",
+            fix="Resume it on that device with that version of torch, or start a new run.",
+        )
+    now = package_versions()
+    changed += _differences(run.environment.get("versions", {}), now, tuple(now))
+    if changed:
+        _log.warning(
+            "run '%s' goes on elsewhere (%s): the same bits as there are not guaranteed",
+            run.name,
+            "; ".join(changed),
+        )
+
+
+def _differences(
+    there: Mapping[str, Any], here: Mapping[str, Any], names: tuple[str, ...]
+) -> list[str]:
+    return [
+        f"{name} was {there[name]}, here it is {here[name]}"
+        for name in names
+        if name in there and there[name] != here[name]
+    ]
