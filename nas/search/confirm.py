@@ -138,7 +138,9 @@ class _Confirmation:
             except NasError as error:
                 _log.warning("the published %s is left out: %s", name, error.what)
                 continue
-            yield self._candidate(f"published-{name}", "hand_made", f"published {name}", network)
+            # Its size follows the front's: after more trials it may be another network.
+            key = f"published-{name}-{structural_id(network)[-8:]}"
+            yield self._candidate(key, "hand_made", f"published {name}", network)
 
     def _candidate(
         self, key: str, kind: str, name: str, network: Architecture, trial: Trial | None = None
@@ -155,6 +157,7 @@ class _Confirmation:
 
     def _measure(self, candidates: list[dict[str, Any]]) -> None:
         """Count every network, and measure it where the search measured its members."""
+        self.session.settle()
         done = self._keys("confirm_measured")
         for candidate in candidates:
             if candidate["key"] in done:
@@ -278,7 +281,8 @@ class _Confirmation:
         known = any(record["kind"] == "simple_baselines" for record in self.session.run.records())
         if known or prod(data.input_shape) > SIMPLE_PIXELS:
             return
-        classifiers = [asdict(each) for each in simple_baselines(data)]
+        test = self.session.material.test_part(self.settings.test_images)
+        classifiers = [asdict(each) for each in simple_baselines(data, test=test)]
         self.session.run.append({"kind": "simple_baselines", "classifiers": classifiers})
 
 

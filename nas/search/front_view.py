@@ -85,7 +85,8 @@ class _Facts:
 
     def _read(self, record: Mapping[str, Any]) -> None:
         if record["kind"] == "confirm_planned":
-            self._candidates.update({str(each["key"]): each for each in record["candidates"]})
+            # The last plan alone says who stands beside the front.
+            self._candidates = {str(each["key"]): each for each in record["candidates"]}
         elif record["kind"] == "confirm_measured":
             self._measured[str(record["candidate"])] = record
         elif record["kind"] == "simple_baselines":

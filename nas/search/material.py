@@ -10,7 +10,7 @@ import numpy as np
 from nas.errors import RunError
 from nas.search.config import SearchConfig
 from nas.training.data import ImageData, load_data
-from nas.training.parts import FiveParts, split_five
+from nas.training.parts import DataPart, FiveParts, split_five
 from nas.training.splits import stratified_subset
 
 SMALLEST_PER_CLASS = 10
@@ -31,6 +31,13 @@ class Material:
 
     data: ImageData
     parts: FiveParts
+
+    def test_part(self, limit: int | None) -> DataPart:
+        """Return the test images that everything is tested on: at most `limit`, or all."""
+        test = self.parts.test
+        if limit is None or limit >= len(test):
+            return test
+        return test.limited(max(limit, self.data.num_classes), 0)
 
     def summary(self) -> dict[str, Any]:
         """Return the facts that a run keeps."""

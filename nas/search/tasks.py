@@ -170,10 +170,7 @@ class _Retrain:
         self.material = prepare_material(self.config)
         check_same_data(self.material, arguments["fingerprint"])
         self.device = resolve_device(str(arguments["device"]))
-        test = self.material.parts.test
-        limit = self.config.confirm.test_images
-        if limit is not None and limit < len(test):
-            test = test.limited(max(limit, self.material.data.num_classes), 0)
+        test = self.material.test_part(self.config.confirm.test_images)
         self.images, self.labels = part_tensors(test, self.device)
 
     def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,11 @@ import numpy.typing as npt
 
 from nas.seeds import derive_seed
 from nas.training.data.image_data import ImageData
-from nas.training.parts import DataPart, channel_statistics
+from nas.training.parts import DataPart, Normalisation, channel_statistics
 
 _DEFAULT_LIMIT = 5000
+_TRAINING_SEED = derive_seed(0, "simple-baselines", 0)
+_TEST_SEED = derive_seed(0, "simple-baselines", 1)
 
 
 @final
@@ -37,11 +39,14 @@ class SimpleBaseline:
     count_test: int
 
 
-def simple_baselines(data: ImageData, *, limit: int = _DEFAULT_LIMIT) -> list[SimpleBaseline]:
+def simple_baselines(
+    data: ImageData, *, test: DataPart | None = None, limit: int = _DEFAULT_LIMIT
+) -> list[SimpleBaseline]:
     """Return the test accuracy of 1-nearest-neighbour and of an RBF support vector classifier.
 
     Args:
         data: Images; pixels are normalised per channel as for networks.
+        test: Test images, taken whole; by default those of `data`, cut to `limit`.
         limit: Larger parts are cut to this many images, always the same ones.
     """
     # scikit-learn takes a second to import.
@@ -49,8 +54,11 @@ def simple_baselines(data: ImageData, *, limit: int = _DEFAULT_LIMIT) -> list[Si
     from sklearn.svm import SVC
 
     statistics = channel_statistics(data.x_train)
-    x_train, y_train = _flat(DataPart(data.x_train, data.y_train, None, statistics), limit, 0)
-    x_test, y_test = _flat(DataPart(data.x_test, data.y_test, None, statistics), limit, 1)
+    training = DataPart(data.x_train, data.y_train, None, statistics)
+    x_train, y_train = _pixels(training.limited(limit, _TRAINING_SEED), statistics)
+    if test is None:
+        test = DataPart(data.x_test, data.y_test, None, statistics).limited(limit, _TEST_SEED)
+    x_test, y_test = _pixels(test, statistics)
     classifiers: dict[str, Any] = {
         "1-nearest-neighbour": KNeighborsClassifier(n_neighbors=1),
         "svc": SVC(C=10.0, kernel="rbf", gamma="scale"),
@@ -66,10 +74,9 @@ def simple_baselines(data: ImageData, *, limit: int = _DEFAULT_LIMIT) -> list[Si
     ]
 
 
-def _flat(part: DataPart, limit: int, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    cut = part.limited(limit, derive_seed(0, "simple-baselines", index))
+def _pixels(part: DataPart, statistics: Normalisation) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     shape = (1, -1, 1, 1)
-    mean = np.asarray(part.normalisation.mean, dtype=np.float32).reshape(shape)
-    deviation = np.asarray(part.normalisation.deviation, dtype=np.float32).reshape(shape)
-    pixels = (cut.pixels().astype(np.float32) - mean) / deviation
-    return pixels.reshape(len(pixels), -1), cut.labels
+    mean = np.asarray(statistics.mean, dtype=np.float32).reshape(shape)
+    deviation = np.asarray(statistics.deviation, dtype=np.float32).reshape(shape)
+    pixels = (part.pixels().astype(np.float32) - mean) / deviation
+    return pixels.reshape(len(pixels), -1), part.labels

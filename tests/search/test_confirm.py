@@ -6,7 +6,10 @@ import csv
 import io
 import json
 import math
+import statistics
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,14 +17,18 @@ from search_runs import asked_and_closed
 
 from nas.errors import InterruptedRunError, NotFoundError, TrialError
 from nas.run_store import Run, rebuild_views
+from nas.search import confirm as confirming
 from nas.search import learning
 from nas.search.api import SearchRun
 from nas.search.config import SearchConfig
 from nas.search.confirm import spread
 from nas.search.driver import resume, search
 from nas.search.front_view import front_document
+from nas.search.material import prepare_material
+from nas.search.quiet import QuietDevice
 from nas.search.resolve import resolve_config
 from nas.topology.serial import load_architecture
+from nas.training.baselines import simple_baselines
 
 POINT_FIELDS = {
     "trial",
@@ -138,6 +145,49 @@ def test_published_baselines_are_of_the_size_of_the_front(document: dict[str, An
             assert macs[0] / 4 <= baseline["macs"] <= macs[-1] * 4
 
 
+def test_the_simple_classifiers_see_the_test_images_of_the_networks(
+    run: Run, document: dict[str, Any]
+) -> None:
+    tested = {record["test_images"] for record in kinds(run, "confirm_finished")}
+    assert {each["count_test"] for each in document["simple_baselines"]} == tested
+    material = prepare_material(real_config())
+    assert len(material.test_part(None)) == len(material.data.y_test)
+    assert len(material.test_part(3)) == material.data.num_classes
+    part = material.test_part(50)
+    assert tested == {len(part)}
+    svc = simple_baselines(material.data, test=part)[1]
+    assert svc.accuracy == document["simple_baselines"][1]["accuracy"]
+
+
+def test_more_trials_bring_published_networks_of_the_new_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = real_config(
+        "objectives=[macs]",
+        "constraints={}",
+        "search.trials=3",
+        "confirm.baselines={hand_made: 1, random: 1, published: true}",
+        "confirm.max_points=1",
+    )
+    first = search(small, runs=tmp_path, name="grown")
+    before = {each["name"]: each for each in front_document(first)["baselines"]}
+    monkeypatch.setattr(confirming, "median", lambda values: 4 * statistics.median(values))
+    again = resume(first.path, extra_trials=1)
+    after = {each["name"]: each for each in front_document(again)["baselines"]}
+    assert list(after) == list(before)
+    assert after["published resnet"]["macs"] > 2 * before["published resnet"]["macs"]
+    trained = [(r["candidate"], r["seed_index"]) for r in kinds(again, "confirm_finished")]
+    assert len(set(trained)) == len(trained)
+    resnets = {key for key, _ in trained if key.startswith("published-resnet-")}
+    assert {key[-8:] for key in resnets} == {
+        each["published resnet"]["architecture"][-8:] for each in (before, after)
+    }
+    for name in ("residual", "random-0"):
+        assert after[name] == before[name]
+    assert all(each["confirmed_seeds"] == 2 for each in after.values())
+    assert json.loads(again.read_view("front.json") or b"") == front_document(again)
+
+
 def test_views_are_functions_of_the_log(run: Run) -> None:
     names = ["front.csv", "front.json", "trials.parquet"]
     before = {name: run.read_view(name) for name in names}
@@ -224,6 +274,23 @@ def test_a_lost_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path: Path)
         learning._Keeper.state = real  # type: ignore[method-assign]
     stage = again.table().stages["supernet"]
     assert stage.checkpoint == run.table().stages["supernet"].checkpoint
+
+
+def test_the_time_of_the_reference_is_taken_over_on_the_same_device_only(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nas.objectives import device_fingerprint as home
+
+    settings = real_config().latency
+    (name, first) = next(iter(run.table().finished()[0].extra["measurements"].items()))
+    assert name.startswith("latency_ms")
+    device = QuietDevice(SimpleNamespace(run=run))  # type: ignore[arg-type]
+    assert device._known_reference(settings, "cpu") == first["reference_ms"] > 0
+    real = home.device_fingerprint
+    monkeypatch.setattr(
+        home, "device_fingerprint", lambda *given: replace(real(*given), processor="other")
+    )
+    assert device._known_reference(settings, "cpu") is None
 
 
 def test_only_weights_that_are_needed_stay_in_the_folder(run: Run) -> None:
