@@ -34,6 +34,27 @@ class SilentProgress(AbstractProgress):
 
 
 @final
+class _Pace:
+    """The rate of the work that this process did: what a resumed run had before is not its own.
+
+    Args:
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._first: tuple[int, float] | None = None
+
+    def rate(self, done: int) -> float:
+        """Return steps per second since the first call, 0 while there are none."""
+        now = self._clock()
+        if self._first is None:
+            self._first = (done, now)
+        steps, seconds = done - self._first[0], now - self._first[1]
+        return steps / seconds if steps > 0 and seconds > 0 else 0.0
+
+
+@final
 class LineProgress(AbstractProgress):
     """A line now and then, for logs and pipes.
 
@@ -58,14 +79,14 @@ class LineProgress(AbstractProgress):
         self._unit = unit
         self._clock = clock
         self._started = self._spoken = clock() if started is None else started
-        self._first: tuple[int, float] | None = None
+        self._pace = _Pace(clock)
         self._last = 0
 
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
         """Print when enough time has passed, or at the end."""
         self._total = total if total is not None else self._total
         now = self._clock()
-        self._first = self._first or (done, now)
+        rate = self._pace.rate(done)
         finished = done == self._total and done != self._last
         if not finished and now - self._spoken < _SECONDS_BETWEEN_LINES:
             return
@@ -78,15 +99,9 @@ class LineProgress(AbstractProgress):
                 self._unit,
                 now - self._started,
                 note,
-                rate=self._rate(done, now),
+                rate=rate,
             )
         )
-
-    def _rate(self, done: int, now: float) -> float | None:
-        """Return steps per second since the first update: a resumed run did not do all itself."""
-        assert self._first is not None
-        steps, seconds = done - self._first[0], now - self._first[1]
-        return steps / seconds if steps > 0 and seconds > 0 else None
 
 
 @final
@@ -99,17 +114,17 @@ class BarProgress(AbstractProgress):
         label: str,
         total: int | None,
         unit: str,
-        started: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bars = bars
         self._unit = unit
-        self._started = time.monotonic() if started is None else started
+        self._pace = _Pace(clock)
         self._task = bars.add_task(label, total=total, rate="")
 
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
         """Move the bar."""
-        elapsed = time.monotonic() - self._started
-        rate = f"{done / elapsed:.3g} {self._unit}/s  {note}" if elapsed > 0 else note
+        pace = self._pace.rate(done)
+        rate = f"{pace:.3g} {self._unit}/s  {note}" if pace else note
         if total is not None:
             self._bars.update(self._task, total=total)
         self._bars.update(self._task, completed=done, rate=rate)
@@ -147,7 +162,7 @@ def show_progress(
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(file=sys.stderr)) as bars:
-            yield BarProgress(bars, label, total, unit, started)
+            yield BarProgress(bars, label, total, unit)
     else:
         yield LineProgress(label, total, unit, time.monotonic, started)
 
@@ -171,16 +186,17 @@ def describe_progress(
         unit: Plural noun of a step.
         seconds: Time since the work began.
         note: What came of the last step.
-        rate: Steps per second, by default `done / seconds`.
+        rate: Steps per second, by default `done / seconds`; 0 is not known yet.
     """
     parts = [f"{label}: {done}/{total} {unit}" if total is not None else f"{label}: {done} {unit}"]
-    if done > 0 and seconds > 0:
-        rate = rate or done / seconds
+    if rate is None and seconds > 0:
+        rate = done / seconds
+    if rate:
         parts.append(f"{rate:.3g} {unit}/s")
-        if total is not None and total > done:
-            parts.append(f"{format_duration((total - done) / rate)} left")
-        else:
-            parts.append(f"after {format_duration(seconds)}")
+    if rate and total is not None and total > done:
+        parts.append(f"{format_duration((total - done) / rate)} left")
+    elif done > 0 and seconds > 0 and (total is None or total <= done):
+        parts.append(f"after {format_duration(seconds)}")
     if note:
         parts.append(note)
     return ", ".join(parts)

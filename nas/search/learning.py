@@ -133,6 +133,12 @@ class _Keeper:
 
     def state(self) -> Checkpoint | None:
         """Return the checkpoint to go on from, if there is one that can be read."""
+        found = self._stored()
+        if found is None:
+            self.session.tell(self.stage, 0, None, "epochs")
+        return found
+
+    def _stored(self) -> Checkpoint | None:
         stage = self.session.run.table().stages.get(self.stage)
         if stage is None or stage.checkpoint is None or stage.state == "finished":
             return None

@@ -14,6 +14,7 @@ import pytest
 
 from nas.cli.output import format_cell, make_streams_lenient, print_json, print_table
 from nas.cli.progress import (
+    BarProgress,
     LineProgress,
     SilentProgress,
     describe_progress,
@@ -147,7 +148,25 @@ def test_a_resumed_run_counts_the_rate_of_what_it_did_itself(
         now[0] += 10
         progress.update(done)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[-1] == "exploring: 1020/2000 trials, 1 trials/s, 16 min 20 s left"
+    assert lines == [
+        "exploring: 1000/2000 trials",
+        "exploring: 1010/2000 trials, 1 trials/s, 16 min 30 s left",
+        "exploring: 1020/2000 trials, 1 trials/s, 16 min 20 s left",
+    ]
+
+
+def test_a_bar_of_a_resumed_run_counts_what_it_did_itself() -> None:
+    from rich.progress import Progress
+
+    now = [0.0]
+    bars = Progress()
+    progress = BarProgress(bars, "retraining", 30, "trainings", clock=lambda: now[0])
+    rates = []
+    for done in (10, 11, 12):
+        progress.update(done)
+        rates.append(bars.tasks[0].fields["rate"].strip())
+        now[0] += 20
+    assert rates == ["", "0.05 trainings/s", "0.05 trainings/s"]
 
 
 def test_a_stage_is_timed_from_the_end_of_the_one_before(
@@ -156,11 +175,17 @@ def test_a_stage_is_timed_from_the_end_of_the_one_before(
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with StageDisplay() as display:
-        for stage, done, total in (("relax", 1, 1), ("explore", 4, 8), ("explore", 8, 8)):
+        for stage, done, total in (
+            ("relax", 1, 1),
+            ("explore", 0, 8),
+            ("explore", 4, 8),
+            ("explore", 8, 8),
+        ):
             now[0] += 20
             display.show(StageProgress(stage, done, total, "steps"))
     assert capsys.readouterr().err.splitlines() == [
-        "relaxing wirings: 1/1 steps, 0.05 steps/s, after 20 s",
+        "relaxing wirings: 1/1 steps, after 20 s",
+        "exploring: 0/8 steps",
         "exploring: 4/8 steps, 0.2 steps/s, 20 s left",
-        "exploring: 8/8 steps, 0.2 steps/s, after 40 s",
+        "exploring: 8/8 steps, 0.2 steps/s, after 1 min 00 s",
     ]
