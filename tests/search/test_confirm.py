@@ -175,6 +175,7 @@ def test_more_trials_bring_published_networks_of_the_new_size(
     again = resume(first.path, extra_trials=1)
     after = {each["name"]: each for each in front_document(again)["baselines"]}
     assert list(after) == list(before)
+    assert len(front_document(again)["baselines"]) == len(after)  # the old ones are gone
     assert after["published resnet"]["macs"] > 2 * before["published resnet"]["macs"]
     trained = [(r["candidate"], r["seed_index"]) for r in kinds(again, "confirm_finished")]
     assert len(set(trained)) == len(trained)
