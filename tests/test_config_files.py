@@ -314,13 +314,13 @@ class TestValidation:
                 "space: a\nsearch: {batch: 5000}",
                 "Key 'search.batch' is 5000; it must be at least 1 and at most 1000.",
                 "c.yaml:2, key search.batch",
-                "Leave it out for the default, 16.",
+                "Leave it out for the default.",
             ),
             (
                 "space: a\nsearch: {trials: true}",
                 "Key 'search.trials' is true; it must be a whole number, greater than 0.",
                 "c.yaml:2, key search.trials",
-                "Leave it out for the default, 200.",
+                "Leave it out for the default.",
             ),
             (
                 "space: a\nsearch: {sampler: tpf}",
@@ -341,13 +341,13 @@ class TestValidation:
                 "space: a\ndata: odd",
                 "Key 'data' is 'odd'; odd data is refused.",
                 "c.yaml:2, key data",
-                "Leave it out for the default, 'digits'.",
+                "Leave it out for the default.",
             ),
             (
                 "space: a\ndata: {batch: x}",
                 "Key 'data.batch' is 'x'; it must be a whole number, at least 1 and at most 1000.",
                 "c.yaml:2, key data.batch",
-                "Leave it out for the default, 16.",
+                "Leave it out for the default.",
             ),
         ],
     )

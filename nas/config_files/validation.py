@@ -136,7 +136,8 @@ def _fault(
 def _default(model: type[BaseModel], path: KeyPath) -> str | None:
     for field in _fields_at(model, path[:-1], path[-1]):
         if isinstance(field.default, (bool, int, float, str)):
-            return f"Leave it out for the default, {_show(field.default)}."
+            # Without its value: a preset may lay another one under the model's own.
+            return "Leave it out for the default."
     return None
 
 
