@@ -105,12 +105,11 @@ def _inherited(point: Mapping[str, Any]) -> float:
 
 def _say_next(path: Path, document: Mapping[str, Any], state: str) -> None:
     run = shown_run(path)
+    more = f"nas resume {run} --trials +100; "
     if state == "interrupted":
         talk(f"not finished; go on with: nas resume {run}")
+        more = ""
     if not document["points"]:
         return
     trial = document["points"][0]["trial"]
-    talk(
-        f"next: nas front {run}; nas resume {run} --trials +100; nas report {run}; "
-        f"nas arch show {run}:{trial}"
-    )
+    talk(f"next: nas front {run}; {more}nas report {run}; nas arch show {run}:{trial}")

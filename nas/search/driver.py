@@ -289,7 +289,7 @@ def _interrupted(run: Run, stopper: Stopper) -> None:
     reason = stopper.signal_name or stopper.reason or "stop"
     run.append({"kind": "run_interrupted", "reason": reason})
     if stopper.reason == "time":
-        _log.info("the time limit was reached; go on with: nas resume %s", run.name)
+        _log.info("the time limit was reached")  # the command line says how to go on
         return
     how = f"by {stopper.signal_name}" if stopper.reason == "signal" else "by nas stop"
     raise InterruptedRunError(
