@@ -241,6 +241,14 @@ def test_an_error_survives_the_way_through_json() -> None:
     assert "ValueError: x" in str(rebuild_error(describe_error(ValueError("x"))))
 
 
+def test_a_worker_that_lacks_memory_names_the_setting() -> None:
+    found = rebuild_error(describe_error(MemoryError("interning")))
+    assert isinstance(found, EnvironmentFault)
+    assert "too little memory" in found.what
+    assert found.where == "executor.memory_gib"
+    assert "leave it out" in str(found.fix)
+
+
 def test_without_ray_the_way_to_get_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(EnvironmentFault, match=r"needs Ray[\s\S]*pip install"):

@@ -197,6 +197,14 @@ def describe_error(error: Exception) -> dict[str, Any]:
     if isinstance(error, NasError):
         parts = {"what": error.what, "where": error.where, "why": error.why, "fix": error.fix}
         return {"class": type(error).__name__, **parts}
+    if _is_out_of_memory(error):
+        return {
+            "class": "EnvironmentFault",
+            "what": "A worker has too little memory to load the data and the weights.",
+            "where": "executor.memory_gib",
+            "why": f"{type(error).__name__}: {error}",
+            "fix": "Raise executor.memory_gib (torch alone takes most of 1), or leave it out.",
+        }
     return {"class": "NasError", "what": f"{type(error).__name__}: {error}"}
 
 
