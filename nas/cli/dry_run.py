@@ -205,7 +205,7 @@ def _learning_seconds(
     path, relaxation = config.supernet.training, config.supernet.relaxation
     found = {}
     if relaxation.enabled and relaxation.proposals:
-        levels = 2 if relaxation.level == "bilevel" else 1
+        levels = 1 if relaxation.alternation == "one_level" else 2
         steps = relaxation.epochs * max(1, images // relaxation.batch_size)
         # The time of a step grows with its images.
         size = relaxation.batch_size / path.batch_size

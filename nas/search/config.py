@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, final
 from pydantic import BaseModel, ConfigDict, Field
 
 from nas.objectives.latency_config import LatencyConfig
+from nas.supernet.relaxation_config import RelaxationSettings
 from nas.training.recipe import Recipe
 
 SCHEMA = "nas.search/1"
@@ -63,7 +64,7 @@ class PathTrainingConfig(_Part):
 
 
 @final
-class RelaxationConfig(_Part):
+class RelaxationConfig(RelaxationSettings):
     """The DARTS-style relaxation of edges, merges and operations."""
 
     enabled: bool = True
@@ -77,18 +78,6 @@ class RelaxationConfig(_Part):
 
     learning_rate: Rate = 0.05
     """Learning rate of the weights during the relaxation."""
-
-    level: Literal["bilevel", "one"] = "bilevel"
-    """Gates on images of their own, or weights and gates on the weights' images."""
-
-    operations: Literal["sampled", "mixed"] = "sampled"
-    """Operations of a node: one is drawn per step, or all of them run and are mixed."""
-
-    gate_learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.02
-    """Learning rate of the gates."""
-
-    gate_warmup_epochs: Annotated[float, Field(ge=0, le=1000)] = 2.0
-    """Epochs that train the weights alone before the gates move."""
 
     proposals: Count = 8
     """Members that the trained gates prefer, proposed to the search first."""

@@ -18,8 +18,7 @@ from nas.seeds import derive_seed
 from nas.space import Decisions
 from nas.supernet.loop import Checkpoint, EpochHealth
 from nas.supernet.paths import PathConfig, train_paths
-from nas.supernet.relaxation import Relaxation
-from nas.supernet.relaxed_training import RelaxationConfig, train_relaxation
+from nas.supernet.relaxed_training import RelaxationConfig, make_relaxation, train_relaxation
 from nas.supernet.supernet import Supernet
 from nas.training.device import memory_format
 
@@ -39,14 +38,13 @@ def relax(session: Session) -> list[Decisions]:
 def _relax(session: Session) -> Mapping[str, Any]:
     settings = session.config.supernet
     config = RelaxationConfig(
-        **settings.relaxation.model_dump(exclude={"enabled", "proposals", "operations"}),
+        **settings.relaxation.model_dump(exclude={"enabled", "proposals"}),
         threads=settings.threads,
     )
     supernet = _new_supernet(session, "relaxed supernet")
-    relaxation = Relaxation(session.space, operations=settings.relaxation.operations)
-    relaxation.to(session.device)
+    relaxation = make_relaxation(supernet, config)
     keeper = _Keeper(session, RELAX)
-    result, checkpoint = train_relaxation(
+    result, training = train_relaxation(
         supernet,
         relaxation,
         session.material.parts,
@@ -57,10 +55,10 @@ def _relax(session: Session) -> Mapping[str, Any]:
         state=keeper.state(),
     )
     if not result.finished:
-        keeper.keep(checkpoint, result.steps)
+        keeper.keep(training.checkpoint(), result.steps)
         raise Stopped
     rng = np.random.default_rng(derive_seed(session.config.seed, "preferred", 0))
-    preferred = relaxation.preferred(settings.relaxation.proposals, rng)
+    preferred = training.preferred(settings.relaxation.proposals, rng)
     sha = session.run.weights.put({"logits": relaxation.logits.detach().cpu().numpy()})
     return {"checkpoint": sha, "preferred": preferred, **keeper.summary(result.steps)}
 

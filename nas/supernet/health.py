@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nas.seeds import derive_seed
 from nas.space import OneOf, SubsetOf
 from nas.supernet.binding import role
 from nas.supernet.mixing import Mixing
@@ -22,8 +24,31 @@ from nas.supernet.relaxed import RelaxedRun
 from nas.supernet.supernet import Supernet
 from nas.topology.operations import OPERATIONS
 
+if TYPE_CHECKING:
+    from nas.supernet.relaxed_training import RelaxedTraining
+
 HIGH_SKIP_SHARE = 0.7
 """Share of parameter-free operations from which a relaxation is said to collapse."""
+
+
+def relaxation_numbers(training: RelaxedTraining) -> dict[str, float]:
+    """Return the numbers of an epoch that ends: entropy, shares, mixture against members."""
+    numbers = {
+        "gate_entropy": gate_entropy(training.relaxation),
+        "skip_share": skip_share(training.relaxation),
+        "edge_share": edge_share(training.relaxation),
+    }
+    if training.last is not None:
+        rng = np.random.default_rng(derive_seed(training.seed, "gap", training.step))
+        numbers["mixture_loss"], numbers["gap"] = discretisation_gap(
+            training.supernet,
+            training.relaxation,
+            training.last.mixing,
+            training.last.context,
+            training.gate_batches.at(training.step),
+            rng,
+        )
+    return numbers
 
 
 @torch.no_grad()

@@ -1,11 +1,11 @@
 """Continuous parameters on a space's choices, and the way back to discrete members.
 
-One number per option of a choice among merges or operations (softmax), one per item of a subset
-(sigmoid: the probability that the edge is on). Joint choices - pattern, depth, width - have logits
-too but are sampled whole: mixing their alternatives node by node would evaluate networks that are
-no members. Their logits learn from the score-function gradient (Williams 1992), not from a
-straight-through factor on the stage's output: the next batch norm removes that factor, so all but
-the last stage would get no gradient at all.
+Every choice among merges or operations and every subset of edges has logits; a gate sampler
+(`nas.supernet.gate_samplers`) makes gate values of them. Joint choices - pattern, depth, width -
+have logits too but are sampled whole: mixing their alternatives node by node would evaluate
+networks that are no members. Their logits learn from the score-function gradient (Williams 1992),
+not from a straight-through factor on the stage's output: the next batch norm removes that factor,
+so all but the last stage would get no gradient at all.
 
 DARTS: Liu et al. 2019, arXiv:1806.09055.
 """
@@ -25,12 +25,18 @@ from nas.errors import ConfigError
 from nas.space import AbstractSpace, Choice, Decisions, OneOf, SubsetOf
 from nas.space.choices import Answer
 from nas.supernet.binding import role
-from nas.supernet.gates import normalised
+from nas.supernet.declared_parts import PartDeclaration, make_part
+from nas.supernet.gate_samplers import (
+    GATE_SAMPLERS,
+    AbstractGateSampler,
+    GateInput,
+    answers_of,
+    is_on,
+)
+from nas.supernet.gate_samplers.softmax import Softmax
 from nas.topology.operations import OPERATIONS
 
 OperationMode = Literal["sampled", "mixed"]
-EDGE_THRESHOLD = 0.5
-"""Normalised gate from which an edge is kept; 1 is an edge as strong as its neighbours."""
 
 
 @final
@@ -51,7 +57,7 @@ class Context:
 
 
 GateValues = Mapping[str, Tensor]
-"""Per relaxed choice: option probabilities summing to 1, or item probabilities."""
+"""Per relaxed choice: one value per option (summing to 1) or per item."""
 
 
 @final
@@ -61,12 +67,26 @@ class Relaxation(nn.Module):
     Args:
         space: The space.
         operations: `sampled` (one per node and step) or `mixed` (all of them run).
+        options: Gate sampler of choices among merges and operations, as declared in a config.
+        edges: Gate sampler of sets of edges.
 
     Raises:
-        ConfigError: If the mode is unknown.
+        ConfigError: If the mode is unknown, or a sampler does not fit its kind of choice.
+        NotFoundError: If a sampler is unknown.
     """
 
-    def __init__(self, space: AbstractSpace, *, operations: OperationMode = "sampled") -> None:
+    logits: nn.Parameter
+    open: Tensor
+    """Which answers may still be given; training rules close them."""
+
+    def __init__(
+        self,
+        space: AbstractSpace,
+        *,
+        operations: OperationMode = "sampled",
+        options: PartDeclaration = "softmax",
+        edges: PartDeclaration = "sigmoid",
+    ) -> None:
         super().__init__()
         if operations not in ("sampled", "mixed"):
             raise ConfigError(
@@ -74,34 +94,49 @@ class Relaxation(nn.Module):
             )
         self.space = space
         self.operations = operations
-        self._places: dict[str, dict[object, int]] = {}
+        self.temperature = 1.0
+        self._joint = Softmax()
+        self._options = make_sampler(options, "options")
+        self._edges = make_sampler(edges, "edges")
+        self._keys = _Places()
+        self._answers = _Places()
         for choice in space.choices:
             self._register(choice)
-        size = sum(len(places) for places in self._places.values())
         # One vector: choices come and go with the patterns, the optimiser's state does not.
-        self.logits = nn.Parameter(torch.zeros(size))
+        self.logits = nn.Parameter(torch.zeros(self._keys.size))
+        self.register_buffer("open", torch.ones(self._answers.size, dtype=torch.bool))
 
     def _register(self, choice: Choice) -> None:
-        places = self._places.setdefault(choice.name, {})
-        start = sum(len(known) for known in self._places.values())
-        answers: list[object] = list(choice.items) if isinstance(choice, SubsetOf) else []
-        if isinstance(choice, OneOf):
-            answers = [option.value for option in choice.options]
-        for answer in answers:
-            if answer not in places:
-                places[answer] = start
-                start += 1
+        self._keys.add(choice.name, self.sampler(choice).keys(choice))
+        self._answers.add(choice.name, answers_of(choice))
         if isinstance(choice, OneOf):
             for option in choice.options:
                 for inner in option.choices:
                     self._register(inner)
 
-    def positions(self, choice: Choice) -> list[int]:
-        """Return where the logits of a choice's options or items are."""
-        places = self._places[choice.name]
+    def sampler(self, choice: Choice) -> AbstractGateSampler:
+        """Return the gate sampler of a choice."""
         if isinstance(choice, SubsetOf):
-            return [places[item] for item in choice.items]
-        return [places[option.value] for option in choice.options]
+            return self._edges
+        return self._joint if role(choice) == "joint" else self._options
+
+    def positions(self, choice: Choice) -> list[int]:
+        """Return where the logits of a choice are, in the order of its sampler's keys."""
+        return self._keys.find(choice.name, self.sampler(choice).keys(choice))
+
+    def answer_positions(self, choice: Choice) -> list[int]:
+        """Return where `open` holds the answers of a choice."""
+        return self._answers.find(choice.name, answers_of(choice))
+
+    def gate(self, choice: Choice, noise: torch.Generator | None = None) -> GateInput:
+        """Return what the choice's sampler reads."""
+        return GateInput(
+            choice,
+            self.logits[self.positions(choice)],
+            self.open[self.answer_positions(choice)],
+            self.temperature,
+            noise,
+        )
 
     def is_sampled(self, choice: Choice) -> bool:
         """Tell whether a choice is answered whole."""
@@ -109,39 +144,51 @@ class Relaxation(nn.Module):
         return kind == "joint" or (kind == "operation" and self.operations == "sampled")
 
     def probabilities(self, choice: Choice) -> Tensor:
-        """Return option probabilities (softmax) or item probabilities (sigmoid)."""
-        logits = self.logits[self.positions(choice)]
-        return logits.sigmoid() if isinstance(choice, SubsetOf) else logits.softmax(0)
+        """Return the probability of every option or item, without noise, differentiable."""
+        return self.sampler(choice).probabilities(self.gate(choice))
+
+    @torch.no_grad()
+    def close(self, choice: Choice, answer: object) -> None:
+        """Take an answer away for good: its gate is 0 from now on.
+
+        Raises:
+            ConfigError: If too few would be left.
+        """
+        places = self.answer_positions(choice)
+        place = places[answers_of(choice).index(cast(Answer, answer))]
+        left = int(self.open[places].sum()) - int(self.open[place])
+        if left < (choice.minimum if isinstance(choice, SubsetOf) else 1):
+            raise ConfigError(
+                f"The answer {answer!r} to '{choice.name}' cannot be closed: {left} would be left."
+            )
+        self.open[place] = False
 
     def sample(self, rng: np.random.Generator) -> Context:
         """Draw the joint choices, and operations if they are sampled, from their probabilities."""
-        numbers = self.logits.detach().double().cpu().numpy()
-
-        def draw(choice: OneOf) -> Answer:
-            logits = numbers[self.positions(choice)]
-            bounds = np.cumsum(np.exp(logits - logits.max()))
-            drawn = int(np.searchsorted(bounds, rng.random() * bounds[-1], side="right"))
-            return choice.options[min(drawn, len(choice.options) - 1)].value
-
-        return self._context(draw)
+        with torch.no_grad():
+            return self._context(lambda choice: self.sampler(choice).draw(self.gate(choice), rng))
 
     def context(self, decisions: Decisions) -> tuple[Context, GateValues]:
         """Return a member as a vertex: its context, and gate values of 0 and 1."""
         member = self.space.normalise(decisions)
         context = self._context(lambda choice: member[choice.name])
         values = {
-            choice.name: _vertex(choice, member[choice.name]).to(self.logits)
+            choice.name: is_on(choice, member[choice.name]).to(self.logits)
             for choice in context.relaxed
         }
         return context, values
 
+    @torch.no_grad()
+    def to_vertex(self, decisions: Decisions) -> None:
+        """Set the logits so that a member's gates are 0 and 1."""
+        member = self.space.normalise(decisions)
+        for choice in self.space.asked(member):
+            vertex = self.sampler(choice).vertex(choice, member[choice.name])
+            self.logits[self.positions(choice)] = vertex.to(self.logits)
+
     def likeliest(self) -> Context:
         """Return the context with the most probable answer to every joint question."""
-
-        def best(choice: OneOf) -> Answer:
-            return choice.options[int(self.probabilities(choice).argmax())].value
-
-        return self._context(best)
+        return self._context(lambda choice: self.sampler(choice).settle(self.gate(choice)))
 
     def _context(self, answer: Callable[[OneOf], Answer]) -> Context:
         sampled: dict[str, Answer] = {}
@@ -157,27 +204,25 @@ class Relaxation(nn.Module):
         base = self.space.walk(ask)
         return Context(base, sampled, tuple(relaxed))
 
-    def values(self, context: Context) -> dict[str, Tensor]:
-        """Return the gate values of a context's relaxed choices, differentiable."""
-        if not context.relaxed:
-            return {}
-        positions = [self.positions(choice) for choice in context.relaxed]
-        logits = self.logits[list(itertools.chain.from_iterable(positions))]
-        parts = torch.split(logits, [len(entry) for entry in positions])
+    def values(self, context: Context, noise: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Return the gate values of a context's relaxed choices, differentiable.
+
+        Args:
+            context: What was sampled whole.
+            noise: Of samplers that are random; None for their values without noise.
+        """
         return {
-            choice.name: part.sigmoid() if isinstance(choice, SubsetOf) else part.softmax(0)
-            for choice, part in zip(context.relaxed, parts, strict=True)
+            choice.name: self.sampler(choice).values(self.gate(choice, noise))
+            for choice in context.relaxed
         }
 
     def log_probability(self, context: Context) -> Tensor:
         """Return the logarithm of the probability of what was sampled, differentiable."""
         total = self.logits.new_zeros(())
         for choice in self.space.asked(context.base):
-            if choice.name in context.sampled and isinstance(choice, OneOf):
-                logits = self.logits[self.positions(choice)].log_softmax(0)
-                answer = context.sampled[choice.name]
-                values: list[object] = [option.value for option in choice.options]
-                total = total + logits[values.index(answer)]
+            if choice.name in context.sampled:
+                place = answers_of(choice).index(context.sampled[choice.name])
+                total = total + self.probabilities(choice)[place].clamp_min(1e-30).log()
         return total
 
     def touched(self, context: Context) -> Tensor:
@@ -189,29 +234,23 @@ class Relaxation(nn.Module):
 
     def draw(self, context: Context, rng: np.random.Generator) -> Decisions:
         """Draw a member of a context: edges by their probabilities, one merge, one operation."""
-        return self._settle(context, rng)
+        return self.settle(
+            context, lambda choice: self.sampler(choice).draw(self.gate(choice), rng)
+        )
 
     def discretise(self, context: Context) -> Decisions:
-        """Return the preferred member of a context.
+        """Return the preferred member of a context, as the gate samplers settle."""
+        return self.settle(context, lambda choice: self.sampler(choice).settle(self.gate(choice)))
 
-        Options by the largest probability; edges whose normalised gate is at least one half, and
-        at least as many as the choice asks for.
-        """
-        return self._settle(context, None)
+    def settle(self, context: Context, answer: Callable[[Choice], Answer]) -> Decisions:
+        """Return the member of a context whose relaxed choices `answer` answers."""
 
-    def _settle(self, context: Context, rng: np.random.Generator | None) -> Decisions:
         def ask(choice: Choice) -> Answer:
-            if choice.name in context.sampled:
-                return context.sampled[choice.name]
-            shares = self.probabilities(choice).detach().double().cpu()
-            if isinstance(choice, SubsetOf):
-                return _settle_subset(choice, shares, rng)
-            if rng is None:
-                return choice.options[int(shares.argmax())].value
-            numbers = shares.numpy()
-            return choice.options[int(rng.choice(len(numbers), p=numbers / numbers.sum()))].value
+            given = context.sampled.get(choice.name)
+            return answer(choice) if given is None else given
 
-        return self.space.walk(ask)
+        with torch.no_grad():
+            return self.space.walk(ask)
 
     def preferred(self, count: int, rng: np.random.Generator) -> list[Decisions]:
         """Return the most probable members, discretised, best first.
@@ -223,12 +262,22 @@ class Relaxation(nn.Module):
             count: How many; fewer come back if the space does not hold that many.
             rng: Draws the contexts.
         """
+        return self.discretised(count, rng, self.discretise)
+
+    def discretised(
+        self, count: int, rng: np.random.Generator, discretise: Callable[[Context], Decisions]
+    ) -> list[Decisions]:
+        """Return what `discretise` makes of the most probable contexts, without repetition."""
         contexts = [self.likeliest(), *(self.sample(rng) for _ in range(16 * count))]
         with torch.no_grad():
             ranked = sorted(contexts[1:], key=lambda context: -float(self.log_probability(context)))
         found: list[Decisions] = []
+        tried: list[Mapping[str, Answer]] = []
         for context in (contexts[0], *ranked):
-            member = self.discretise(context)
+            if context.sampled in tried:
+                continue
+            tried.append(context.sampled)
+            member = discretise(context)
             if member not in found:
                 found.append(member)
             if len(found) == count:
@@ -249,6 +298,48 @@ class Relaxation(nn.Module):
                 open_choices.extend(itertools.chain.from_iterable(inner))
 
 
+@final
+class _Places:
+    """Numbers positions by choice and key; a key met again under the same name keeps its own."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._known: dict[str, dict[object, int]] = {}
+
+    def add(self, name: str, keys: tuple[object, ...]) -> None:
+        places = self._known.setdefault(name, {})
+        for key in keys:
+            if key not in places:
+                places[key] = self.size
+                self.size += 1
+
+    def find(self, name: str, keys: tuple[object, ...]) -> list[int]:
+        places = self._known[name]
+        return [places[key] for key in keys]
+
+
+def make_sampler(
+    declared: PartDeclaration, kind: Literal["options", "edges"]
+) -> AbstractGateSampler:
+    """Return the gate sampler that a config declares for one kind of choice.
+
+    Raises:
+        ConfigError: If it does not answer this kind.
+        NotFoundError: If it is unknown.
+    """
+    where = f"relaxation.gates.{kind}"
+    sampler = make_part(GATE_SAMPLERS, declared, where)
+    if kind not in sampler.kinds:
+        fitting = [name for name in GATE_SAMPLERS if kind in GATE_SAMPLERS.get(name).kinds]
+        name = declared if isinstance(declared, str) else declared["name"]
+        raise ConfigError(
+            f"The gate sampler '{name}' does not answer choices of {kind}.",
+            where=where,
+            fix=f"Those that do: {', '.join(fitting)}.",
+        )
+    return sampler
+
+
 def _base_answer(choice: Choice) -> Answer:
     if isinstance(choice, SubsetOf):
         return list(choice.items)
@@ -256,28 +347,3 @@ def _base_answer(choice: Choice) -> Answer:
         if not (option.value in OPERATIONS and OPERATIONS.get(str(option.value)).zero):
             return option.value
     return choice.options[0].value
-
-
-def _vertex(choice: Choice, answer: object) -> Tensor:
-    if isinstance(choice, SubsetOf):
-        chosen = cast(list[str], answer)
-        return torch.tensor([float(item in chosen) for item in choice.items], dtype=torch.float64)
-    return torch.tensor(
-        [float(option.value == answer) for option in choice.options], dtype=torch.float64
-    )
-
-
-def _settle_subset(choice: SubsetOf, shares: Tensor, rng: np.random.Generator | None) -> list[str]:
-    if rng is None:
-        # A subset that may be empty stands beside an edge that is always on.
-        fixed = shares.new_ones(0 if choice.minimum else 1)
-        gates = normalised(torch.cat([shares, fixed]))[: len(shares)]
-        chosen = (gates >= EDGE_THRESHOLD).tolist()
-    else:
-        chosen = (rng.random(len(shares)) < shares.numpy()).tolist()
-    order = sorted(range(len(choice.items)), key=lambda index: -float(shares[index]))
-    for index in order:
-        if sum(chosen) >= choice.minimum:
-            break
-        chosen[index] = True
-    return [item for item, on in zip(choice.items, chosen, strict=True) if on]

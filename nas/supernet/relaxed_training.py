@@ -1,68 +1,59 @@
-"""First-order bilevel training of weights and gates (DARTS, Liu et al. 2019, arXiv:1806.09055).
+"""Training of weights and gates together, put together from declared parts.
 
-A step draws the joint choices, takes one gate step on images of the gates' part and one weight step
-on images of the weights' part. Neither sees validation images: a wiring chosen on the images that
-score it would look better than it is.
+A step draws the joint choices, moves the gates on images of the gates' part and the weights on
+images of the weights' part, in the way of the alternation. Neither sees validation images: a
+wiring chosen on the images that score it would look better than it is.
+
+Bilevel training: DARTS, Liu et al. 2019, arXiv:1806.09055.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, cast, final
+from collections.abc import Callable, Iterator
+from typing import cast, final
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from nas.errors import DataError
 from nas.seeds import derive_seed
+from nas.space import Decisions
+from nas.supernet.alternations import ALTERNATIONS, AbstractAlternation, Batch, Step
 from nas.supernet.binding import Binder
-from nas.supernet.health import (
-    discretisation_gap,
-    edge_share,
-    gate_entropy,
-    remedy,
-    skip_share,
-)
+from nas.supernet.declared_parts import make_part
+from nas.supernet.discretisations import DISCRETISATIONS, Trained
+from nas.supernet.health import relaxation_numbers, remedy
 from nas.supernet.loop import (
     AbstractLoop,
     AbstractLoopConfig,
     Checkpoint,
     OnEpoch,
     TrainingResult,
+    below,
 )
 from nas.supernet.mixing import Mixing, mix
 from nas.supernet.optimizer import GateAdam
-from nas.supernet.relaxation import Context, Relaxation
+from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
+from nas.supernet.relaxation import Context, GateValues, Relaxation
+from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.relaxed import relaxed_logits
 from nas.supernet.supernet import Supernet
+from nas.supernet.training_rules import TRAINING_RULES, AbstractTrainingRule
 from nas.training.batches import Batches
 from nas.training.device import reduced_precision
 from nas.training.parts import DataPart, FiveParts
 
 _log = logging.getLogger("nas")
 
-Resource = Callable[[Relaxation, Context], Tensor]
-"""A differentiable cost of the gates' probabilities, added to the gates' loss."""
-
 BASELINE_DECAY = 0.9
 
 
 @final
-class RelaxationConfig(AbstractLoopConfig, frozen=True, extra="forbid"):
-    """Settings of relaxed training."""
-
-    level: Literal["bilevel", "one"] = "bilevel"
-    """Gates on images of their own, or weights and gates in one pass on the weights' images."""
-
-    gate_learning_rate: float = Field(default=0.02, gt=0, le=10, allow_inf_nan=False)
-    """Learning rate of Adam on the logits."""
-
-    gate_warmup_epochs: float = Field(default=2.0, ge=0, le=1000)
-    """Epochs that train the weights alone: fresh weights say nothing about connections."""
+class RelaxationConfig(RelaxationSettings, AbstractLoopConfig, frozen=True, extra="forbid"):
+    """Settings of relaxed training, its length included."""
 
 
 @final
@@ -73,22 +64,32 @@ class GateBatches:
         self.batches = batches
         self.seed = seed
         self._next = -1
-        self._stream: Iterator[tuple[Tensor, Tensor]] = iter(())
+        self._last: Batch | None = None
+        self._stream: Iterator[Batch] = iter(())
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
+    def at(self, step: int) -> Batch:
         """Return the batch of a step; asking in order is quick."""
+        if step == self._next - 1 and self._last is not None:
+            return self._last
         epoch, number = divmod(step, self.batches.steps_per_epoch)
         if step != self._next or number == 0:
             self._stream = self.batches.epoch(self.seed, epoch)
             for _ in range(number):
                 next(self._stream)
         self._next = step + 1
-        return next(self._stream)
+        self._last = next(self._stream)
+        return self._last
 
 
 @final
 class RelaxedTraining(AbstractLoop):
-    """Training of a supernet's weights and of a relaxation's gates, step by step."""
+    """Training of a supernet's weights and of a relaxation's gates, step by step.
+
+    Raises:
+        DataError: If there are no images for the gates.
+        ConfigError: If a part does not fit the space.
+        NotFoundError: If a part is unknown.
+    """
 
     def __init__(
         self,
@@ -98,127 +99,207 @@ class RelaxedTraining(AbstractLoop):
         config: RelaxationConfig,
         *,
         seed: int,
-        resource: Resource | None = None,
     ) -> None:
         super().__init__(supernet, parts.weights, config, seed=seed)
         self.relaxed = config
         self.relaxation = relaxation
-        self.resource = resource
         self.binder = Binder(supernet.space)
         self.adam = GateAdam(relaxation.logits, config.gate_learning_rate)
         self.baseline: float | None = None
+        self.alternation: AbstractAlternation = make_part(
+            ALTERNATIONS, config.alternation, "relaxation.alternation"
+        )
+        self.regularisers: list[AbstractRegulariser] = [
+            make_part(REGULARISERS, line, f"relaxation.regularisers.{number}")
+            for number, line in enumerate(config.regularisers)
+        ]
+        self.rules: list[AbstractTrainingRule] = [
+            make_part(TRAINING_RULES, line, f"relaxation.rules.{number}")
+            for number, line in enumerate(config.rules)
+        ]
         self.gate_batches = GateBatches(
             self._gate_part(parts.gates), derive_seed(seed, "gate images", 0)
         )
-        self._last: tuple[Context, Mixing] | None = None
+        self.last: Step | None = None
+        for part in self.regularisers:
+            part.prepare(supernet, relaxation)
+        for rule in self.rules:
+            rule.prepare(self)
 
     def _gate_part(self, part: DataPart) -> Batches:
-        if len(part) == 0 and self.relaxed.level == "bilevel":
+        if len(part) == 0 and not self.alternation.together:
             raise DataError(
                 "There are 0 images to train the gates on.",
                 why="Gates learn on images that neither train the weights nor score.",
-                fix="Give the gates' part a share above 0, or use level 'one'.",
+                fix="Give the gates' part a share above 0, or use alternation 'one_level'.",
             )
         source = part if len(part) else self.batches.part
         return Batches(source, self.config.batch_size, self.device, self.config.augmentation)
 
     def train_step(self, images: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
         """Update the gates, then the weights of one relaxed member."""
+        step = self._step(images, labels, learning_rate)
+        watched = torch.zeros((), device=self.device)
+        if step.gates_learn and not self.alternation.together:
+            loss, gradient = self.alternation.gate_gradient(self, step)
+            self._move_gates(step, gradient)
+            watched = loss + gradient.sum()
+        loss = self.weight_step(step)
+        for rule in self.rules:
+            rule.after_step(self, step)
+        return loss + 0 * watched
+
+    def _step(self, images: Tensor, labels: Tensor, learning_rate: float) -> Step:
+        warmup = self.relaxed.gate_warmup_epochs * self.batches.steps_per_epoch
+        last = self.config.epochs * self.batches.steps_per_epoch - 1
+        progress = min(1.0, max(0.0, (self.step - warmup) / max(1.0, last - warmup)))
+        self.relaxation.temperature = self.relaxed.temperature.at(progress)
         rng = np.random.default_rng(derive_seed(self.seed, "context", self.step))
         context = self.relaxation.sample(rng)
         mixing = mix(self.supernet, self.binder, context)
-        self._last = (context, mixing)
-        gates_learn = self.step >= self.relaxed.gate_warmup_epochs * self.batches.steps_per_epoch
-        bilevel = self.relaxed.level == "bilevel"
-        watched = torch.zeros((), device=self.device)
-        if gates_learn and bilevel:
-            watched = self.gate_step(context, mixing, *self.gate_batches.at(self.step))
-        together = gates_learn and not bilevel
-        loss = self.weight_step(context, mixing, (images, labels), learning_rate, together)
-        return loss + 0 * watched
+        self.last = Step(
+            number=self.step,
+            context=context,
+            mixing=mixing,
+            batch=(images, labels),
+            learning_rate=learning_rate,
+            progress=progress,
+            gates_learn=self.step >= warmup,
+        )
+        return self.last
 
-    def gate_step(self, context: Context, mixing: Mixing, images: Tensor, labels: Tensor) -> Tensor:
-        """Update the logits of a context on the gates' images; return the loss."""
-        loss = self._loss(mixing, self.relaxation.values(context), images, labels)
-        objective = self._gate_objective(context, loss)
-        (gradient,) = torch.autograd.grad(objective, [self.relaxation.logits])
-        self.adam.step(gradient, self.relaxation.touched(context))
-        return loss.detach() + 0 * gradient.sum()
+    def noise(self, step: Step) -> torch.Generator:
+        """Return where the gate samplers of a step draw from; the same at every call."""
+        seed = derive_seed(self.seed, "gate noise", step.number)
+        return torch.Generator(device=self.device).manual_seed(seed)
 
-    def weight_step(
-        self,
-        context: Context,
-        mixing: Mixing,
-        batch: tuple[Tensor, Tensor],
-        learning_rate: float,
-        together: bool = False,
-    ) -> Tensor:
-        """Update the weights of a relaxed member, and with `together` its gates as well."""
-        values = self.relaxation.values(context)
+    def values(self, step: Step) -> dict[str, Tensor]:
+        """Return the gate values of a step, differentiable; the same draws at every call."""
+        return self.relaxation.values(step.context, self.noise(step))
+
+    def gate_images(self, step: Step) -> Batch:
+        """Return the batch of the gates' part that belongs to a step."""
+        return self.gate_batches.at(step.number)
+
+    def _move_gates(self, step: Step, gradient: Tensor) -> None:
+        if self.relaxed.gate_weight_decay:
+            logits = self.relaxation.logits.detach()
+            gradient = gradient + self.relaxed.gate_weight_decay * logits
+        self.adam.step(gradient, self.relaxation.touched(step.context))
+
+    def weight_step(self, step: Step) -> Tensor:
+        """Update the weights of a relaxed member, and its gates where both learn together."""
+        together = step.gates_learn and self.alternation.together
+        values: GateValues = self.values(step)
         if not together:
             values = {name: value.detach() for name, value in values.items()}
-        loss = self._loss(mixing, values, *batch)
+        logits = self.logits(step.mixing, values, step.batch[0])
+        loss = F.cross_entropy(logits, step.batch[1])
+        objective = self.gate_objective(step, loss) if together else loss
+        for rule in self.rules:
+            term = rule.weight_loss(self, step, logits)
+            objective = objective if term is None else objective + term
         self.optimizer.zero_grad()
         self.relaxation.logits.grad = cast(Tensor | None, None)
-        objective = self._gate_objective(context, loss) if together else loss
         objective.backward()  # type: ignore[no-untyped-call]
-        active = relaxed_slots(self.supernet, mixing)
+        active = relaxed_slots(self.supernet, step.mixing)
         norm = self.optimizer.clip(active, self.config.gradient_clip)
-        self.optimizer.step(active, learning_rate)
+        self.optimizer.step(active, step.learning_rate)
         if self.relaxation.logits.grad is not None:
-            self.adam.step(self.relaxation.logits.grad, self.relaxation.touched(context))
+            self._move_gates(step, self.relaxation.logits.grad)
         return loss.detach() + 0 * norm
 
-    def _loss(
-        self, mixing: Mixing, values: Mapping[str, Tensor], images: Tensor, labels: Tensor
+    def logits(
+        self, mixing: Mixing, values: GateValues, images: Tensor, *, plain: bool = False
     ) -> Tensor:
-        with reduced_precision(self.device):
-            logits = relaxed_logits(self.supernet, mixing, values, images)
-        return F.cross_entropy(logits.float(), labels)
+        """Return the logits of a relaxed member in float32.
 
-    def _gate_objective(self, context: Context, loss: Tensor) -> Tensor:
-        """Return the loss, the score-function term of what was sampled, and the resource."""
+        Args:
+            mixing: The relaxed member.
+            values: Of its gates.
+            images: `(batch, *input_shape)`.
+            plain: Whether to leave out state buffers, for second derivatives.
+        """
+        with reduced_precision(self.device):
+            return relaxed_logits(self.supernet, mixing, values, images, plain=plain).float()
+
+    def loss(
+        self, mixing: Mixing, values: GateValues, batch: Batch, *, plain: bool = False
+    ) -> Tensor:
+        """Return the cross-entropy of a relaxed member, in nats."""
+        return F.cross_entropy(self.logits(mixing, values, batch[0], plain=plain), batch[1])
+
+    def gate_objective(self, step: Step, loss: Tensor) -> Tensor:
+        """Return the loss, the score-function term of what was sampled, and the regularisers."""
         value = float(loss.detach())
         baseline = value if self.baseline is None else self.baseline
         self.baseline = BASELINE_DECAY * baseline + (1 - BASELINE_DECAY) * value
         advantage = value - baseline
-        objective = loss + advantage * self.relaxation.log_probability(context)
-        if self.resource is not None:
-            objective = objective + self.resource(self.relaxation, context)
+        objective = loss + advantage * self.relaxation.log_probability(step.context)
+        for part in self.regularisers:
+            factor = part.factor(step.progress)
+            if factor:
+                objective = objective + factor * part.term(self.relaxation, step.context)
         return objective
 
+    def trained(self) -> Trained:
+        """Return what a discretisation reads."""
+
+        def mixture(context: Context) -> Mixing:
+            return mix(self.supernet, self.binder, context)
+
+        @torch.no_grad()
+        def loss(mixing: Mixing, values: GateValues) -> float:
+            return float(self.loss(mixing, values, self.gate_batches.at(self.step)))
+
+        return Trained(self.supernet, self.relaxation, mixture, loss)
+
+    def preferred(self, count: int, rng: np.random.Generator) -> list[Decisions]:
+        """Return the most probable members, discretised as declared, best first.
+
+        Args:
+            count: How many; fewer come back if the space does not hold that many.
+            rng: Draws the contexts.
+        """
+        part = make_part(DISCRETISATIONS, self.relaxed.discretisation, "relaxation.discretisation")
+        trained = self.trained()
+        return self.relaxation.discretised(
+            count, rng, lambda context: part.settle(trained, context)
+        )
+
     def epoch_numbers(self) -> dict[str, float]:
-        """Return entropy, shares and the gap between mixture and members."""
-        numbers = {
-            "gate_entropy": gate_entropy(self.relaxation),
-            "skip_share": skip_share(self.relaxation),
-            "edge_share": edge_share(self.relaxation),
-        }
-        if self._last is not None:
-            rng = np.random.default_rng(derive_seed(self.seed, "gap", self.step))
-            context, mixing = self._last
-            batch = self.gate_batches.at(self.step)
-            numbers["mixture_loss"], numbers["gap"] = discretisation_gap(
-                self.supernet, self.relaxation, mixing, context, batch, rng
-            )
+        """Return entropy, shares, the gap between mixture and members, and the rules' numbers."""
+        numbers = relaxation_numbers(self)
+        for rule in self.rules:
+            numbers |= rule.after_epoch(self)
         advice = remedy(numbers)
         if advice is not None:
             _log.warning("the relaxation may be collapsing: %s", advice)
         return numbers
 
     def more_arrays(self) -> Checkpoint:
-        """Return the logits, Adam's state and the baseline."""
+        """Return the gates, Adam's state, the baseline and what the rules remember."""
         baseline = np.array([] if self.baseline is None else [self.baseline], dtype=np.float64)
-        logits = self.relaxation.logits.detach().cpu().numpy().copy()
-        return {"gates/logits": logits, "gates/baseline": baseline, **self.adam.arrays()}
+        found: Checkpoint = {
+            "gates/logits": self.relaxation.logits.detach().cpu().numpy().copy(),
+            "gates/open": self.relaxation.open.cpu().numpy().copy(),
+            "gates/baseline": baseline,
+            **self.adam.arrays(),
+        }
+        for number, rule in enumerate(self.rules):
+            found |= {f"rules/{number}/{name}": value for name, value in rule.arrays().items()}
+        return found
 
     def load_more(self, checkpoint: Checkpoint) -> None:
-        """Take logits, Adam's state and the baseline."""
+        """Take what `more_arrays` gave."""
         with torch.no_grad():
             self.relaxation.logits.copy_(torch.from_numpy(checkpoint["gates/logits"]))
+            self.relaxation.open.copy_(torch.from_numpy(checkpoint["gates/open"]))
         baseline = checkpoint["gates/baseline"]
         self.baseline = float(baseline[0]) if len(baseline) else None
         self.adam.load_arrays(checkpoint)
+        for number, rule in enumerate(self.rules):
+            rule.load_arrays(below(checkpoint, f"rules/{number}/"))
 
 
 def relaxed_slots(supernet: Supernet, mixing: Mixing) -> dict[str, tuple[int, ...]]:
@@ -231,6 +312,17 @@ def relaxed_slots(supernet: Supernet, mixing: Mixing) -> dict[str, tuple[int, ..
     return shapes
 
 
+def make_relaxation(supernet: Supernet, config: RelaxationSettings) -> Relaxation:
+    """Return fresh gates as a config declares them, on the supernet's device."""
+    relaxation = Relaxation(
+        supernet.space,
+        operations=config.operations,
+        options=config.gates.options,
+        edges=config.gates.edges,
+    )
+    return relaxation.to(supernet.weights.anchor.device)
+
+
 def train_relaxation(
     supernet: Supernet,
     relaxation: Relaxation,
@@ -238,35 +330,32 @@ def train_relaxation(
     config: RelaxationConfig | None = None,
     *,
     seed: int,
-    resource: Resource | None = None,
     on_epoch: OnEpoch | None = None,
     should_stop: Callable[[], bool] | None = None,
     state: Checkpoint | None = None,
-) -> tuple[TrainingResult, Checkpoint]:
+) -> tuple[TrainingResult, RelaxedTraining]:
     """Train weights and gates in place.
 
     Args:
         supernet: The shared weights, trained on mixtures; use others for ranking members.
-        relaxation: The gates.
+        relaxation: The gates, from `make_relaxation`.
         parts: The data; only the weights' and the gates' parts are read.
         config: Settings.
         seed: Of batches and draws.
-        resource: Added to the gates' loss.
         on_epoch: Called after each epoch with its health and a function that returns the
             checkpoint.
         should_stop: Asked before each step.
         state: Checkpoint to go on from.
 
     Returns:
-        What was done, and the checkpoint after the last step.
+        What was done, and the training after its last step: its checkpoint, its preferred members.
 
     Raises:
         TrialError: If the training diverges twice, or memory runs out.
         DataError: If there are no images for the gates.
+        ConfigError: If a part does not fit the space.
     """
-    training = RelaxedTraining(
-        supernet, relaxation, parts, config or RelaxationConfig(), seed=seed, resource=resource
-    )
+    training = RelaxedTraining(supernet, relaxation, parts, config or RelaxationConfig(), seed=seed)
     if state is not None:
         training.restore(state)
-    return training.run(on_epoch, should_stop), training.checkpoint()
+    return training.run(on_epoch, should_stop), training

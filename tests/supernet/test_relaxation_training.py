@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import final
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from supernet_cases import digits, digits_supernet, space
 from nas.errors import DataError
 from nas.supernet import health
 from nas.supernet.loop import Checkpoint
-from nas.supernet.mixing import mix
-from nas.supernet.relaxation import Relaxation
+from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
+from nas.supernet.relaxation import Context, Relaxation
 from nas.supernet.relaxed_training import RelaxationConfig, RelaxedTraining, train_relaxation
 from nas.training.parts import DataPart, FiveParts
 
 CONFIG = RelaxationConfig(epochs=2, batch_size=32, warmup_epochs=0.0, gate_warmup_epochs=0.25)
+AT_ONCE = CONFIG.model_copy(update={"gate_warmup_epochs": 0.0})
 
 
 class Untouchable:
@@ -36,7 +38,7 @@ def only_two_parts() -> FiveParts:
 
 
 def run(
-    stop_after: int | None = None, state: Checkpoint | None = None, level: str = "bilevel"
+    stop_after: int | None = None, state: Checkpoint | None = None, alternation: str = "first_order"
 ) -> Checkpoint:
     asked = 0
 
@@ -46,8 +48,8 @@ def run(
         return stop_after is not None and asked > stop_after
 
     relaxation = Relaxation(space("tiny_exhaustive"))
-    config = CONFIG.model_copy(update={"level": level})
-    _, checkpoint = train_relaxation(
+    config = CONFIG.model_copy(update={"alternation": alternation})
+    _, training = train_relaxation(
         digits_supernet(),
         relaxation,
         only_two_parts(),
@@ -56,7 +58,7 @@ def run(
         should_stop=should_stop,
         state=state,
     )
-    return checkpoint
+    return training.checkpoint()
 
 
 def same(first: Checkpoint, second: Checkpoint) -> bool:
@@ -65,24 +67,26 @@ def same(first: Checkpoint, second: Checkpoint) -> bool:
     )
 
 
-@pytest.mark.parametrize("level", ["bilevel", "one"])
-def test_a_resumed_relaxation_equals_an_uninterrupted_one_bit_for_bit(level: str) -> None:
-    whole = run(level=level)
+@pytest.mark.parametrize("alternation", ["first_order", "one_level"])
+def test_a_resumed_relaxation_equals_an_uninterrupted_one_bit_for_bit(alternation: str) -> None:
+    whole = run(alternation=alternation)
     assert np.abs(whole["gates/logits"]).max() > 0
     for steps in (2, 5):
-        assert same(run(state=run(stop_after=steps, level=level), level=level), whole)
+        assert same(
+            run(state=run(stop_after=steps, alternation=alternation), alternation=alternation),
+            whole,
+        )
 
 
 def test_a_gate_step_leaves_weights_and_unused_logits_alone() -> None:
     wired = space("wired_cnn")
     supernet = digits_supernet("wired_cnn")
     relaxation = Relaxation(wired)
-    training = RelaxedTraining(supernet, relaxation, digits(), CONFIG, seed=0)
+    training = RelaxedTraining(supernet, relaxation, digits(), AT_ONCE, seed=0)
     before = supernet.state_arrays()
-    context = relaxation.sample(np.random.default_rng(0))
-    mixing = mix(supernet, training.binder, context)
-    training.gate_step(context, mixing, *training.gate_batches.at(0))
-    training.gate_step(context, mixing, *training.gate_batches.at(1))
+    training.train_step(*training.gate_batches.at(0), 0.0)
+    assert training.last is not None
+    context = training.last.context
     after = supernet.state_arrays()
     assert all(np.array_equal(before[key], after[key]) for key in before)
     moved = relaxation.logits.detach() != 0
@@ -90,18 +94,27 @@ def test_a_gate_step_leaves_weights_and_unused_logits_alone() -> None:
     assert moved.any() and not (moved & ~touched).any()
 
 
-def test_a_resource_term_lowers_the_probability_of_edges() -> None:
-    wired = space("wired_cnn")
+@final
+class EdgesCost(AbstractRegulariser):
+    """Mean probability of all edges."""
 
-    def edges(relaxation: Relaxation, context: object) -> torch.Tensor:
+    def term(self, relaxation: Relaxation, context: Context) -> torch.Tensor:
         names = [c for c in relaxation.every_choice() if c.name.endswith(".inputs")]
         return torch.cat([relaxation.probabilities(choice) for choice in names]).mean() * 100
 
-    relaxation = Relaxation(wired)
-    config = RelaxationConfig(epochs=1, batch_size=64, gate_warmup_epochs=0, gate_learning_rate=0.3)
-    train_relaxation(
-        digits_supernet("wired_cnn"), relaxation, digits(), config, seed=0, resource=edges
+
+def test_a_regulariser_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    REGULARISERS.load()
+    monkeypatch.setitem(REGULARISERS._entries, "edges_cost", EdgesCost)
+    relaxation = Relaxation(space("wired_cnn"))
+    config = RelaxationConfig(
+        epochs=1,
+        batch_size=64,
+        gate_warmup_epochs=0,
+        gate_learning_rate=0.3,
+        regularisers=[{"name": "edges_cost", "strength": 1.0}],
     )
+    train_relaxation(digits_supernet("wired_cnn"), relaxation, digits(), config, seed=0)
     assert health.edge_share(relaxation) < 0.5
 
 
@@ -110,7 +123,9 @@ def test_no_images_for_the_gates_is_an_error() -> None:
     empty: DataPart = replace(parts.gates, rows=np.array([], dtype=np.int64))
     nothing = FiveParts(parts.weights, empty, parts.validation, parts.test, parts.training)
     relaxation = Relaxation(space("tiny_exhaustive"))
-    with pytest.raises(DataError, match=r"0 images to train the gates on[\s\S]*level 'one'"):
+    with pytest.raises(
+        DataError, match=r"0 images to train the gates on[\s\S]*alternation 'one_level'"
+    ):
         train_relaxation(digits_supernet(), relaxation, nothing, CONFIG, seed=0)
 
 
