@@ -1,0 +1,16 @@
+"""Multiply-adds on one image, as a score to beat."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nas.cost.count import cost
+from nas.model.network import Network
+from nas.zero_cost.base import zero_cost_score
+
+
+@zero_cost_score("macs", reads="nothing", trivial=True)
+def macs(network: Network, images: Tensor, labels: Tensor, generator: torch.Generator) -> float:
+    """Count the multiply-adds of convolutions and matrix products, adapters included."""
+    return float(cost(network.architecture, network.input_shape, network.num_classes).macs)
