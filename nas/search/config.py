@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nas.objectives.latency_config import LatencyConfig
 from nas.supernet.relaxation_config import RelaxationSettings
+from nas.supernet.sharing_config import SharingConfig
 from nas.training.recipe import Recipe
 
 SCHEMA = "nas.search/1"
@@ -87,8 +88,9 @@ class RelaxationConfig(RelaxationSettings):
 class SupernetConfig(_Part):
     """The supernet: shared weights, their training, and the relaxation before it."""
 
-    sharing: str = "position"
-    """Which members share weights: `position`, `family` or `none`."""
+    sharing: str | SharingConfig = "position"
+    """Which members share weights: `position`, `role`, `family`, `none` or `auto`; or one policy
+    per kind of number, such as `{weights: position, norms: family}`."""
 
     threads: Threads = 1
     """CPU threads while training; kept because results are bit-identical for one number only."""

@@ -133,15 +133,18 @@ def check_names(config: SearchConfig, document: Document) -> None:
     """
     from nas.search.samplers import SAMPLERS
     from nas.supernet.sharing import SHARING
+    from nas.supernet.sharing_config import SharingConfig
 
     try:
         resolve_objectives(config.objectives)
     except NasError as error:
         error.where = error.where or document.where(("objectives",))
         raise
-    for registry, name in ((SAMPLERS, config.search.sampler), (SHARING, config.supernet.sharing)):
-        if name not in registry:
-            raise registry.unknown(name)
+    if config.search.sampler not in SAMPLERS:
+        raise SAMPLERS.unknown(config.search.sampler)
+    for name in SharingConfig.of(config.supernet.sharing).names:
+        if name not in SHARING:
+            raise SHARING.unknown(name)
 
 
 def canonical_constraints(given: Any, document: Document) -> dict[str, dict[str, float]]:

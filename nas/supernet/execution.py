@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import cast, final
+from typing import Protocol, Self, cast, final
 
 import torch
 import torch.nn.functional as F
@@ -21,14 +21,20 @@ from nas.errors import ConfigError
 from nas.model.adapters import build_adapter
 from nas.model.layers import build_layer
 from nas.model.merges import CONCATENATION_LIMIT, add_up
-from nas.supernet.slots import EdgeCall, LayerCall, NodeCall, Program
-from nas.supernet.weights import SharedWeights
+from nas.supernet.slots import EdgeCall, LayerCall, NodeCall, Program, SlotUse
 from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, Pool, ReLU
 
 Norm = Callable[[str, Tensor, Tensor, Tensor], Tensor]
 """From a norm's site, its input, scale and shift to its output."""
 
 EPSILON = 1e-5
+
+
+class WeightSource(Protocol):
+    """Whatever gives a member its weights: shared slots, or a hypernetwork's output."""
+
+    def read(self, use: SlotUse) -> Tensor:
+        """Return the tensor of shape `use.shape`."""
 
 
 @final
@@ -41,6 +47,19 @@ class Statistics:
     """
 
     values: Mapping[str, tuple[Tensor, Tensor]]
+
+    @classmethod
+    def average(cls, several: Sequence[Self]) -> Self:
+        """Return the mean of several measurements of one member."""
+        return cls(
+            {
+                site: (
+                    torch.stack([each.values[site][0] for each in several]).mean(0),
+                    torch.stack([each.values[site][1] for each in several]).mean(0),
+                )
+                for site in several[0].values
+            }
+        )
 
 
 def batch_norm(site: str, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -83,7 +102,7 @@ class FixedNorm:
         return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, EPSILON)
 
 
-def run_program(program: Program, x: Tensor, weights: SharedWeights, norm: Norm) -> Tensor:
+def run_program(program: Program, x: Tensor, weights: WeightSource, norm: Norm) -> Tensor:
     """Return the state of the program's last node for `(batch, *program.plan.input_shape)`."""
     states: list[Tensor | None] = [x]
     for call, frees in zip(program.calls, program.frees, strict=True):
@@ -97,7 +116,7 @@ def run_node(
     call: NodeCall,
     states: Sequence[Tensor | None],
     like: Tensor,
-    weights: SharedWeights,
+    weights: WeightSource,
     norm: Norm,
 ) -> Tensor:
     """Merge a node's inputs and compute its operation or cell."""
@@ -110,7 +129,7 @@ def merge_inputs(
     call: NodeCall,
     states: Sequence[Tensor | None],
     like: Tensor,
-    weights: SharedWeights,
+    weights: WeightSource,
     norm: Norm,
 ) -> Tensor:
     """Merge a node's inputs; zeros where it has none."""
@@ -120,7 +139,7 @@ def merge_inputs(
 
 
 def adapt(
-    edge: EdgeCall, states: Sequence[Tensor | None], weights: SharedWeights, norm: Norm
+    edge: EdgeCall, states: Sequence[Tensor | None], weights: WeightSource, norm: Norm
 ) -> Tensor:
     """Return what an edge delivers."""
     x = cast(Tensor, states[edge.source])
@@ -128,7 +147,7 @@ def adapt(
 
 
 def run_adapter(
-    adapter: Adapter, layers: tuple[LayerCall, ...], x: Tensor, weights: SharedWeights, norm: Norm
+    adapter: Adapter, layers: tuple[LayerCall, ...], x: Tensor, weights: WeightSource, norm: Norm
 ) -> Tensor:
     """Bring one tensor to its target's shape."""
     if adapter.kind == "identity":
@@ -149,7 +168,7 @@ def _resampler(adapter: Adapter) -> nn.Module | None:
     return None if any(True for _ in first.parameters()) else first
 
 
-def _merge(call: NodeCall, inputs: list[Tensor], weights: SharedWeights) -> Tensor:
+def _merge(call: NodeCall, inputs: list[Tensor], weights: WeightSource) -> Tensor:
     step = call.step
     if len(inputs) == 1:
         return inputs[0]
@@ -185,7 +204,7 @@ def _kernel(weight: Tensor, factor: float) -> Tensor:
 
 
 def run_layers(
-    layers: tuple[LayerCall, ...], x: Tensor, weights: SharedWeights, norm: Norm
+    layers: tuple[LayerCall, ...], x: Tensor, weights: WeightSource, norm: Norm
 ) -> Tensor:
     """Run an operation's layers one after the other."""
     for call in layers:
@@ -204,7 +223,8 @@ def _run_layer(call: LayerCall, x: Tensor, values: list[Tensor], norm: Norm) -> 
         groups = x.shape[1] if isinstance(layer, DepthwiseConv) else 1
         return F.conv2d(x, values[0], None, stride, layer.kernel // 2, 1, groups)
     # Noise such as dropout belongs to training; statistics and scores are taken without it.
-    module = _module(layer, call.in_channels, call.width, call.stride, norm is batch_norm)
+    training = norm is batch_norm or bool(getattr(norm, "training", False))
+    module = _module(layer, call.in_channels, call.width, call.stride, training)
     if isinstance(layer, Pool):
         return cast(Tensor, module(x))
     names = [use.key.rpartition("|")[2] for use in call.weights]

@@ -7,27 +7,25 @@ from collections.abc import Iterable
 import torch
 
 from nas.model.network import Network
-from nas.supernet.execution import Statistics
+from nas.supernet.execution import Statistics, WeightSource
 from nas.supernet.slots import SlotUse
-from nas.supernet.weights import SharedWeights
 
 
 @torch.no_grad()
 def copy_member(
     network: Network,
-    weights: SharedWeights,
+    weights: WeightSource,
     uses: Iterable[SlotUse],
     statistics: Statistics | None,
 ) -> None:
-    """Fill a network with the slices its member reads, in their type and on their device.
+    """Fill a network with the weights its member reads.
 
     Args:
-        network: The stand-alone network of the member.
-        weights: The shared weights.
+        network: The stand-alone network of the member, of their type and on their device.
+        weights: Where they come from.
         uses: Everything the member reads.
         statistics: Of its batch norms; None leaves them fresh.
     """
-    network.to(device=weights.anchor.device, dtype=weights.anchor.dtype)
     parameters = dict(network.named_parameters(remove_duplicate=False))
     for use in uses:
         value = weights.read(use)

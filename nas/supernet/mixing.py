@@ -19,6 +19,7 @@ from nas.space import Choice, SubsetOf
 from nas.supernet.binding import Binder, EdgePath, Governed, Path
 from nas.supernet.gates import merge_coefficients
 from nas.supernet.relaxation import Context, GateValues
+from nas.supernet.sharing_rule import Owner
 from nas.supernet.slots import (
     EdgeCall,
     LayerCall,
@@ -267,7 +268,7 @@ class _Planner:
         for number, name in enumerate(names):
             operation = OPERATIONS.get(name)
             layers = self._layers(
-                f"{call.slot}|{name}",
+                call.slot.below(name),
                 f"{call.module}.operation",
                 operation,
                 call.step.merged,
@@ -288,14 +289,14 @@ class _Planner:
             adapter = Adapter("operation", entry.adapter.source, entry.adapter.target, operation)
             module = f"{call.module}.adapters.{number}"
             layers = self._layers(
-                f"{entry.slot}|{name}", module, operation, adapter.source, adapter.target[0], 1
+                entry.slot.below(name), module, operation, adapter.source, adapter.target[0], 1
             )
             found.append((start + option, adapter, layers))
         return tuple(found)
 
     def _layers(
         self,
-        slot: str,
+        slot: Owner,
         module: str,
         operation: Operation,
         shape: tuple[int, int, int],

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nas.supernet.footprints import Footprint, pieces
 from nas.supernet.weights import SharedWeights, leading_slice
 
 
@@ -53,18 +54,30 @@ class SliceSgd:
         return norm
 
     @torch.no_grad()
-    def step(self, active: Mapping[str, tuple[int, ...]], learning_rate: float) -> None:
-        """Update the slices of `active` that have a gradient."""
+    def step(
+        self,
+        active: Mapping[str, Footprint],
+        learning_rate: float,
+        momentum_keys: Mapping[str, str] | None = None,
+    ) -> None:
+        """Update the slices of `active` that have a gradient.
+
+        Args:
+            active: Slots, and what was read of each: a leading slice, or several.
+            learning_rate: Step size.
+            momentum_keys: Where the momentum of each slot is kept, if not under its own key.
+        """
         groups: dict[bool, tuple[list[Tensor], list[Tensor], list[Tensor]]] = {}
-        for key, shape in active.items():
+        for key, footprint in active.items():
             parameter = self.weights.slot(key)
             if parameter.grad is None:
                 continue
             decayed = parameter.dim() >= 2 and self.weight_decay > 0
             values, gradients, buffers = groups.setdefault(decayed, ([], [], []))
-            values.append(leading_slice(parameter, shape))
-            gradients.append(leading_slice(parameter.grad, shape))
-            buffers.append(leading_slice(self._buffer(key, parameter), shape))
+            values += pieces(parameter, footprint)
+            gradients += pieces(parameter.grad, footprint)
+            place = key if momentum_keys is None else momentum_keys[key]
+            buffers += pieces(self._buffer(place, parameter), footprint)
         for decayed, (values, gradients, buffers) in groups.items():
             self._update(values, gradients, buffers, learning_rate, decayed)
 
@@ -93,7 +106,7 @@ class SliceSgd:
         return buffer
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return a copy of every momentum buffer by slot."""
+        """Return a copy of every momentum buffer by its place, by default its slot."""
         return {key: buffer.cpu().numpy().copy() for key, buffer in self.buffers.items()}
 
     def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -14,7 +14,7 @@ from typing import Literal, final
 
 from nas.cost.shapes import Adapter, InputStep, NodeStep, Plan
 from nas.model.layers import build_layer
-from nas.supernet.sharing import SlotOf
+from nas.supernet.sharing_rule import Owner, SharingRule
 from nas.topology.graph import Architecture
 from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, Pool, ReLU, Shape
 
@@ -60,7 +60,7 @@ class LayerCall:
 class EdgeCall:
     """One input of a node: where it comes from, its adapter, its weight in the merge."""
 
-    slot: str
+    slot: Owner
     source: int
     source_name: str
     adapter: Adapter
@@ -74,7 +74,7 @@ class NodeCall:
     """One node: inputs, merge, then layers or a nested program."""
 
     step: NodeStep
-    slot: str
+    slot: Owner
     module: str
     name: str
     inputs: tuple[EdgeCall, ...]
@@ -92,32 +92,31 @@ class Program:
         calls: One per node but the input.
         frees: Per call, the states that nothing reads after it.
         uses: Every tensor it reads, nested ones included.
-        sites: Every norm, in order of execution.
+        norms: Site and scale of every norm, in order of execution.
     """
 
     plan: Plan
     calls: tuple[NodeCall, ...]
     frees: tuple[tuple[int, ...], ...]
     uses: tuple[SlotUse, ...]
-    sites: tuple[str, ...]
+    norms: tuple[tuple[str, SlotUse], ...]
 
 
 @final
 @dataclass(frozen=True)
 class Naming:
-    """How nodes are called: the slot of a node's name, and prefixes of nested architectures."""
+    """How nodes are called: the owner of a node's weights, and what they are nested in."""
 
-    slot: Callable[[str], str]
-    slots: str = ""
+    owner: Callable[[str], Owner]
     modules: str = ""
 
-    def node(self, step: NodeStep) -> str:
-        """Return the slot of a node's operation: tied nodes have one slot."""
-        return self.slots + self.slot(step.node.tie or self.plain(step))
+    def node(self, step: NodeStep) -> Owner:
+        """Return the owner of a node's operation: tied nodes have one."""
+        return self.owner(step.node.tie or self.plain(step))
 
-    def position(self, step: NodeStep) -> str:
-        """Return the slot of a node's place in the wiring, which tied nodes do not share."""
-        return self.slots + self.slot(self.plain(step))
+    def position(self, step: NodeStep) -> Owner:
+        """Return the owner of a node's place in the wiring, which tied nodes do not share."""
+        return self.owner(self.plain(step))
 
     @staticmethod
     def plain(step: NodeStep) -> str:
@@ -125,33 +124,35 @@ class Naming:
         return step.node.name or f"node{step.index}"
 
 
-def compile_plan(schedule: Plan, slot_of: SlotOf) -> Program:
-    """Compile a plan under a sharing policy.
+def compile_plan(schedule: Plan, rule: SharingRule) -> Program:
+    """Compile a plan under sharing policies.
 
     Args:
         schedule: Plan of a member.
-        slot_of: The policy.
+        rule: The policies.
     """
-    architecture: Architecture = schedule.architecture
-    return _compile(schedule, Naming(lambda name: slot_of(name, architecture)))
+    whole = schedule.architecture
+    return _compile(schedule, Naming(lambda name: rule.owner(name, whole, whole)), rule, whole)
 
 
-def classifier_uses(slot: str, channels: int, num_classes: int) -> tuple[SlotUse, SlotUse]:
+def classifier_uses(owner: Owner, channels: int, num_classes: int) -> tuple[SlotUse, SlotUse]:
     """Return the uses of the head's weight and bias."""
     return (
-        SlotUse(f"{slot}|weight", (num_classes, channels), "classifier", "head.weight"),
-        SlotUse(f"{slot}|bias", (num_classes,), "zeros", "head.bias"),
+        SlotUse(owner.weight("weight"), (num_classes, channels), "classifier", "head.weight"),
+        SlotUse(owner.weight("bias"), (num_classes,), "zeros", "head.bias"),
     )
 
 
-def _compile(schedule: Plan, naming: Naming) -> Program:
-    calls = tuple(_node_call(schedule, step, naming) for step in schedule.steps if step.index > 0)
+def _compile(schedule: Plan, naming: Naming, rule: SharingRule, whole: Architecture) -> Program:
+    calls = tuple(
+        _node_call(schedule, step, naming, rule, whole) for step in schedule.steps if step.index > 0
+    )
     return Program(
         plan=schedule,
         calls=calls,
         frees=_frees(schedule),
         uses=tuple(use for call in calls for use in _uses(call)),
-        sites=tuple(site for call in calls for site in _sites(call)),
+        norms=tuple(norm for call in calls for norm in _norms(call)),
     )
 
 
@@ -177,19 +178,23 @@ def _uses(call: NodeCall) -> Iterator[SlotUse]:
         yield from call.cell.uses
 
 
-def _sites(call: NodeCall) -> Iterator[str]:
-    yield from (layer.site for layer in _layer_calls(call) if isinstance(layer.layer, BatchNorm))
+def _norms(call: NodeCall) -> Iterator[tuple[str, SlotUse]]:
+    for layer in _layer_calls(call):
+        if isinstance(layer.layer, BatchNorm):
+            yield layer.site, layer.weights[0]
     if call.cell is not None:
-        yield from call.cell.sites
+        yield from call.cell.norms
 
 
-def _node_call(schedule: Plan, step: NodeStep, naming: Naming) -> NodeCall:
+def _node_call(
+    schedule: Plan, step: NodeStep, naming: Naming, rule: SharingRule, whole: Architecture
+) -> NodeCall:
     module = f"{naming.modules}nodes.{step.index}"
     own = naming.node(step)
     layers: tuple[LayerCall, ...] = ()
     if step.operation is not None:
         layers = operation_calls(
-            f"{own}|{step.operation.name}",
+            own.below(step.operation.name),
             f"{module}.operation",
             step.operation.layers,
             step.merged,
@@ -198,8 +203,9 @@ def _node_call(schedule: Plan, step: NodeStep, naming: Naming) -> NodeCall:
         )
     cell = None
     if step.cell is not None:
-        # The cell's own slot carries the policy already: inside, names stand as they are.
-        cell = _compile(step.cell, Naming(str, f"{own}/", f"{module}.cell."))
+        graph = step.cell.architecture
+        inner = Naming(lambda name: own.inside(rule.owner(name, graph, whole)), f"{module}.cell.")
+        cell = _compile(step.cell, inner, rule, whole)
     inputs = tuple(
         _edge_call(schedule, step, position, naming) for position in range(len(step.inputs))
     )
@@ -209,7 +215,7 @@ def _node_call(schedule: Plan, step: NodeStep, naming: Naming) -> NodeCall:
 def _edge_call(schedule: Plan, step: NodeStep, position: int, naming: Naming) -> EdgeCall:
     entry = step.inputs[position]
     source = schedule.steps[entry.edge.source]
-    slot = f"{naming.position(step)}<{naming.position(source)}"
+    slot = naming.position(step).reading(naming.position(source))
     module = f"{naming.modules}nodes.{step.index}"
     return EdgeCall(
         slot,
@@ -222,12 +228,12 @@ def _edge_call(schedule: Plan, step: NodeStep, position: int, naming: Naming) ->
 
 
 def merge_weight(
-    slot: str, module: str, step: NodeStep, position: int, form: str | None = None
+    slot: Owner, module: str, step: NodeStep, position: int, form: str | None = None
 ) -> SlotUse | None:
     """Return the weight of one input in a merge of several, None where it has none.
 
     Args:
-        slot: Slot of the edge.
+        slot: Owner of the edge's weights.
         module: Name of the merge's module.
         step: The node.
         position: Of the input.
@@ -237,20 +243,20 @@ def merge_weight(
         return None
     form = form or step.merge.weight
     if form == "scalar":
-        return SlotUse(f"{slot}|scalar", (1,), "ones", f"{module}.weights[{position}]")
+        return SlotUse(slot.weight("scalar"), (1,), "ones", f"{module}.weights[{position}]")
     if form == "projection":
         channels = step.merged[0]
-        key = f"{slot}|projection"
+        key = slot.weight("projection")
         return SlotUse(key, (channels, channels), "kernel", f"{module}.slices.{position}")
     return None
 
 
-def adapter_calls(slot: str, module: str, entry: InputStep) -> tuple[LayerCall, ...]:
+def adapter_calls(slot: Owner, module: str, entry: InputStep) -> tuple[LayerCall, ...]:
     """Return the layers with weights (or an operation's layers) of an edge."""
     adapter = entry.adapter
     if adapter.operation is not None:
         return operation_calls(
-            f"{slot}|{adapter.operation.name}",
+            slot.below(adapter.operation.name),
             module,
             adapter.operation.layers,
             adapter.source,
@@ -262,7 +268,7 @@ def adapter_calls(slot: str, module: str, entry: InputStep) -> tuple[LayerCall, 
     resampled = adapter.kind != "project" and adapter.source[1:] != adapter.target[1:]
     stride = adapter.stride if adapter.kind == "project" else 1
     return operation_calls(
-        f"{slot}|project",
+        slot.below("project"),
         module,
         (Conv(strided=True, kernel=1), BatchNorm()),
         adapter.source,
@@ -273,7 +279,7 @@ def adapter_calls(slot: str, module: str, entry: InputStep) -> tuple[LayerCall, 
 
 
 def operation_calls(
-    slot: str,
+    slot: Owner,
     module: str,
     layers: tuple[AbstractLayer, ...],
     shape: Shape,
@@ -285,31 +291,31 @@ def operation_calls(
     calls = []
     for number, layer in enumerate(layers):
         name = f"{module}.{first + number}"
-        weights = _layer_uses(f"{slot}|{number}", name, layer, shape[0], width, stride)
+        weights = _layer_uses(slot.below(str(number)), name, layer, shape[0], width, stride)
         calls.append(LayerCall(layer, stride, weights, name, shape[0], width))
         shape = layer.output(shape, width, stride)
     return tuple(calls)
 
 
 def _layer_uses(
-    slot: str, module: str, layer: AbstractLayer, channels: int, width: int, stride: int
+    slot: Owner, module: str, layer: AbstractLayer, channels: int, width: int, stride: int
 ) -> tuple[SlotUse, ...]:
     weight = f"{module}.weight"
     if isinstance(layer, (ReLU, Pool)):
         return ()
     if isinstance(layer, Conv):
         shape = (layer.channels(channels, width), channels, layer.kernel, layer.kernel)
-        return (SlotUse(f"{slot}|weight", shape, "kernel", weight),)
+        return (SlotUse(slot.weight("weight"), shape, "kernel", weight),)
     if isinstance(layer, DepthwiseConv):
         shape = (channels, 1, layer.kernel, layer.kernel)
-        return (SlotUse(f"{slot}|weight", shape, "kernel", weight),)
+        return (SlotUse(slot.weight("weight"), shape, "kernel", weight),)
     if isinstance(layer, BatchNorm):
         return (
-            SlotUse(f"{slot}|weight", (channels,), "ones", weight),
-            SlotUse(f"{slot}|bias", (channels,), "zeros", f"{module}.bias"),
+            SlotUse(slot.norm("weight"), (channels,), "ones", weight),
+            SlotUse(slot.norm("bias"), (channels,), "zeros", f"{module}.bias"),
         )
     arguments = (layer, channels, width, stride)
     return tuple(
-        SlotUse(f"{slot}|{name}", tuple(value.shape), "module", f"{module}.{name}", arguments)
+        SlotUse(slot.weight(name), tuple(value.shape), "module", f"{module}.{name}", arguments)
         for name, value in build_layer(*arguments).named_parameters()
     )

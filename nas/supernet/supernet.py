@@ -30,7 +30,9 @@ from nas.supernet.execution import (
     run_program,
 )
 from nas.supernet.extraction import copy_member
-from nas.supernet.sharing import SHARING
+from nas.supernet.running_statistics import RunningNorm, RunningStatistics
+from nas.supernet.sharing_config import SharingConfig
+from nas.supernet.sharing_rule import SharingRule, Splits, pack_rule, unit_of, unpack_rule
 from nas.supernet.slots import Program, SlotUse, classifier_uses, compile_plan
 from nas.supernet.weights import SharedWeights
 from nas.supernet.workspace import Workspace
@@ -38,6 +40,9 @@ from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
 PROGRAM_CACHE = 512
+_SHARING = "|sharing"
+_STATISTICS = "|statistics|"
+"""Names of arrays that are no slots: a slot's key starts with a name."""
 
 
 @final
@@ -48,7 +53,8 @@ class Supernet(nn.Module):
         space: The space.
         input_shape: `(channels, height, width)` of one image.
         num_classes: Outputs of the classifier.
-        sharing: Name of the sharing policy: `position`, `family` or `none`.
+        sharing: Name of the sharing policy of `nas.supernet.sharing`, or several for different
+            kinds of numbers.
         seed: Of the initial weights.
 
     Shape:
@@ -67,16 +73,17 @@ class Supernet(nn.Module):
         input_shape: Shape,
         num_classes: int,
         *,
-        sharing: str = "position",
+        sharing: str | SharingConfig = "position",
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.space = space
         self.input_shape = input_shape
         self.num_classes = num_classes
-        self.policy = SHARING.get(sharing)
+        self.rule = SharingRule.of(sharing)
         self.seed = seed
         self.weights = SharedWeights(seed)
+        self.running = RunningStatistics()
         self.workspace = Workspace()
         self._programs: OrderedDict[tuple[Architecture, tuple[str, ...]], Program] = OrderedDict()
         for decisions in self._covering():
@@ -84,14 +91,14 @@ class Supernet(nn.Module):
         self.weights.announce()
 
     def _covering(self) -> Iterator[Decisions]:
-        limit = self.policy.member_limit
-        if limit is None:
+        policy = self.rule.limited
+        if policy is None or policy.member_limit is None:
             yield from self.space.cover()
             return
-        members = self.space.count()
+        members, limit = self.space.count(), policy.member_limit
         if members > limit:
             raise SpaceError(
-                f"The sharing policy '{self.policy.name}' keeps weights for every member, and the "
+                f"The sharing policy '{policy.name}' keeps weights for every member, and the "
                 f"space '{self.space.name}' has {members:,}; its limit is {limit:,}.",
                 fix="Use 'position' or 'family'.",
             )
@@ -110,7 +117,7 @@ class Supernet(nn.Module):
         if program is None:
             if self.weights.forget_provisional():
                 self._programs.clear()
-            program = compile_plan(plan(architecture, self.input_shape), self.policy.slot)
+            program = compile_plan(plan(architecture, self.input_shape), self.rule)
             uses = (*program.uses, *self.head_uses(program))
             self.weights.hold(uses, provisional=not self.training)
             self._programs[key] = program
@@ -120,8 +127,9 @@ class Supernet(nn.Module):
 
     def head_uses(self, program: Program) -> tuple[SlotUse, SlotUse]:
         """Return the classifier's weight and bias for a member."""
-        slot = self.policy.slot("head", program.plan.architecture)
-        return classifier_uses(slot, program.plan.output[0], self.num_classes)
+        architecture = program.plan.architecture
+        owner = self.rule.owner("head", architecture, architecture)
+        return classifier_uses(owner, program.plan.output[0], self.num_classes)
 
     def active(self, architecture: Architecture) -> dict[str, tuple[int, ...]]:
         """Return the slots a member reads, with the leading slice it reads of each."""
@@ -152,11 +160,15 @@ class Supernet(nn.Module):
                 why="Running averages over many members describe none of them.",
                 fix="Pass statistics=supernet.recalibrate(architecture, images).",
             )
-        return self._run(
-            x, architecture, batch_norm if statistics is None else FixedNorm(statistics)
-        )
+        norm: Norm = batch_norm
+        if statistics is not None:
+            norm = FixedNorm(statistics)
+        elif torch.is_grad_enabled():
+            norm = RunningNorm(self.running, self.program(architecture), self.weights.anchor)
+        return self.run(x, architecture, norm)
 
-    def _run(self, x: Tensor, architecture: Architecture, norm: Norm) -> Tensor:
+    def run(self, x: Tensor, architecture: Architecture, norm: Norm = batch_norm) -> Tensor:
+        """Return the logits of a member under any rule of normalising; nothing is remembered."""
         check_input(x, self.input_shape)
         program = self.program(architecture)
         return self.classify(run_program(program, x, self.weights, norm), program)
@@ -167,19 +179,29 @@ class Supernet(nn.Module):
         return F.linear(features.mean((2, 3)), weight, bias)
 
     @torch.no_grad()
-    def recalibrate(self, architecture: Architecture, images: Tensor) -> Statistics:
-        """Measure a member's batch-norm statistics in one pass.
+    def recalibrate(
+        self, architecture: Architecture, images: Tensor, passes: int = 1
+    ) -> Statistics:
+        """Measure a member's batch-norm statistics.
 
         Args:
             architecture: The member.
-            images: Of the weights' training part, a few hundred; one batch.
+            images: Of the weights' training part, a few hundred per pass.
+            passes: Batches that the images are cut into; the statistics are their mean.
 
         Returns:
             Mean and unbiased variance per norm.
         """
-        norm = RecordingNorm()
-        self._run(images, architecture, norm)
-        return Statistics(norm.values)
+        found = []
+        for batch in images.chunk(passes):
+            norm = RecordingNorm()
+            self.run(batch, architecture, norm)
+            found.append(Statistics(norm.values))
+        return found[0] if len(found) == 1 else Statistics.average(found)
+
+    def running_statistics(self, architecture: Architecture) -> Statistics:
+        """Return the running averages over all sampled paths, as a score without recalibration."""
+        return self.running.of(self.program(architecture), self.weights.anchor)
 
     def extract(self, architecture: Architecture, statistics: Statistics | None = None) -> Network:
         """Return the member as a stand-alone network with a copy of its weights.
@@ -189,18 +211,53 @@ class Supernet(nn.Module):
             statistics: Of its batch norms; None leaves them fresh.
         """
         network = Network(architecture, self.input_shape, self.num_classes)
+        anchor = self.weights.anchor
+        network.to(device=anchor.device, dtype=anchor.dtype)
         program = self.program(architecture)
         copy_member(network, self.weights, (*program.uses, *self.head_uses(program)), statistics)
         return network.train(self.training)
 
+    @torch.no_grad()
+    def split(self, splits: Splits) -> None:
+        """Give groups of families weights of their own, which start as copies.
+
+        Args:
+            splits: What to split, all earlier splits included.
+        """
+        whole = {key: value.detach().clone() for key, value in self.weights.slots()}
+        self._use_splits(splits)
+        for key, value in whole.items():
+            for group in set(splits.get(unit_of(key), {}).values()):
+                self.weights.put(f"{group}:{key}", value)
+                self.running.copy(key, f"{group}:{key}")
+
+    def _use_splits(self, splits: Splits) -> None:
+        for key in [key for key, _ in self.weights.slots()]:
+            group, _, rest = key.partition(":")
+            if group in self.rule.splits.get(unit_of(rest), {}).values():
+                self.weights.drop(key)
+                self.running.drop(key)
+        self.rule = self.rule.with_splits(splits)
+        self._programs.clear()
+
     def state_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return a copy of all shared weights, by slot."""
-        return self.weights.arrays()
+        """Return a copy of all shared weights by slot, running statistics and sharing rule."""
+        statistics = {_STATISTICS + key: value for key, value in self.running.arrays().items()}
+        return self.weights.arrays() | statistics | {_SHARING: pack_rule(self.rule)}
 
     def load_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take shared weights from `state_arrays`.
+        """Take what `state_arrays` gave.
 
         Raises:
-            RunError: If they belong to another space or policy.
+            RunError: If it belongs to another space or policy.
         """
-        self.weights.load_arrays(arrays)
+        self._use_splits(unpack_rule(arrays.get(_SHARING), self.rule.config))
+        self.weights.load_arrays(
+            {key: value for key, value in arrays.items() if not key.startswith("|")}
+        )
+        statistics = {
+            key.removeprefix(_STATISTICS): value
+            for key, value in arrays.items()
+            if key.startswith(_STATISTICS)
+        }
+        self.running.load_arrays(statistics, self.weights.anchor)

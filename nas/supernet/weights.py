@@ -8,6 +8,7 @@ only rare combinations need (a projection between two widths, say) are added whe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, final
 
 import numpy as np
@@ -41,6 +42,7 @@ class SharedWeights(nn.Module):
         self._uses: dict[str, SlotUse] = {}
         self._announced: dict[str, Shape] = {}
         self._provisional: dict[str, Shape | None] = {}
+        self._replaced: Mapping[str, Tensor] = {}
         self.register_buffer("anchor", torch.zeros(()), persistent=False)
 
     def __contains__(self, key: object) -> bool:
@@ -60,7 +62,21 @@ class SharedWeights(nn.Module):
 
     def read(self, use: SlotUse) -> Tensor:
         """Return the slice that a member reads."""
-        return leading_slice(self.slot(use.key), use.shape)
+        whole = self._replaced.get(use.key)
+        return leading_slice(self.slot(use.key) if whole is None else whole, use.shape)
+
+    @contextmanager
+    def replaced(self, values: Mapping[str, Tensor]) -> Iterator[None]:
+        """Let members read other tensors in place of some slots, for training in one thread.
+
+        Args:
+            values: Whole tensors by key, such as weights one step ahead or those of a snapshot.
+        """
+        before, self._replaced = self._replaced, values
+        try:
+            yield
+        finally:
+            self._replaced = before
 
     def hold(self, uses: Iterable[SlotUse], *, provisional: bool = False) -> None:
         """Make sure that every use fits: create what is missing, widen what is too small.
@@ -108,6 +124,15 @@ class SharedWeights(nn.Module):
             old = self.slot(key).detach()
             leading_slice(value, tuple(old.shape)).copy_(old)
         self.register_parameter(_name(key), nn.Parameter(value))
+
+    @torch.no_grad()
+    def put(self, key: str, value: Tensor) -> None:
+        """Create a slot, or replace it, with a copy of `value`."""
+        self.register_parameter(_name(key), nn.Parameter(value.detach().to(self.anchor).clone()))
+
+    def drop(self, key: str) -> None:
+        """Remove a slot."""
+        self._parameters.pop(_name(key), None)
 
     def announce(self) -> None:
         """Mark the slots so far as those that stored weights must hold."""

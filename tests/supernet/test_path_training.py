@@ -39,14 +39,14 @@ def test_a_step_changes_what_was_sampled_and_nothing_else() -> None:
     x, labels = torch.randn(8, *SHAPE), torch.randint(0, 5, (8,))
     for _ in range(6):  # later steps meet momentum buffers of earlier ones
         architecture = stage.build(stage.sample(rng))
-        before = supernet.state_arrays()
+        before = supernet.weights.arrays()
         active = supernet.active(architecture)
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(supernet(x, architecture), labels).backward()
         for key, value in supernet.weights.slots():
             assert (value.grad is None) == (key not in active)
         optimizer.step(active, 0.1)
-        for key, value in supernet.state_arrays().items():
+        for key, value in supernet.weights.arrays().items():
             changed = value != before[key]
             inside = np.zeros_like(changed)
             if key in active:
