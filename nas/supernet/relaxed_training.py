@@ -202,17 +202,21 @@ class RelaxedTraining(AbstractLoop):
         self.optimizer.zero_grad()
         self.relaxation.logits.grad = cast(Tensor | None, None)
         objective.backward()  # type: ignore[no-untyped-call]
-        active = relaxed_slots(self.supernet, step.mixing)
+        active = self.active(step)
         norm = self.optimizer.clip(active, self.config.gradient_clip)
         self.optimizer.step(active, step.learning_rate)
         if self.relaxation.logits.grad is not None:
             self._move_gates(step, self.relaxation.logits.grad)
         return loss.detach() + 0 * norm
 
+    def active(self, step: Step) -> dict[str, tuple[int, ...]]:
+        """Return the slots that a step reads, with the leading slice it reads of each."""
+        return relaxed_slots(self.supernet, step.mixing)
+
     def logits(
         self, mixing: Mixing, values: GateValues, images: Tensor, *, plain: bool = False
     ) -> Tensor:
-        """Return the logits of a relaxed member in float32.
+        """Return the logits of a relaxed member, in float32 at least.
 
         Args:
             mixing: The relaxed member.
@@ -221,7 +225,8 @@ class RelaxedTraining(AbstractLoop):
             plain: Whether to leave out state buffers, for second derivatives.
         """
         with reduced_precision(self.device):
-            return relaxed_logits(self.supernet, mixing, values, images, plain=plain).float()
+            logits = relaxed_logits(self.supernet, mixing, values, images, plain=plain)
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def loss(
         self, mixing: Mixing, values: GateValues, batch: Batch, *, plain: bool = False
