@@ -7,16 +7,17 @@ starts afresh. Both keep a checkpoint every so often and go on from it with the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, final
 
 import numpy as np
 
-from nas.errors import RunError
+from nas.errors import RunError, TrialError
 from nas.search.session import Session, Stopped
 from nas.seeds import derive_seed
 from nas.space import Decisions
-from nas.supernet.loop import Checkpoint, EpochHealth
+from nas.supernet.loop import Checkpoint, EpochHealth, TrainingResult
 from nas.supernet.paths import PathConfig, train_paths
 from nas.supernet.relaxed_training import RelaxationConfig, make_relaxation, train_relaxation
 from nas.supernet.supernet import Supernet
@@ -60,7 +61,7 @@ def _relax(session: Session) -> Mapping[str, Any]:
     rng = np.random.default_rng(derive_seed(session.config.seed, "preferred", 0))
     preferred = training.preferred(settings.relaxation.proposals, rng)
     sha = session.run.weights.put({"logits": relaxation.logits.detach().cpu().numpy()})
-    return {"checkpoint": sha, "preferred": preferred, **keeper.summary(result.steps)}
+    return {"checkpoint": sha, "preferred": preferred, **keeper.summary(result)}
 
 
 def train_supernet(session: Session) -> str | None:
@@ -82,20 +83,21 @@ def _train(session: Session) -> Mapping[str, Any]:
     )
     supernet = _new_supernet(session, "supernet")
     keeper = _Keeper(session, SUPERNET)
-    result, checkpoint = train_paths(
-        supernet,
-        session.material.parts,
-        config,
-        seed=derive_seed(session.config.seed, "paths", 0),
-        on_epoch=keeper.on_epoch,
-        should_stop=session.stopper,
-        state=keeper.state(),
-    )
+    with keeper.diagnosing():
+        result, checkpoint = train_paths(
+            supernet,
+            session.material.parts,
+            config,
+            seed=derive_seed(session.config.seed, "paths", 0),
+            on_epoch=keeper.on_epoch,
+            should_stop=session.stopper,
+            state=keeper.state(),
+        )
     if not result.finished:
         keeper.keep(checkpoint, result.steps)
         raise Stopped
     sha = session.run.weights.put(supernet.state_arrays())
-    return {"checkpoint": sha, **keeper.summary(result.steps)}
+    return {"checkpoint": sha, **keeper.summary(result)}
 
 
 def _new_supernet(session: Session, purpose: str) -> Supernet:
@@ -153,7 +155,12 @@ class _Keeper:
         note = f"loss {health.loss:.3f}"
         self.session.tell(self.stage, health.epoch, health.epochs, "epochs", note)
         self.session.run.note(
-            "epoch", stage=self.stage, epoch=health.epoch, loss=health.loss, **health.numbers
+            "epoch",
+            stage=self.stage,
+            epoch=health.epoch,
+            loss=health.loss,
+            recoveries=health.recoveries,
+            **health.numbers,
         )
         every = self.session.config.supernet.training.checkpoint_every_s
         if health.epoch < health.epochs and self._clock() - self._kept_at >= every:
@@ -167,8 +174,29 @@ class _Keeper:
         )
         self._kept_at = self._clock()
 
-    def summary(self, steps: int) -> dict[str, Any]:
-        """Return what the closing record tells of the training."""
-        if self._last is None:
-            return {"steps": steps}
-        return {"steps": steps, "loss": self._last.loss, "numbers": dict(self._last.numbers)}
+    @contextmanager
+    def diagnosing(self) -> Iterator[None]:
+        """Note why a training failed: what it leaves ranks nothing."""
+        try:
+            yield
+        except TrialError as error:
+            self.session.run.note(
+                "training_failed", stage=self.stage, diagnosis=str(error), trustworthy=False
+            )
+            raise
+
+    def summary(self, result: TrainingResult) -> dict[str, Any]:
+        """Return what the closing record tells of the training.
+
+        `trustworthy` is False after a divergence: what the weights rank is then to be shown as
+        untrusted, and `diagnoses` says why.
+        """
+        told: dict[str, Any] = {
+            "steps": result.steps,
+            **result.declared,
+            "trustworthy": result.trustworthy,
+            "diagnoses": [fault.describe() for fault in result.faults],
+        }
+        if self._last is not None:
+            told |= {"loss": self._last.loss, "numbers": dict(self._last.numbers)}
+        return told

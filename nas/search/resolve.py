@@ -83,9 +83,10 @@ def resolve_config(
     config = validate_document(_on_preset(document), SearchConfig)
     import_plugins(config.plugins, document)
     constraints = canonical_constraints(config.constraints, document)
-    space = resolve_space(config).to_dict()
-    config = config.model_copy(update={"space": space, "constraints": constraints})
+    space = resolve_space(config)
+    config = config.model_copy(update={"space": space.to_dict(), "constraints": constraints})
     check_names(config, document)
+    check_path_sampler(config, space, document)
     return config
 
 
@@ -145,6 +146,25 @@ def check_names(config: SearchConfig, document: Document) -> None:
     for name in SharingConfig.of(config.supernet.sharing).names:
         if name not in SHARING:
             raise SHARING.unknown(name)
+
+
+def check_path_sampler(config: SearchConfig, space: AbstractSpace, document: Document) -> None:
+    """Check that the path sampler exists, that its options are right, and that it fits the space.
+
+    Raises:
+        NotFoundError: If there is no such sampler; the message lists the known ones.
+        ConfigError: If an option is wrong.
+        SpaceError: If the sampler does not fit the space.
+    """
+    from nas.supernet.declared_parts import make_part
+    from nas.supernet.path_samplers import PATH_SAMPLERS, WHERE
+
+    where = document.where(tuple(WHERE.split("."))) or WHERE
+    try:
+        make_part(PATH_SAMPLERS, config.supernet.training.sampler, where).check(space)
+    except NasError as error:
+        error.where = where
+        raise
 
 
 def canonical_constraints(given: Any, document: Document) -> dict[str, dict[str, float]]:

@@ -1,7 +1,8 @@
 """The loop of every supernet training: epochs, checkpoints, recovery from divergence.
 
 Each step draws from seeds of its own number, so the loop can stop after any step and go on from a
-checkpoint with the same bits. A checkpoint is plain arrays: weights, momentum and a few numbers.
+checkpoint with the same bits. A checkpoint is plain arrays: weights, momentum, a few numbers, and a
+stamp that tells which training it belongs to.
 """
 
 from __future__ import annotations
@@ -16,12 +17,20 @@ from typing import Any, Self, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from torch import Tensor
 
-from nas.errors import DataError, RunError, TrialError
+from nas.errors import ConfigError, DataError, TrialError
 from nas.seeds import derive_seed
+from nas.supernet.checkpoints import (
+    VERSION,
+    Fault,
+    check_stamp,
+    pack,
+    unpack,
+)
+from nas.supernet.checkpoints import Checkpoint as Checkpoint
+from nas.supernet.checkpoints import below as below
 from nas.supernet.optimizer import SliceSgd
 from nas.supernet.supernet import Supernet
 from nas.training.batches import Augmentation, Batches
@@ -31,7 +40,6 @@ from nas.training.parts import DataPart
 
 _log = logging.getLogger("nas")
 
-Checkpoint = dict[str, NDArray[Any]]
 LOWER_RATE = 0.1
 """Factor on the learning rate after a divergence."""
 WORST_LOSS = 20.0
@@ -94,7 +102,7 @@ class EpochHealth:
         step: Steps done.
         loss: Mean training loss of the epoch's steps, in nats.
         seconds: Wall-clock time since this process began the training.
-        recoveries: Divergences so far.
+        faults: Divergences so far, each recovered from.
         numbers: Further named numbers, such as the loss by pattern or the gates' entropy.
     """
 
@@ -103,8 +111,13 @@ class EpochHealth:
     step: int
     loss: float
     seconds: float
-    recoveries: int
+    faults: tuple[Fault, ...] = ()
     numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def recoveries(self) -> int:
+        """Number of divergences so far."""
+        return len(self.faults)
 
 
 @final
@@ -117,14 +130,30 @@ class TrainingResult:
         losses: Mean loss per epoch finished in this process, in nats.
         seconds: Wall-clock time in this process.
         finished: False if it was stopped early.
-        recoveries: Divergences it recovered from.
+        faults: Divergences it recovered from, those before a resumption included.
+        declared: What a result must say of how the weights were trained, such as the sampler.
     """
 
     steps: int
     losses: tuple[float, ...]
     seconds: float
     finished: bool
-    recoveries: int
+    faults: tuple[Fault, ...] = ()
+    declared: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def recoveries(self) -> int:
+        """Number of divergences."""
+        return len(self.faults)
+
+    @property
+    def trustworthy(self) -> bool:
+        """Whether the weights may rank members at all: not after a divergence.
+
+        Weights behind a recovery were trained in two pieces, at two rates; what they rank is to be
+        marked untrusted until it was measured.
+        """
+        return not self.faults
 
 
 OnEpoch = Callable[[EpochHealth, Callable[[], Checkpoint]], None]
@@ -152,6 +181,7 @@ class AbstractLoop(abc.ABC):
 
     Raises:
         DataError: If the part is empty.
+        ConfigError: If a step has fewer images than batch norm needs.
     """
 
     def __init__(
@@ -162,6 +192,7 @@ class AbstractLoop(abc.ABC):
                 "There are 0 images to train the supernet on.",
                 fix="Give the weights' part a share above 0.",
             )
+        check_batch(min(len(part), config.batch_size), len(part), config.batch_size)
         self.supernet = supernet
         self.config = config
         self.seed = seed
@@ -170,7 +201,7 @@ class AbstractLoop(abc.ABC):
         self.optimizer = SliceSgd(supernet.weights, config.momentum, config.weight_decay)
         self.step = 0
         self.rate_factor = 1.0
-        self.recoveries = 0
+        self.faults: tuple[Fault, ...] = ()
         self.losses: list[float] = []
         self._worst_loss = WORST_LOSS * math.log(max(2, supernet.num_classes))
         self._watched: list[Tensor] = []
@@ -185,6 +216,18 @@ class AbstractLoop(abc.ABC):
         """Return the numbers of the epoch that ends, and start counting anew."""
         return {}
 
+    @property
+    def recoveries(self) -> int:
+        """Divergences so far."""
+        return len(self.faults)
+
+    def declared(self) -> dict[str, Any]:
+        """Return plain values that a result must say of how the weights were trained.
+
+        A checkpoint is only taken by a training that declares the same.
+        """
+        return {}
+
     def more_arrays(self) -> Checkpoint:
         """Return what the checkpoint holds beyond weights, momentum and progress."""
         return {}
@@ -196,8 +239,10 @@ class AbstractLoop(abc.ABC):
     def checkpoint(self) -> Checkpoint:
         """Return the state after the last step, from which a training goes on unchanged."""
         arrays: Checkpoint = {
-            "progress": np.array([self.step, self.recoveries], dtype=np.int64),
+            "stamp": pack(self._stamp()),
+            "progress": np.array([self.step], dtype=np.int64),
             "rate_factor": np.array([self.rate_factor], dtype=np.float64),
+            "faults": pack([fault.to_list() for fault in self.faults]),
         }
         arrays |= {f"weights/{key}": value for key, value in self.supernet.state_arrays().items()}
         arrays |= {f"momentum/{key}": value for key, value in self.optimizer.arrays().items()}
@@ -208,20 +253,29 @@ class AbstractLoop(abc.ABC):
         """Go back (or on) to a checkpoint.
 
         Raises:
-            RunError: If it is no checkpoint of this training.
+            RunError: If it is no checkpoint of this training: of another space, of other settings
+                or of another version.
         """
-        if "progress" not in checkpoint or "rate_factor" not in checkpoint:
-            raise RunError(
-                "The checkpoint of the supernet holds no progress.",
-                why="It was not written by this training.",
-                fix="Start the training anew.",
-            )
+        check_stamp(checkpoint, self._stamp())
         self.supernet.load_arrays(below(checkpoint, "weights/"))
         self.optimizer.load_arrays(below(checkpoint, "momentum/"))
-        self.step, self.recoveries = (int(value) for value in checkpoint["progress"])
+        self.step = int(checkpoint["progress"][0])
         self.rate_factor = float(checkpoint["rate_factor"][0])
+        self.faults = tuple(Fault.of(values) for values in unpack(checkpoint["faults"]))
         self.load_more(checkpoint)
         return self
+
+    def _stamp(self) -> dict[str, Any]:
+        """Return what tells this training's checkpoints from others'."""
+        return {
+            "version": VERSION,
+            "training": type(self).__name__,
+            "space": f"{self.supernet.space.name} {self.supernet.space.fingerprint}",
+            "input_shape": list(self.supernet.input_shape),
+            "classes": self.supernet.num_classes,
+            "seed": self.seed,
+            **self.declared(),
+        }
 
     @final
     def run(
@@ -246,7 +300,12 @@ class AbstractLoop(abc.ABC):
             while finished and self.step < self.config.epochs * self.batches.steps_per_epoch:
                 finished = self._guarded_epoch(on_epoch, stop)
         return TrainingResult(
-            self.step, tuple(self.losses), self._seconds(), finished, self.recoveries
+            self.step,
+            tuple(self.losses),
+            self._seconds(),
+            finished,
+            self.faults,
+            self.declared(),
         )
 
     def _guarded_epoch(self, on_epoch: OnEpoch | None, stop: Callable[[], bool]) -> bool:
@@ -295,26 +354,20 @@ class AbstractLoop(abc.ABC):
 
     def _recover(self, good: Checkpoint, fault: Diverged) -> None:
         rate = self.config.learning_rate * self.rate_factor
-        if self.recoveries:
+        if self.faults:
             raise TrialError(
                 f"The supernet diverged again at step {fault.step}: the loss is {fault.value:.4g}.",
                 kind="nonfinite",
                 where=f"supernet training, epoch {fault.step // self.batches.steps_per_epoch + 1}",
-                why=f"The learning rate was lowered to {rate:g} after the first time.",
+                why=f"Before: {self.faults[0].describe()}",
                 fix="Lower supernet.training.learning_rate, or supernet.relaxation.learning_rate "
                 "where it was relaxing, or look at the images for extreme values.",
             )
         self.restore(good)
         self.epoch_numbers()  # those of the lost steps count for nothing
-        self.recoveries += 1
         self.rate_factor *= LOWER_RATE
-        _log.warning(
-            "the supernet's loss became %.4g at step %d: back to step %d, learning rate %g",
-            fault.value,
-            fault.step,
-            self.step,
-            rate * LOWER_RATE,
-        )
+        self.faults = (Fault(fault.step, fault.value, self.step, rate * LOWER_RATE),)
+        _log.warning("supernet training: %s", self.faults[0].describe())
 
     def _health(self) -> EpochHealth:
         return EpochHealth(
@@ -323,7 +376,7 @@ class AbstractLoop(abc.ABC):
             step=self.step,
             loss=self.losses[-1],
             seconds=self._seconds(),
-            recoveries=self.recoveries,
+            faults=self.faults,
             numbers=self.epoch_numbers(),
         )
 
@@ -334,10 +387,23 @@ class AbstractLoop(abc.ABC):
         return time.perf_counter() - self._started
 
 
-def below(checkpoint: Checkpoint, prefix: str) -> Checkpoint:
-    """Return the arrays whose names start with `prefix`, without it."""
-    return {
-        name.removeprefix(prefix): value
-        for name, value in checkpoint.items()
-        if name.startswith(prefix)
-    }
+def check_batch(images: int, part_size: int, batch_size: int, why: str | None = None) -> None:
+    """Refuse steps that batch norm cannot normalise.
+
+    Args:
+        images: That one member sees in a step, at least.
+        part_size: Images there are to train on.
+        batch_size: Images of a step, as configured.
+        why: How it comes to so few.
+
+    Raises:
+        ConfigError: If they are fewer than 2.
+    """
+    if images < 2:
+        raise ConfigError(
+            f"A member would be trained on {images} image{'s' * (images != 1)} at a time; batch "
+            "norm needs 2.",
+            where="supernet.training.batch_size",
+            why=why or f"There are {part_size} images to train on, {batch_size} per step.",
+            fix="Raise the batch size, or give the weights' part more images.",
+        )

@@ -24,6 +24,14 @@ from nas.topology.graph import Architecture
 Splits = Mapping[str, Mapping[str, str]]
 """Per unit, the group of every family that left the common weights."""
 
+DIVIDER = ">"
+"""Between the families that a divided slot belongs to and the key of the common one."""
+
+
+def common_key(key: str) -> str:
+    """Return the key of the slot that a divided one is copied from; others' own."""
+    return key.rpartition(DIVIDER)[2]
+
 
 def _same(key: str) -> str:
     return key
@@ -81,10 +89,13 @@ class SharingRule:
     Args:
         config: The policies' names.
         splits: What `auto` has split so far.
+        division: Stage, from 0, whose patterns each have all weights to themselves; None divides
+            nothing.
     """
 
     config: SharingConfig
     splits: Splits = field(default_factory=dict)
+    division: int | None = None
 
     @classmethod
     def of(cls, declared: str | SharingConfig) -> Self:
@@ -124,7 +135,8 @@ class SharingRule:
             whole: The member; its families decide what splits mean.
         """
         weights, norms = self.policies
-        rename = (lambda key: self.split_key(key, whole)) if self.splits else _same
+        apart = self.splits or self.division is not None
+        rename = (lambda key: self.split_key(key, whole)) if apart else _same
         return Owner(
             weights.slot(node_name, architecture), norms.slot(node_name, architecture), rename
         )
@@ -132,14 +144,16 @@ class SharingRule:
     def split_key(self, key: str, architecture: Architecture) -> str:
         """Return the key that a member reads instead of `key`."""
         groups = self.splits.get(unit_of(key))
-        if groups is None:
+        if groups is not None:
+            group = groups.get(family_at(node_of(key), architecture))
+            key = key if group is None else f"{group}{DIVIDER}{key}"
+        if self.division is None:
             return key
-        group = groups.get(family_at(node_of(key), architecture))
-        return key if group is None else f"{group}:{key}"
+        return f"{architecture.wiring[self.division]}{DIVIDER}{key}"
 
     def with_splits(self, splits: Splits) -> SharingRule:
         """Return the rule after a measurement."""
-        return SharingRule(self.config, splits)
+        return replace(self, splits=splits)
 
     def momentum_keys(
         self, keys: Mapping[str, Any], architecture: Architecture
@@ -173,6 +187,7 @@ class SharingRule:
         return {
             "policies": self.config.model_dump(mode="json", exclude={"auto"}),
             "splits": {unit: dict(groups) for unit, groups in self.splits.items()},
+            "division": self.division,
         }
 
 
@@ -206,6 +221,12 @@ def unpack_rule(packed: NDArray[Any] | None, config: SharingConfig) -> Splits:
             fix="Use the sharing policy of the run.",
         )
     return {unit: dict(groups) for unit, groups in splits.items()}
+
+
+def unpack_division(packed: NDArray[Any]) -> int | None:
+    """Return the division among `pack_rule`'s bytes, which `unpack_rule` has found readable."""
+    division = json.loads(packed.tobytes()).get("division")
+    return None if division is None else int(division)
 
 
 def _shown(policies: Mapping[str, Any]) -> str:

@@ -151,7 +151,7 @@ def _compile(schedule: Plan, naming: Naming, rule: SharingRule, whole: Architect
         plan=schedule,
         calls=calls,
         frees=_frees(schedule),
-        uses=tuple(use for call in calls for use in _uses(call)),
+        uses=tuple(use for call in calls for use in call_uses(call)),
         norms=tuple(norm for call in calls for norm in _norms(call)),
     )
 
@@ -170,7 +170,8 @@ def _layer_calls(call: NodeCall) -> Iterator[LayerCall]:
     yield from call.layers
 
 
-def _uses(call: NodeCall) -> Iterator[SlotUse]:
+def call_uses(call: NodeCall) -> Iterator[SlotUse]:
+    """Yield every tensor that a node reads."""
     yield from (edge.weight for edge in call.inputs if edge.weight is not None)
     for layer in _layer_calls(call):
         yield from layer.weights

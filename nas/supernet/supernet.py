@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -32,7 +33,15 @@ from nas.supernet.execution import (
 from nas.supernet.extraction import copy_member
 from nas.supernet.running_statistics import RunningNorm, RunningStatistics
 from nas.supernet.sharing_config import SharingConfig
-from nas.supernet.sharing_rule import SharingRule, Splits, pack_rule, unit_of, unpack_rule
+from nas.supernet.sharing_rule import (
+    SharingRule,
+    Splits,
+    common_key,
+    pack_rule,
+    unit_of,
+    unpack_division,
+    unpack_rule,
+)
 from nas.supernet.slots import Program, SlotUse, classifier_uses, compile_plan
 from nas.supernet.weights import SharedWeights
 from nas.supernet.workspace import Workspace
@@ -240,6 +249,34 @@ class Supernet(nn.Module):
         self.rule = self.rule.with_splits(splits)
         self._programs.clear()
 
+    def divide(self, stage: int | None) -> None:
+        """Give every pattern of a stage all weights to itself; what is there goes on as copies.
+
+        The common weights stay beside them as they are: members met later start from them too.
+
+        Args:
+            stage: Number of the stage, from 0; None drops the copies and shares again.
+
+        Raises:
+            ConfigError: If the sharing policy splits weights itself.
+        """
+        if stage == self.rule.division:
+            return
+        if self.rule.measured:
+            raise ConfigError(
+                "The sharing policy 'auto' and a partition of the space both take weights apart.",
+                where="supernet.sharing",
+                fix="Use another sharing policy, or another path sampler.",
+            )
+        for key in [key for key, _ in self.weights.slots() if key != common_key(key)]:
+            self.weights.drop(key)
+            self.running.drop(key)
+        self.rule = replace(self.rule, division=stage)
+        self._programs.clear()
+        for decisions in self._covering():
+            self.program(self.space.build(decisions))
+        self.weights.announce()
+
     def state_arrays(self) -> dict[str, NDArray[Any]]:
         """Return a copy of all shared weights by slot, running statistics and sharing rule."""
         statistics = {_STATISTICS + key: value for key, value in self.running.arrays().items()}
@@ -252,6 +289,7 @@ class Supernet(nn.Module):
             RunError: If it belongs to another space or policy.
         """
         self._use_splits(unpack_rule(arrays.get(_SHARING), self.rule.config))
+        self.divide(unpack_division(arrays[_SHARING]))
         self.weights.load_arrays(
             {key: value for key, value in arrays.items() if not key.startswith("|")}
         )

@@ -20,6 +20,7 @@ from nas.errors import ConfigError, RunError
 from nas.model.initialise import aligned_
 from nas.model.layers import build_layer
 from nas.seeds import derive_seed
+from nas.supernet.sharing_rule import common_key
 from nas.supernet.slots import SlotUse
 
 Shape = tuple[int, ...]
@@ -120,9 +121,11 @@ class SharedWeights(nn.Module):
 
     def _create(self, key: str, use: SlotUse) -> None:
         value = _initial(use, self.seed).to(self.anchor)
-        if key in self:
-            old = self.slot(key).detach()
-            leading_slice(value, tuple(old.shape)).copy_(old)
+        for known in (common_key(key), key):  # a divided slot starts as a copy of the common one
+            if known in self:
+                old = self.slot(known).detach()
+                both = tuple(min(pair) for pair in zip(old.shape, value.shape, strict=True))
+                leading_slice(value, both).copy_(leading_slice(old, both))
         self.register_parameter(_name(key), nn.Parameter(value))
 
     @torch.no_grad()
