@@ -36,6 +36,7 @@ from nas.supernet.loop import (
 )
 from nas.supernet.mixing import Mixing, mix
 from nas.supernet.optimizer import GateAdam
+from nas.supernet.partials import PARTIALS
 from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
 from nas.supernet.relaxation import Context, GateValues, Relaxation
 from nas.supernet.relaxation_config import RelaxationSettings
@@ -117,9 +118,11 @@ class RelaxedTraining(AbstractLoop):
             make_part(TRAINING_RULES, line, f"relaxation.rules.{number}")
             for number, line in enumerate(config.rules)
         ]
+        self.portion = make_part(PARTIALS, config.partial, "relaxation.partial").portion()
         self.gate_batches = GateBatches(
             self._gate_part(parts.gates), derive_seed(seed, "gate images", 0)
         )
+        self.weights_learn = not any(rule.freezes_weights for rule in self.rules)
         self.last: Step | None = None
         for part in self.regularisers:
             part.prepare(supernet, relaxation)
@@ -156,13 +159,13 @@ class RelaxedTraining(AbstractLoop):
         self.relaxation.temperature = self.relaxed.temperature.at(progress)
         rng = np.random.default_rng(derive_seed(self.seed, "context", self.step))
         context = self.relaxation.sample(rng)
-        mixing = mix(self.supernet, self.binder, context)
+        mixing = mix(self.supernet, self.binder, context, self.portion)
         self.last = Step(
             number=self.step,
             context=context,
             mixing=mixing,
             batch=(images, labels),
-            learning_rate=learning_rate,
+            learning_rate=learning_rate if self.weights_learn else 0.0,
             progress=progress,
             gates_learn=self.step >= warmup,
         )
@@ -193,6 +196,9 @@ class RelaxedTraining(AbstractLoop):
         values: GateValues = self.values(step)
         if not together:
             values = {name: value.detach() for name, value in values.items()}
+            if not self.weights_learn:
+                with torch.no_grad():
+                    return self.loss(step.mixing, values, step.batch)
         logits = self.logits(step.mixing, values, step.batch[0])
         loss = F.cross_entropy(logits, step.batch[1])
         objective = self.gate_objective(step, loss) if together else loss
@@ -251,7 +257,7 @@ class RelaxedTraining(AbstractLoop):
         """Return what a discretisation reads."""
 
         def mixture(context: Context) -> Mixing:
-            return mix(self.supernet, self.binder, context)
+            return mix(self.supernet, self.binder, context, self.portion)
 
         @torch.no_grad()
         def loss(mixing: Mixing, values: GateValues) -> float:
@@ -311,7 +317,8 @@ def relaxed_slots(supernet: Supernet, mixing: Mixing) -> dict[str, tuple[int, ..
     """Return the slots a relaxed member reads, with the leading slice it reads of each."""
     shapes: dict[str, tuple[int, ...]] = {}
     program = mixing.program
-    for use in (*program.uses, *mixing.uses, *supernet.head_uses(program)):
+    whole = (use for use in program.uses if use.key not in mixing.narrowed)
+    for use in (*whole, *mixing.uses, *supernet.head_uses(program)):
         known = shapes.get(use.key, use.shape)
         shapes[use.key] = tuple(max(pair) for pair in zip(known, use.shape, strict=True))
     return shapes
@@ -319,11 +326,13 @@ def relaxed_slots(supernet: Supernet, mixing: Mixing) -> dict[str, tuple[int, ..
 
 def make_relaxation(supernet: Supernet, config: RelaxationSettings) -> Relaxation:
     """Return fresh gates as a config declares them, on the supernet's device."""
+    partial = make_part(PARTIALS, config.partial, "relaxation.partial")
     relaxation = Relaxation(
         supernet.space,
         operations=config.operations,
         options=config.gates.options,
         edges=config.gates.edges,
+        edge_strengths=partial.portion().edge_strengths,
     )
     return relaxation.to(supernet.weights.anchor.device)
 

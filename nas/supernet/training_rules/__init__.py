@@ -6,7 +6,7 @@ that goes on from a checkpoint gives the same bits as one that was never interru
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 class AbstractTrainingRule(AbstractPart):
     """Hooks into a relaxed training; all of them may do nothing."""
+
+    freezes_weights: ClassVar[bool] = False
+    """Whether the shared weights stay as they are and the gates alone learn."""
 
     def prepare(self, training: RelaxedTraining) -> None:
         """Look at the space once, before the training.
