@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar, final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, final
 
 from pydantic import BaseModel, ValidationError
 
 from nas.errors import ConfigError, NotFoundError
 from nas.registry import Registry
+
+if TYPE_CHECKING:
+    from nas.supernet.fitting import Fitting
 
 PartDeclaration = str | dict[str, Any]
 """A registered name, or a mapping with `name` and options."""
@@ -23,6 +27,20 @@ PartDeclaration = str | dict[str, Any]
 @final
 class NoOptions(BaseModel, frozen=True, extra="forbid"):
     """Options of a part that has none."""
+
+
+@final
+@dataclass(frozen=True)
+class Misfit:
+    """Why a part says nothing about a space, and the way out.
+
+    Args:
+        why: What the space or the other parts lack, as half a sentence.
+        fix: What to change.
+    """
+
+    why: str
+    fix: str
 
 
 class AbstractPart(abc.ABC):
@@ -37,6 +55,10 @@ class AbstractPart(abc.ABC):
 
     def __init__(self, options: Any = None) -> None:
         self.options = self.Options() if options is None else options
+
+    def misfit(self, fitting: Fitting) -> Misfit | None:
+        """Return why this part does not fit a space and the other parts; None if it does."""
+        return None
 
 
 Part = TypeVar("Part", bound=AbstractPart)

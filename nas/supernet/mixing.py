@@ -6,6 +6,7 @@ relaxed step spends its time on images and not on hundreds of operations on sing
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
@@ -18,7 +19,8 @@ from nas.errors import SpaceError
 from nas.space import Choice, SubsetOf
 from nas.supernet.binding import Binder, EdgePath, Governed, Path
 from nas.supernet.gates import merge_coefficients
-from nas.supernet.relaxation import Context, GateValues
+from nas.supernet.partials import WHOLE, Portion, part_of
+from nas.supernet.relaxation import Context, GateValues, strength_keys, strength_name
 from nas.supernet.sharing_rule import Owner
 from nas.supernet.slots import (
     EdgeCall,
@@ -51,12 +53,16 @@ class NodeMix:
         projections: Weight of every input, where one of its merges projects.
         operations: Position of the probability and layers of every operation, if mixed.
         transforms: Per input number, the operations mixed on that edge.
+        part: Channels that go through the mixed operations; None for all.
+        edge_parts: The same per input number with mixed operations, where it is not all.
     """
 
     row: int | None = None
     projections: tuple[SlotUse, ...] | None = None
     operations: tuple[tuple[int, tuple[LayerCall, ...]], ...] = ()
     transforms: dict[int, tuple[EdgeOption, ...]] = field(default_factory=dict)
+    part: int | None = None
+    edge_parts: dict[int, int] = field(default_factory=dict)
 
 
 @final
@@ -65,6 +71,7 @@ class _Rows:
     """Index matrices under construction, one row per mixed node."""
 
     gates: list[list[int]] = field(default_factory=list)
+    strengths: list[list[int]] = field(default_factory=list)
     merges: list[list[int]] = field(default_factory=list)
     kinds: list[list[Merge]] = field(default_factory=list)
     powers: list[list[float]] = field(default_factory=list)
@@ -82,6 +89,10 @@ class Mixing:
         names: Choices whose values make up the vector of gate values, in order.
         complements: Positions whose complement to 1 is appended (edges that may be absent).
         uses: Slots that mixed parts read beyond the program's own.
+        portion: What is partial.
+        strength_index: Per row and input, the position of the edge's strength.
+        narrowed: Slots of which only a part is read, whatever the program says.
+        leaving_out: Positions of options that are not computed where their value is 0.
     """
 
     program: Program
@@ -95,6 +106,10 @@ class Mixing:
     projected: Tensor
     scalars: tuple[tuple[int, int, SlotUse], ...]
     uses: tuple[SlotUse, ...]
+    portion: Portion
+    strength_index: Tensor
+    narrowed: frozenset[str]
+    leaving_out: frozenset[int] = frozenset()
 
     def vector(self, values: GateValues) -> Tensor:
         """Return all gate values, complements and the constants 0 and 1 in one vector."""
@@ -113,7 +128,7 @@ class Mixing:
             numbers = torch.cat([weights.read(entry[2]) for entry in self.scalars])
             scalars = scalars.index_put((rows, columns), numbers)
         return merge_coefficients(
-            vector[self.gate_index],
+            self._probabilities(vector),
             vector[self.merge_index],
             self.powers.to(vector),
             self.learned.to(vector),
@@ -121,16 +136,30 @@ class Mixing:
             scalars,
         )
 
+    def _probabilities(self, vector: Tensor) -> Tensor:
+        """Return the gate of every input, times its share of the node's edge strengths."""
+        gates = vector[self.gate_index]
+        if not self.portion.edge_strengths:
+            return gates
+        strengths = vector[self.strength_index].masked_fill(self.gate_index == _OFF, -math.inf)
+        return gates * strengths.softmax(-1)
 
-def mix(supernet: Supernet, binder: Binder, context: Context) -> Mixing:
+
+def mix(supernet: Supernet, binder: Binder, context: Context, portion: Portion = WHOLE) -> Mixing:
     """Plan the relaxed step of a context.
+
+    Args:
+        supernet: The shared weights.
+        binder: Knows what the context's choices govern.
+        context: What was sampled whole.
+        portion: What is partial.
 
     Raises:
         SpaceError: If a choice cannot be mixed.
     """
     program = supernet.program(supernet.space.build(context.base))
     governed = [binder.govern(choice, context.base) for choice in context.relaxed]
-    mixing = _Planner(governed, context).plan(program)
+    mixing = _Planner(governed, context, portion).plan(program)
     supernet.weights.hold(mixing.uses)
     return mixing
 
@@ -139,13 +168,21 @@ def mix(supernet: Supernet, binder: Binder, context: Context) -> Mixing:
 class _Planner:
     """Turns what choices govern into rows, node by node."""
 
-    def __init__(self, governed: list[Governed], context: Context) -> None:
-        self.names = tuple(choice.name for choice in context.relaxed)
+    def __init__(self, governed: list[Governed], context: Context, portion: Portion) -> None:
+        self.portion = portion
         self.starts: dict[str, int] = {}
+        self.leaving_out: list[int] = []
         self.size = 0
         for choice in context.relaxed:
-            self.starts[choice.name] = self.size
-            self.size += len(_answers(choice))
+            self._place(choice.name, len(_answers(choice)))
+            if choice.name in context.leaving_out:
+                self.leaving_out.extend(range(self.starts[choice.name], self.size))
+        if portion.edge_strengths:
+            for choice in context.relaxed:
+                self._place(strength_name(choice), len(strength_keys(choice)))
+        self.names = tuple(self.starts)
+        self.strengths: dict[EdgePath, int] = {}
+        self.narrowed: set[str] = set()
         self.complements: list[int] = []
         self.rows = _Rows()
         self.nodes: dict[Path, NodeMix] = {}
@@ -157,8 +194,18 @@ class _Planner:
         for entry in governed:
             self._file(entry)
 
+    def _place(self, name: str, size: int) -> None:
+        self.starts[name] = self.size
+        self.size += size
+
     def _file(self, entry: Governed) -> None:
         start = self.starts[entry.choice.name]
+        if self.portion.edge_strengths:
+            first = self.starts[strength_name(entry.choice)]
+            self.strengths.update(dict.fromkeys(entry.transforms or (), first))
+            if isinstance(entry.choice, SubsetOf):
+                for number, edges in enumerate(entry.edges):
+                    self.strengths.update(dict.fromkeys(edges, first + number))
         for number, edges in enumerate(entry.edges):
             self.gates.update(dict.fromkeys(edges, start + number))
         self.merges.update({path: (start, kinds) for path, kinds in (entry.merges or {}).items()})
@@ -189,6 +236,10 @@ class _Planner:
             ),
             scalars=tuple(self.rows.scalars),
             uses=tuple(self.uses),
+            portion=self.portion,
+            strength_index=_padded(self.rows.strengths, width, _OFF).long(),
+            narrowed=frozenset(self.narrowed),
+            leaving_out=frozenset(self.leaving_out),
         )
 
     def _level(self, above: Path, program: Program) -> None:
@@ -203,11 +254,11 @@ class _Planner:
     def _node(self, path: Path, call: NodeCall) -> NodeMix | None:
         mixed = NodeMix()
         if path in self.operations:
-            mixed.operations = self._operations(path, call)
+            self._operations(path, call, mixed)
         edges = [(path, edge.source_name) for edge in call.inputs]
         for number, edge in enumerate(edges):
             if edge in self.transforms:
-                mixed.transforms[number] = self._edge_options(edge, call, number)
+                self._edge_options(edge, call, number, mixed)
         gated = any(edge in self.gates or edge in self.transforms for edge in edges)
         if gated or (path in self.merges and len(call.inputs) > 1):
             self._row(path, call, edges, mixed)
@@ -227,6 +278,7 @@ class _Planner:
             kind.resolve_scale(scale) for kind, (_, scale) in zip(kinds, options, strict=True)
         ]
         self.rows.gates.append([self._gate(edge) for edge in edges])
+        self.rows.strengths.append([self.strengths.get(edge, _OFF) for edge in edges])
         self.rows.merges.append(
             [_ON] if start is None else [start + number for number in range(len(options))]
         )
@@ -260,10 +312,12 @@ class _Planner:
         self.uses.extend(uses)
         return uses
 
-    def _operations(
-        self, path: Path, call: NodeCall
-    ) -> tuple[tuple[int, tuple[LayerCall, ...]], ...]:
+    def _operations(self, path: Path, call: NodeCall, mixed: NodeMix) -> None:
         start, names = self.operations[path]
+        (channels, height, width), output = call.step.merged, call.step.output[0]
+        mixed.part = self._part("/".join(path), channels, output, call.step.node.stride)
+        if mixed.part is not None:
+            channels = output = mixed.part
         found = []
         for number, name in enumerate(names):
             operation = OPERATIONS.get(name)
@@ -271,28 +325,43 @@ class _Planner:
                 call.slot.below(name),
                 f"{call.module}.operation",
                 operation,
-                call.step.merged,
-                call.step.output[0],
+                (channels, height, width),
+                output,
                 call.step.node.stride,
+                narrow=mixed.part is not None,
             )
             found.append((start + number, layers))
-        return tuple(found)
+        mixed.operations = tuple(found)
 
-    def _edge_options(self, edge: EdgePath, call: NodeCall, number: int) -> tuple[EdgeOption, ...]:
+    def _edge_options(self, edge: EdgePath, call: NodeCall, number: int, mixed: NodeMix) -> None:
         start, names = self.transforms[edge]
         entry: EdgeCall = call.inputs[number]
+        source, target = entry.adapter.source, entry.adapter.target
+        stride = 1 if source[1:] == target[1:] else 2
+        part = self._part("/".join((*edge[0], edge[1])), source[0], target[0], stride)
+        if part is not None:
+            mixed.edge_parts[number] = part
+            source, target = (part, *source[1:]), (part, *target[1:])
         found = []
         for option, name in enumerate(names):
             if name is None or _is_absent(name):
                 continue
             operation = OPERATIONS.get(name)
-            adapter = Adapter("operation", entry.adapter.source, entry.adapter.target, operation)
+            adapter = Adapter("operation", source, target, operation)
             module = f"{call.module}.adapters.{number}"
-            layers = self._layers(
-                entry.slot.below(name), module, operation, adapter.source, adapter.target[0], 1
-            )
+            slot, narrow = entry.slot.below(name), part is not None
+            layers = self._layers(slot, module, operation, source, target[0], 1, narrow=narrow)
             found.append((start + option, adapter, layers))
-        return tuple(found)
+        mixed.transforms[number] = tuple(found)
+
+    def _part(self, name: str, channels: int, outputs: int, stride: int) -> int | None:
+        try:
+            return part_of(channels, outputs, stride, self.portion.divisor)
+        except ValueError as error:
+            raise SpaceError(
+                f"The node or edge '{name}' cannot be mixed in part: {error}.",
+                fix="Use widths that the divisor divides, or another relaxation.partial.divisor.",
+            ) from None
 
     def _layers(
         self,
@@ -302,9 +371,14 @@ class _Planner:
         shape: tuple[int, int, int],
         width: int,
         stride: int,
+        *,
+        narrow: bool,
     ) -> tuple[LayerCall, ...]:
         layers = operation_calls(slot, module, operation.layers, shape, width, stride)
-        self.uses.extend(use for layer in layers for use in layer.weights)
+        uses = [use for layer in layers for use in layer.weights]
+        self.uses.extend(uses)
+        if narrow:
+            self.narrowed.update(use.key for use in uses)
         return layers
 
 

@@ -26,6 +26,7 @@ from nas.space import AbstractSpace, Choice, Decisions, OneOf, SubsetOf
 from nas.space.choices import Answer
 from nas.supernet.binding import role
 from nas.supernet.declared_parts import PartDeclaration, make_part
+from nas.supernet.fitting import every_choice
 from nas.supernet.gate_samplers import (
     GATE_SAMPLERS,
     AbstractGateSampler,
@@ -49,11 +50,13 @@ class Context:
             first option that is no absent edge.
         sampled: The choices answered by sampling, with their answers.
         relaxed: The choices left continuous, in the order of asking.
+        leaving_out: Names of those whose options of value 0 are not computed.
     """
 
     base: Decisions
     sampled: Mapping[str, Answer]
     relaxed: tuple[Choice, ...]
+    leaving_out: frozenset[str] = frozenset()
 
 
 GateValues = Mapping[str, Tensor]
@@ -69,6 +72,7 @@ class Relaxation(nn.Module):
         operations: `sampled` (one per node and step) or `mixed` (all of them run).
         options: Gate sampler of choices among merges and operations, as declared in a config.
         edges: Gate sampler of sets of edges.
+        edge_strengths: Whether each edge that a choice governs has a strength beside its gate.
 
     Raises:
         ConfigError: If the mode is unknown, or a sampler does not fit its kind of choice.
@@ -86,6 +90,7 @@ class Relaxation(nn.Module):
         operations: OperationMode = "sampled",
         options: PartDeclaration = "softmax",
         edges: PartDeclaration = "sigmoid",
+        edge_strengths: bool = False,
     ) -> None:
         super().__init__()
         if operations not in ("sampled", "mixed"):
@@ -94,6 +99,7 @@ class Relaxation(nn.Module):
             )
         self.space = space
         self.operations = operations
+        self.edge_strengths = edge_strengths
         self.temperature = 1.0
         self._joint = Softmax()
         self._options = make_sampler(options, "options")
@@ -109,6 +115,8 @@ class Relaxation(nn.Module):
     def _register(self, choice: Choice) -> None:
         self._keys.add(choice.name, self.sampler(choice).keys(choice))
         self._answers.add(choice.name, answers_of(choice))
+        if self.edge_strengths:
+            self._keys.add(strength_name(choice), strength_keys(choice))
         if isinstance(choice, OneOf):
             for option in choice.options:
                 for inner in option.choices:
@@ -123,6 +131,12 @@ class Relaxation(nn.Module):
     def positions(self, choice: Choice) -> list[int]:
         """Return where the logits of a choice are, in the order of its sampler's keys."""
         return self._keys.find(choice.name, self.sampler(choice).keys(choice))
+
+    def strength_positions(self, choice: Choice) -> list[int]:
+        """Return where the strengths of the edges that a choice governs are; none without any."""
+        if not self.edge_strengths:
+            return []
+        return self._keys.find(strength_name(choice), strength_keys(choice))
 
     def answer_positions(self, choice: Choice) -> list[int]:
         """Return where `open` holds the answers of a choice."""
@@ -176,7 +190,18 @@ class Relaxation(nn.Module):
             choice.name: is_on(choice, member[choice.name]).to(self.logits)
             for choice in context.relaxed
         }
-        return context, values
+        return context, values | {
+            name: torch.zeros_like(strengths)
+            for name, strengths in self._strengths(context).items()
+        }
+
+    def _strengths(self, context: Context) -> dict[str, Tensor]:
+        if not self.edge_strengths:
+            return {}
+        return {
+            strength_name(choice): self.logits[self.strength_positions(choice)]
+            for choice in context.relaxed
+        }
 
     @torch.no_grad()
     def to_vertex(self, decisions: Decisions) -> None:
@@ -185,6 +210,7 @@ class Relaxation(nn.Module):
         for choice in self.space.asked(member):
             vertex = self.sampler(choice).vertex(choice, member[choice.name])
             self.logits[self.positions(choice)] = vertex.to(self.logits)
+            self.logits[self.strength_positions(choice)] = 0.0
 
     def likeliest(self) -> Context:
         """Return the context with the most probable answer to every joint question."""
@@ -202,7 +228,8 @@ class Relaxation(nn.Module):
             return _base_answer(choice)
 
         base = self.space.walk(ask)
-        return Context(base, sampled, tuple(relaxed))
+        leaving_out = {choice.name for choice in relaxed if self.sampler(choice).leaves_out}
+        return Context(base, sampled, tuple(relaxed), frozenset(leaving_out))
 
     def values(self, context: Context, noise: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return the gate values of a context's relaxed choices, differentiable.
@@ -211,10 +238,11 @@ class Relaxation(nn.Module):
             context: What was sampled whole.
             noise: Of samplers that are random; None for their values without noise.
         """
-        return {
+        gates = {
             choice.name: self.sampler(choice).values(self.gate(choice, noise))
             for choice in context.relaxed
         }
+        return gates | self._strengths(context)
 
     def log_probability(self, context: Context) -> Tensor:
         """Return the logarithm of the probability of what was sampled, differentiable."""
@@ -228,7 +256,10 @@ class Relaxation(nn.Module):
     def touched(self, context: Context) -> Tensor:
         """Return which logits a context uses, as a mask."""
         mask = torch.zeros_like(self.logits, dtype=torch.bool)
-        asked = (self.positions(choice) for choice in self.space.asked(context.base))
+        asked = (
+            self.positions(choice) + self.strength_positions(choice)
+            for choice in self.space.asked(context.base)
+        )
         mask[list(itertools.chain.from_iterable(asked))] = True
         return mask
 
@@ -286,16 +317,17 @@ class Relaxation(nn.Module):
 
     def every_choice(self) -> Iterator[Choice]:
         """Yield every choice that can ever be asked, once per name."""
-        seen: set[str] = set()
-        open_choices: list[Choice] = list(self.space.choices)
-        while open_choices:
-            choice = open_choices.pop(0)
-            if choice.name not in seen:
-                seen.add(choice.name)
-                yield choice
-            if isinstance(choice, OneOf):
-                inner = (option.choices for option in choice.options)
-                open_choices.extend(itertools.chain.from_iterable(inner))
+        yield from every_choice(self.space)
+
+
+def strength_name(choice: Choice) -> str:
+    """Return the name under which gate values hold the strengths of a choice's edges."""
+    return f"{choice.name} strength"
+
+
+def strength_keys(choice: Choice) -> tuple[str, ...]:
+    """Return what each strength stands for: an item of a subset, the edges of other choices."""
+    return choice.items if isinstance(choice, SubsetOf) else ("edge",)
 
 
 @final

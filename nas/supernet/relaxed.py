@@ -24,6 +24,7 @@ from nas.supernet.execution import (
     run_node,
 )
 from nas.supernet.mixing import Mixing, NodeMix
+from nas.supernet.partials import rejoined
 from nas.supernet.relaxation import GateValues
 from nas.supernet.slots import NodeCall, Program
 from nas.supernet.state_buffer import StateBuffer, find_segments
@@ -57,7 +58,15 @@ class RelaxedRun:
         self.mixing = mixing
         self.norm = norm
         self.vector = mixing.vector(values).to(self.weights.anchor)
+        self.left_out = self._left_out()
         self.numbers, self.shares = mixing.coefficients(self.vector, self.weights)
+
+    def _left_out(self) -> frozenset[int]:
+        """Return the positions of options that are not computed at these values."""
+        if not self.mixing.leaving_out:
+            return frozenset()
+        off = torch.nonzero(self.vector.detach() == 0).flatten().tolist()
+        return self.mixing.leaving_out.intersection(off)
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits of images `(batch, *input_shape)`."""
@@ -138,28 +147,43 @@ class RelaxedRun:
         present = shares.sum()
         shares = shares / torch.where(present > 0, present, torch.ones_like(present))
         x = cast(Tensor, states[entry.source])
+        part = mixed.edge_parts.get(number)
         outputs = [
-            run_adapter(adapter, layers, x, self.weights, self.norm)
-            for _, adapter, layers in options
+            (shares[number], run_adapter(adapter, layers, x[:, :part], self.weights, self.norm))
+            for number, (position, adapter, layers) in enumerate(options)
+            if position not in self.left_out
         ]
-        return weighted(outputs, shares)
+        if not outputs:
+            return x.new_zeros((x.shape[0], *entry.adapter.target))
+        return self.beside(weighted(outputs), x, part)
 
     def operate(self, call: NodeCall, mixed: NodeMix, merged: Tensor) -> Tensor:
         """Return a node's operation, or the mixture of its operations."""
         if not mixed.operations:
             return run_layers(call.layers, merged, self.weights, self.norm)
         shares = self.vector[[position for position, _ in mixed.operations]]
+        part = merged[:, : mixed.part]
         outputs = [
-            run_layers(layers, merged, self.weights, self.norm) for _, layers in mixed.operations
+            (shares[number], run_layers(layers, part, self.weights, self.norm))
+            for number, (position, layers) in enumerate(mixed.operations)
+            if position not in self.left_out
         ]
-        return weighted(outputs, shares)
+        return self.beside(weighted(outputs), merged, mixed.part)
+
+    def beside(self, output: Tensor, x: Tensor, part: int | None) -> Tensor:
+        """Return a mixture of operations with the channels of `x` that passed beside it."""
+        if part is None:
+            return output
+        portion = self.mixing.portion
+        return rejoined(output, x[:, part:], portion.divisor, shuffled=portion.shuffled)
 
 
-def weighted(tensors: Sequence[Tensor], shares: Tensor) -> Tensor:
-    """Return the sum of the tensors, each times its share."""
-    total = tensors[0] * shares[0]
-    for position, tensor in enumerate(tensors[1:], start=1):
-        total = torch.addcmul(total, tensor, shares[position])
+def weighted(outputs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the sum of shares times tensors."""
+    (share, tensor), *others = outputs
+    total = tensor * share
+    for share, tensor in others:
+        total = torch.addcmul(total, tensor, share)
     return total
 
 
