@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas.errors import ConfigError
 from nas.registry import Registry
 from nas.space import Choice, OneOf, SubsetOf
 from nas.space.choices import Answer
@@ -54,12 +55,24 @@ class GateInput:
         """The logits with closed answers at `CLOSED`, for samplers with one logit per answer."""
         return torch.where(self.open, self.logits, CLOSED)
 
+    def uniform(self) -> Tensor:
+        """Return one draw from the open interval (0, 1) per logit; a half each without noise."""
+        if self.noise is None:
+            return torch.full_like(self.logits, 0.5)
+        like = {"dtype": self.logits.dtype, "device": self.logits.device}
+        drawn = torch.rand(self.logits.shape, generator=self.noise, **like)  # type: ignore[call-overload]
+        edge = torch.finfo(self.logits.dtype).eps
+        return cast(Tensor, drawn.clamp(edge, 1 - edge))
+
 
 class AbstractGateSampler(AbstractPart):
     """From logits to gate values."""
 
     kinds: ClassVar[frozenset[Kind]]
     """Whether it answers choices among options (probabilities sum to 1), sets of edges, or both."""
+    leaves_out: ClassVar[bool] = False
+    """Whether a step computes no option whose value is exactly 0. Such an option's output counts as
+    0 in the backward pass too, so only what ran contributes to the gradient of the gates."""
 
     def keys(self, choice: Choice) -> tuple[Hashable, ...]:
         """Return what each logit stands for; by default one per answer."""
@@ -79,9 +92,25 @@ class AbstractGateSampler(AbstractPart):
         """
         return self.probabilities(gate)
 
+    def surrogate(self, gate: GateInput) -> Tensor:
+        """Return the function whose derivative `values` has, `(answers,)`.
+
+        The values themselves, but for samplers that round in the forward pass and pass gradients
+        straight through (Bengio et al. 2013, arXiv:1308.3432).
+        """
+        return self.values(gate)
+
+    def reaches(self, choice: Choice, answer: Answer) -> bool:
+        """Tell whether an answer is a vertex; samplers of a fixed in-degree reach some only."""
+        return True
+
     @abc.abstractmethod
     def vertex(self, choice: Choice, answer: Answer) -> Tensor:
-        """Return logits in float64, `(keys,)`, at which probabilities and values are 0 and 1."""
+        """Return logits in float64, `(keys,)`, at which probabilities and values are 0 and 1.
+
+        Raises:
+            ConfigError: If the sampler does not reach the answer.
+        """
 
     def draw(self, gate: GateInput, rng: np.random.Generator) -> Answer:
         """Draw an answer by its probability; edges independently of one another."""
@@ -133,6 +162,21 @@ def enough(choice: SubsetOf, chosen: Any, shares: Any) -> list[str]:
             break
         on[index] = True
     return [item for item, flag in zip(choice.items, on, strict=True) if flag]
+
+
+def straight_through(hard: Tensor, surrogate: Tensor) -> Tensor:
+    """Return `hard` exactly, with the gradient of `surrogate`."""
+    return hard.detach() + (surrogate - surrogate.detach())
+
+
+def out_of_reach(name: str, choice: Choice, answer: Answer, limit: int) -> ConfigError:
+    """Build the error for an answer with more edges than a sampler keeps."""
+    count = len(answer) if isinstance(answer, list) else 1
+    return ConfigError(
+        f"The gate sampler '{name}' has no vertex for {count} edges at '{choice.name}': it keeps "
+        f"{limit}.",
+        fix="Raise its option, or use 'sigmoid', which reaches every set of edges.",
+    )
 
 
 def _numbers(tensor: Tensor) -> Any:
