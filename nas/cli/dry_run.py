@@ -225,7 +225,10 @@ def _explore_seconds(
 ) -> float:
     validation = len(material.parts.validation)
     limit = config.supernet.validation_images
-    images = config.supernet.recalibration_images + min(limit or validation, validation)
+    policy = config.supernet.recalibration
+    measured = 0 if policy.policy == "none" else policy.images * policy.passes
+    scorings = 2 if policy.compare and measured else 1
+    images = measured + scorings * min(limit or validation, validation)
     scoring = trials * images * timing.image * _PATH_OVERHEAD if goals.needs_weights else 0.0
     measuring = trials * config.latency.max_seconds * len(goals.measured)
     return scoring / workers + measuring + _WORKER_START_S

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, final
 from pydantic import BaseModel, ConfigDict, Field
 
 from nas.objectives.latency_config import LatencyConfig
+from nas.supernet.recalibration import Recalibration
 from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.sharing_config import SharingConfig
 from nas.training.recipe import Recipe
@@ -104,8 +105,8 @@ class SupernetConfig(_Part):
     threads: Threads = 1
     """CPU threads while training; kept because results are bit-identical for one number only."""
 
-    recalibration_images: PositiveCount = 512
-    """Most images that measure a member's batch-norm statistics."""
+    recalibration: Recalibration = Recalibration()
+    """How a member's batch-norm statistics are measured before it is scored."""
 
     validation_images: PositiveCount | None = None
     """Most validation images that score a member; null takes all."""

@@ -20,7 +20,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "smoke": {
         "max_train_megapixels": 0.5,
         "supernet": {
-            "recalibration_images": 256,
+            "recalibration": {"images": 256},
             "validation_images": 512,
             "training": {"epochs": 36},
             "relaxation": {"epochs": 4, "proposals": 4},

@@ -22,7 +22,9 @@ from nas.search.goals import Goals
 from nas.search.material import check_same_data, prepare_material
 from nas.search.resolve import resolve_space
 from nas.seeds import derive_seed
+from nas.space import AbstractSpace
 from nas.space.declared import import_plugins
+from nas.topology.graph import Architecture
 from nas.topology.serial import load_architecture
 
 SCORE = "nas.search.tasks:score_task"
@@ -67,7 +69,7 @@ class _Score:
         self.device = str(arguments["device"])
         self._subnets = None
         if arguments["weights"] is not None:
-            self._subnets = _Subnets(self, arguments)
+            self._subnets = Subnets(self.config, self.space, arguments)
 
     def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Score one member: `decisions`, and `inherited` if its score is known already."""
@@ -106,27 +108,36 @@ def _reader(inherited: Mapping[str, Any] | None) -> Any:
 
 
 @final
-class _Subnets:
-    """The trained supernet and the images that score its members."""
+class Subnets:
+    """A supernet and the images that score its members.
 
-    def __init__(self, task: _Score, arguments: Mapping[str, Any]) -> None:
+    Args:
+        config: Of the run.
+        space: Its space.
+        arguments: As those of `score_task`; with `weights` None the supernet is untrained.
+    """
+
+    def __init__(
+        self, config: SearchConfig, space: AbstractSpace, arguments: Mapping[str, Any]
+    ) -> None:
         from nas.supernet.score import scoring_data
         from nas.supernet.supernet import Supernet
         from nas.training.device import memory_format, resolve_device
 
-        config = task.config
         material = prepare_material(config)
         check_same_data(material, arguments["fingerprint"])
-        device = resolve_device(task.device)
+        device = resolve_device(str(arguments["device"]))
+        channels, height, width = arguments["input_shape"]
         self.supernet = Supernet(
-            task.space,
-            task.input_shape,
-            task.num_classes,
+            space,
+            (int(channels), int(height), int(width)),
+            int(arguments["num_classes"]),
             sharing=config.supernet.sharing,
             seed=derive_seed(config.seed, "supernet", 0),
         )
-        store = WeightStore(Path(arguments["run"]) / "weights", writable=False)
-        self.supernet.load_arrays(store.get(arguments["weights"]))
+        if arguments["weights"] is not None:
+            store = WeightStore(Path(arguments["run"]) / "weights", writable=False)
+            self.supernet.load_arrays(store.get(arguments["weights"]))
         self.supernet.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
         self.supernet.eval()
         self.threads = config.search.threads_per_evaluation
@@ -134,21 +145,18 @@ class _Subnets:
             material.parts,
             config.seed,
             device=device,
-            recalibration_images=config.supernet.recalibration_images,
+            recalibration=config.supernet.recalibration,
             validation_images=config.supernet.validation_images,
         )
 
-    def score(self, architecture: Any) -> dict[str, Any]:
+    def score(self, architecture: Architecture) -> dict[str, Any]:
+        """Return error, cross-entropy and count of images of a member."""
         from nas.supernet.score import score
         from nas.training.device import use_threads
 
         with use_threads(self.threads):
             found = score(self.supernet, architecture, self.data)
-        return {
-            "error": found.error,
-            "cross_entropy": found.cross_entropy,
-            "count": found.count,
-        }
+        return found.to_dict()
 
 
 def retrain_task(arguments: dict[str, Any]) -> Task:

@@ -135,7 +135,8 @@ def merge_inputs(
     """Merge a node's inputs; zeros where it has none."""
     if not call.inputs:
         return like.new_zeros((like.shape[0], *call.step.merged))
-    return _merge(call, [adapt(edge, states, weights, norm) for edge in call.inputs], weights)
+    inputs = [adapt(edge, states, weights, norm) for edge in call.inputs]
+    return merge_adapted(call, inputs, weights)
 
 
 def adapt(
@@ -168,7 +169,8 @@ def _resampler(adapter: Adapter) -> nn.Module | None:
     return None if any(True for _ in first.parameters()) else first
 
 
-def _merge(call: NodeCall, inputs: list[Tensor], weights: WeightSource) -> Tensor:
+def merge_adapted(call: NodeCall, inputs: list[Tensor], weights: WeightSource) -> Tensor:
+    """Merge what a node's edges, one or more, deliver."""
     step = call.step
     if len(inputs) == 1:
         return inputs[0]

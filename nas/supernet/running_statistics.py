@@ -7,7 +7,7 @@ norms' sharing policy, and travel with the weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, final
 
 import numpy as np
@@ -54,12 +54,17 @@ class RunningStatistics(nn.Module):
             value[:size] = known[:size]
         return value
 
-    def of(self, program: Program, like: Tensor) -> Statistics:
-        """Return a copy of a member's slices by site, on the device and of the type of `like`."""
+    def of(self, norms: Iterable[tuple[str, SlotUse]], like: Tensor) -> Statistics:
+        """Return a copy of the slices of norms by site.
+
+        Args:
+            norms: Sites and scales, such as a program's.
+            like: Tells the device and the type.
+        """
         return Statistics(
             {
                 site: (self._fresh(use, _MEAN).to(like), self._fresh(use, _VARIANCE).to(like))
-                for site, use in program.norms
+                for site, use in norms
             }
         )
 

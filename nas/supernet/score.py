@@ -8,23 +8,64 @@ are those of the validation part. Fused norms and latency belong to the stand-al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import final
+from dataclasses import asdict, dataclass, field
+from typing import Any, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nas.seeds import derive_seed
+from nas.supernet.execution import Norm, Statistics
+from nas.supernet.recalibration import Recalibration
+from nas.supernet.shared_passes import (
+    Expressions,
+    SharedPass,
+    fixed_norms,
+    in_shared_order,
+    record_statistics,
+)
+from nas.supernet.slots import Program, SlotUse
 from nas.supernet.supernet import Supernet
 from nas.topology.graph import Architecture
 from nas.training.batches import part_tensors
 from nas.training.device import reduced_precision, use_threads
-from nas.training.evaluate import Evaluation, evaluate
+from nas.training.evaluate import Evaluation, Tally, evaluate
+from nas.training.faults import memory_faults
 from nas.training.parts import DataPart, FiveParts
 
-RECALIBRATION_IMAGES = 512
-"""Images of one training-mode pass; more changed no ranking in the prototype."""
+MEMORY_BYTES = 2**29
+"""Most memory that `score_all` keeps for members to come, in bytes."""
+
+
+@final
+@dataclass(frozen=True)
+class InheritedScore:
+    """What a member scores with the supernet's weights.
+
+    Args:
+        error: Share of wrong answers, a fraction from 0 to 1.
+        cross_entropy: Mean negative log-likelihood in nats.
+        count: Images evaluated.
+        uncalibrated: The score without recalibration, if it was asked for.
+    """
+
+    error: float
+    cross_entropy: float
+    count: int
+    uncalibrated: Evaluation | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers, a fraction from 0 to 1."""
+        return 1 - self.error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        values = asdict(self)
+        if self.uncalibrated is None:
+            del values["uncalibrated"]
+        return values
 
 
 @final
@@ -36,11 +77,13 @@ class ScoringData:
         recalibration: Images of the weights' part, `(count, channels, height, width)`.
         images: Validation images.
         labels: Validation labels.
+        policy: How statistics are measured.
     """
 
     recalibration: Tensor
     images: Tensor
     labels: Tensor
+    policy: Recalibration = field(default_factory=Recalibration)
 
 
 def scoring_data(
@@ -48,7 +91,7 @@ def scoring_data(
     seed: int,
     *,
     device: torch.device | str = "cpu",
-    recalibration_images: int = RECALIBRATION_IMAGES,
+    recalibration: Recalibration | None = None,
     validation_images: int | None = None,
 ) -> ScoringData:
     """Load the images of scoring, the same for every member of a run.
@@ -57,16 +100,17 @@ def scoring_data(
         parts: The five parts of the data.
         seed: Of the run; chooses the subsets.
         device: Where the supernet is.
-        recalibration_images: Most images that measure the statistics, at least one per class.
+        recalibration: How statistics are measured; there is at least one image per class.
         validation_images: Most images that score, at least one per class; None takes all.
     """
     place = torch.device(device)
-    recalibration = _limited(parts.recalibration, recalibration_images, seed, 0)
+    policy = recalibration or Recalibration()
+    measured = _limited(parts.recalibration, policy.images * policy.passes, seed, 0)
     validation = parts.validation
     if validation_images is not None:
         validation = _limited(validation, validation_images, seed, 1)
     images, labels = part_tensors(validation, place)
-    return ScoringData(part_tensors(recalibration, place)[0], images, labels)
+    return ScoringData(part_tensors(measured, place)[0], images, labels, policy)
 
 
 def _limited(part: DataPart, count: int, seed: int, index: int) -> DataPart:
@@ -78,20 +122,36 @@ def _limited(part: DataPart, count: int, seed: int, index: int) -> DataPart:
 
 def score(
     supernet: Supernet, architecture: Architecture, data: ScoringData, *, batch_size: int = 512
-) -> Evaluation:
+) -> InheritedScore:
     """Recalibrate a member and score it on the validation images.
 
     Raises:
         TrialError: If the cross-entropy is not finite, or memory runs out.
     """
-    with reduced_precision(data.images.device):
-        statistics = supernet.recalibrate(architecture, data.recalibration)
-    return evaluate(
-        lambda images: supernet(images, architecture, statistics),
-        data.images,
-        data.labels,
-        batch_size,
-    )
+    policy = data.policy
+    recalibrated = uncalibrated = None
+
+    def evaluated(statistics: Statistics) -> Evaluation:
+        return evaluate(
+            lambda images: supernet(images, architecture, statistics),
+            data.images,
+            data.labels,
+            batch_size,
+        )
+
+    if policy.policy != "none":
+        with reduced_precision(data.images.device), memory_faults("recalibration"):
+            statistics = supernet.recalibrate(architecture, data.recalibration, policy.passes)
+        recalibrated = evaluated(statistics)
+    if policy.policy == "none" or policy.compare:
+        uncalibrated = evaluated(supernet.running_statistics(architecture))
+    return _inherited(recalibrated, uncalibrated)
+
+
+def _inherited(recalibrated: Evaluation | None, uncalibrated: Evaluation | None) -> InheritedScore:
+    found = recalibrated or uncalibrated
+    assert found is not None
+    return InheritedScore(found.error, found.cross_entropy, found.count, uncalibrated)
 
 
 def score_all(
@@ -101,22 +161,114 @@ def score_all(
     *,
     threads: int = 1,
     batch_size: int = 512,
-    on_score: Callable[[int, Evaluation], None] | None = None,
-) -> list[Evaluation]:
-    """Score members one after the other with a fixed number of threads.
+    memory_bytes: int = MEMORY_BYTES,
+    on_score: Callable[[int, InheritedScore], None] | None = None,
+) -> list[InheritedScore]:
+    """Score members with a fixed number of threads, each exactly as `score` does alone.
+
+    What members have in common is computed once; members that need weights which no training met
+    are scored one by one.
 
     Args:
-        supernet: The trained supernet.
+        supernet: The trained supernet, in eval mode.
         architectures: The members.
         data: From `scoring_data`.
         threads: Of torch; scores are bit-identical for one number only.
         batch_size: Validation images per pass.
-        on_score: Called with the member's number and its score.
+        memory_bytes: Most memory kept for members to come; less costs time, never exactness.
+        on_score: Called with the member's number and its score, in no particular order.
+
+    Raises:
+        TrialError: If a cross-entropy is not finite, or memory runs out.
     """
-    found = []
+    members = list(architectures)
+    found: dict[int, InheritedScore] = {}
+    programs: dict[int, tuple[Program, tuple[SlotUse, ...]]] = {}
+
+    def note(index: int, value: InheritedScore) -> None:
+        found[index] = value
+        if on_score is not None:
+            on_score(index, value)
+
     with use_threads(threads):
-        for index, architecture in enumerate(architectures):
-            found.append(score(supernet, architecture, data, batch_size=batch_size))
-            if on_score is not None:
-                on_score(index, found[-1])
-    return found
+        for index, architecture in enumerate(members):
+            program = supernet.program(architecture)
+            head = supernet.head_uses(program)
+            if supernet.shareable(program):
+                programs[index] = (program, head)
+            else:
+                note(index, score(supernet, architecture, data, batch_size=batch_size))
+        shared = _Together(supernet, programs, data, batch_size, memory_bytes)
+        with reduced_precision(data.images.device), memory_faults("scoring"):
+            shared.run(note)
+    return [found[index] for index in range(len(members))]
+
+
+@final
+class _Together:
+    """Scores members by shared passes."""
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        programs: dict[int, tuple[Program, tuple[SlotUse, ...]]],
+        data: ScoringData,
+        batch_size: int,
+        memory_bytes: int,
+    ) -> None:
+        self.supernet = supernet
+        self.data = data
+        self.batch_size = batch_size
+        self.memory_bytes = memory_bytes
+        self.expressions = Expressions(supernet.weights, supernet.classify)
+        outputs = [self.expressions.member(*program) for program in programs.values()]
+        order = in_shared_order(self.expressions.table, outputs)
+        indices = list(programs)
+        self.order = [indices[place] for place in order]
+        self.outputs = [outputs[place] for place in order]
+
+    def run(self, note: Callable[[int, InheritedScore], None]) -> None:
+        policy = self.data.policy
+        recalibrated = self._scores(self._measured()) if policy.policy != "none" else None
+        uncalibrated = None
+        if policy.policy == "none" or policy.compare:
+            uncalibrated = self._scores(self._running())
+        for place, index in enumerate(self.order):
+            note(
+                index,
+                _inherited(
+                    None if recalibrated is None else recalibrated[place].result(),
+                    None if uncalibrated is None else uncalibrated[place].result(),
+                ),
+            )
+
+    def _measured(self) -> dict[int, Statistics]:
+        found = [
+            record_statistics(self.expressions.table, self.outputs, batch, self.memory_bytes)
+            for batch in self.data.recalibration.chunk(self.data.policy.passes)
+        ]
+        if len(found) == 1:
+            return found[0]
+        return {number: Statistics.average([each[number] for each in found]) for number in found[0]}
+
+    def _running(self) -> dict[int, Statistics]:
+        running, like = self.supernet.running, self.supernet.weights.anchor
+        return {
+            number: running.of(expression.norms, like)
+            for number, expression in enumerate(self.expressions.table)
+            if expression.norms
+        }
+
+    def _scores(self, statistics: dict[int, Statistics]) -> list[Tally]:
+        norm_of: Callable[[int], Norm] = fixed_norms(statistics)
+        tallies = [Tally(self.data.images.device) for _ in self.outputs]
+        shared = SharedPass(self.expressions.table, self.outputs, self.memory_bytes)
+        for start in range(0, len(self.data.labels), self.batch_size):
+            images = self.data.images[start : start + self.batch_size]
+            labels = self.data.labels[start : start + self.batch_size]
+
+            def count(place: int, logits: Tensor, labels: Tensor = labels) -> None:
+                tallies[place].add(logits, labels)
+
+            shared.run(images, norm_of, count)
+        return tallies

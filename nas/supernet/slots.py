@@ -54,6 +54,11 @@ class LayerCall:
     in_channels: int
     width: int
 
+    @property
+    def is_norm(self) -> bool:
+        """Whether it is a batch norm; its first weight is then the scale."""
+        return isinstance(self.layer, BatchNorm)
+
 
 @final
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ def call_uses(call: NodeCall) -> Iterator[SlotUse]:
 
 def _norms(call: NodeCall) -> Iterator[tuple[str, SlotUse]]:
     for layer in _layer_calls(call):
-        if isinstance(layer.layer, BatchNorm):
+        if layer.is_norm:
             yield layer.site, layer.weights[0]
     if call.cell is not None:
         yield from call.cell.norms

@@ -34,6 +34,7 @@ from nas.supernet.extraction import copy_member
 from nas.supernet.running_statistics import RunningNorm, RunningStatistics
 from nas.supernet.sharing_config import SharingConfig
 from nas.supernet.sharing_rule import (
+    DIVIDER,
     SharingRule,
     Splits,
     common_key,
@@ -134,6 +135,13 @@ class Supernet(nn.Module):
                 self._programs.popitem(last=False)
         return program
 
+    def shareable(self, program: Program) -> bool:
+        """Tell whether what a member reads is the same for every member that reads it too.
+
+        It is not where a slot starts anew for each member, because no training met it.
+        """
+        return self.weights.trained((*program.uses, *self.head_uses(program)))
+
     def head_uses(self, program: Program) -> tuple[SlotUse, SlotUse]:
         """Return the classifier's weight and bias for a member."""
         architecture = program.plan.architecture
@@ -210,7 +218,7 @@ class Supernet(nn.Module):
 
     def running_statistics(self, architecture: Architecture) -> Statistics:
         """Return the running averages over all sampled paths, as a score without recalibration."""
-        return self.running.of(self.program(architecture), self.weights.anchor)
+        return self.running.of(self.program(architecture).norms, self.weights.anchor)
 
     def extract(self, architecture: Architecture, statistics: Statistics | None = None) -> Network:
         """Return the member as a stand-alone network with a copy of its weights.
@@ -237,12 +245,12 @@ class Supernet(nn.Module):
         self._use_splits(splits)
         for key, value in whole.items():
             for group in set(splits.get(unit_of(key), {}).values()):
-                self.weights.put(f"{group}:{key}", value)
-                self.running.copy(key, f"{group}:{key}")
+                self.weights.put(f"{group}{DIVIDER}{key}", value)
+                self.running.copy(key, f"{group}{DIVIDER}{key}")
 
     def _use_splits(self, splits: Splits) -> None:
         for key in [key for key, _ in self.weights.slots()]:
-            group, _, rest = key.partition(":")
+            group, _, rest = key.partition(DIVIDER)
             if group in self.rule.splits.get(unit_of(rest), {}).values():
                 self.weights.drop(key)
                 self.running.drop(key)

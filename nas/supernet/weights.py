@@ -102,6 +102,15 @@ class SharedWeights(nn.Module):
                 self._provisional.setdefault(key, before)
             self._create(key, use)
 
+    def trained(self, uses: Iterable[SlotUse]) -> bool:
+        """Tell whether no use reads what is held provisionally."""
+        for use in uses:
+            if use.key in self._provisional:
+                before = self._provisional[use.key]
+                if before is None or not _fits(use.shape, before):
+                    return False
+        return True
+
     def keep_provisional(self) -> None:
         """Make what was held provisionally last: it is trained from now on."""
         self._provisional.clear()

@@ -85,30 +85,55 @@ def evaluate_part(
     return _score(module, Batches(part, batch_size, device).in_order(), device)
 
 
+@final
+class Tally:
+    """Adds up what a classifier scores, batch by batch.
+
+    Args:
+        device: Where the logits are.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._count = 0
+        self._wrong = torch.zeros((), dtype=torch.int64, device=device)
+        self._total = torch.zeros((), dtype=torch.float64)
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        """Count one batch: logits `(batch, classes)`, labels `(batch,)`."""
+        logits = logits.float()
+        self._wrong += (logits.argmax(dim=1) != labels).sum()
+        losses = F.cross_entropy(logits, labels, reduction="none")
+        # Summed in float64 on the CPU: MPS has no float64.
+        self._total += losses.cpu().double().sum()
+        self._count += len(labels)
+
+    def result(self) -> Evaluation:
+        """Return the score of all batches.
+
+        Raises:
+            TrialError: If the cross-entropy is not finite.
+            DataError: If there was no image.
+        """
+        if self._count == 0:
+            raise _nothing_to_evaluate()
+        cross_entropy = float(self._total) / self._count
+        if not math.isfinite(cross_entropy):
+            raise nonfinite("cross-entropy", cross_entropy, where="evaluation")
+        return Evaluation(int(self._wrong) / self._count, cross_entropy, self._count)
+
+
 def _score(
     module: Callable[[Tensor], Tensor],
     batches: Iterable[tuple[Tensor, Tensor]],
     device: torch.device,
 ) -> Evaluation:
-    count = 0
-    wrong = torch.zeros((), dtype=torch.int64, device=device)
-    total = torch.zeros((), dtype=torch.float64)
+    tally = Tally(device)
     with torch.no_grad(), _eval_mode(module), memory_faults("evaluation"):
         for images, labels in batches:
             with reduced_precision(device):
                 logits = module(images)
-            logits = logits.float()
-            wrong += (logits.argmax(dim=1) != labels).sum()
-            losses = F.cross_entropy(logits, labels, reduction="none")
-            # Summed in float64 on the CPU: MPS has no float64.
-            total += losses.cpu().double().sum()
-            count += len(labels)
-    if count == 0:
-        raise _nothing_to_evaluate()
-    cross_entropy = float(total) / count
-    if not math.isfinite(cross_entropy):
-        raise nonfinite("cross-entropy", cross_entropy, where="evaluation")
-    return Evaluation(int(wrong) / count, cross_entropy, count)
+            tally.add(logits, labels)
+    return tally.result()
 
 
 def _nothing_to_evaluate() -> DataError:

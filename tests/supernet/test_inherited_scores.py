@@ -22,6 +22,7 @@ from nas.supernet.rank import (
     rank_members,
     report,
 )
+from nas.supernet.recalibration import Recalibration
 from nas.supernet.score import score, score_all, scoring_data
 from nas.training.evaluate import evaluate
 from nas.training.recipe import Recipe
@@ -33,7 +34,7 @@ def test_a_score_is_that_of_the_extracted_network() -> None:
     tiny, supernet = space("tiny_exhaustive"), digits_supernet()
     train_paths(supernet, digits(), PathConfig(epochs=2, batch_size=32), seed=0)
     supernet.eval()
-    data = scoring_data(digits(), 0, recalibration_images=64)
+    data = scoring_data(digits(), 0, recalibration=Recalibration(images=64))
     assert len(data.recalibration) == 64
     architecture = tiny.build(tiny.sample(np.random.default_rng(0)))
     ours = score(supernet, architecture, data)
@@ -59,7 +60,7 @@ def test_scores_do_not_depend_on_each_other_and_validation_can_be_cut() -> None:
 
 
 def test_more_classes_than_images_asked_for_leave_one_image_of_each() -> None:
-    data = scoring_data(digits(), 0, recalibration_images=4, validation_images=3)
+    data = scoring_data(digits(), 0, recalibration=Recalibration(images=4), validation_images=3)
     assert len(data.recalibration) == 10
     assert sorted(data.labels.tolist()) == list(range(10))
 
@@ -187,6 +188,6 @@ def test_a_ranking_judges_the_scores_that_the_search_went_by() -> None:
         update={"members": 3, "recalibration_images": 20, "validation_images": 30}
     )
     found = rank_members(supernet, digits(), own, seed=0).members[0]
-    data = scoring_data(digits(), 0, recalibration_images=20, validation_images=30)
+    data = scoring_data(digits(), 0, recalibration=Recalibration(images=20), validation_images=30)
     architecture = supernet.space.build(found.decisions)
     assert found.inherited_cross_entropy == score(supernet, architecture, data).cross_entropy
