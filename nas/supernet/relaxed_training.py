@@ -241,17 +241,23 @@ class RelaxedTraining(AbstractLoop):
         return F.cross_entropy(self.logits(mixing, values, batch[0], plain=plain), batch[1])
 
     def gate_objective(self, step: Step, loss: Tensor) -> Tensor:
-        """Return the loss, the score-function term of what was sampled, and the regularisers."""
-        value = float(loss.detach())
-        baseline = value if self.baseline is None else self.baseline
-        self.baseline = BASELINE_DECAY * baseline + (1 - BASELINE_DECAY) * value
-        advantage = value - baseline
-        objective = loss + advantage * self.relaxation.log_probability(step.context)
+        """Return the loss, the terms on the gates, and the score function of what was sampled.
+
+        What was sampled learns from loss and terms together: a depth is charged for its cost.
+        """
+        objective = loss
         for part in self.regularisers:
             factor = part.factor(step.progress)
             if factor:
                 objective = objective + factor * part.term(self.relaxation, step.context)
-        return objective
+        for rule in self.rules:
+            term = rule.gate_loss(self, step)
+            objective = objective if term is None else objective + term
+        value = float(objective.detach())
+        baseline = value if self.baseline is None else self.baseline
+        self.baseline = BASELINE_DECAY * baseline + (1 - BASELINE_DECAY) * value
+        advantage = value - baseline
+        return objective + advantage * self.relaxation.log_probability(step.context)
 
     def trained(self) -> Trained:
         """Return what a discretisation reads."""

@@ -36,6 +36,10 @@ class AbstractTrainingRule(AbstractPart):
         """Return a term for the loss of the weights' step, given the logits of its images."""
         return None
 
+    def gate_loss(self, training: RelaxedTraining, step: Step) -> Tensor | None:
+        """Return a term for the loss of the gates' step, differentiable in the logits."""
+        return None
+
     def after_step(self, training: RelaxedTraining, step: Step) -> None:
         """Act after weights and gates moved."""
 
