@@ -97,7 +97,8 @@ def _train(session: Session) -> Mapping[str, Any]:
         keeper.keep(checkpoint, result.steps)
         raise Stopped
     sha = session.run.weights.put(supernet.state_arrays())
-    return {"checkpoint": sha, **keeper.summary(result)}
+    split = {"sharing": supernet.rule.to_dict()} if supernet.rule.measured else {}
+    return {"checkpoint": sha, **split, **keeper.summary(result)}
 
 
 def _new_supernet(session: Session, purpose: str) -> Supernet:

@@ -23,6 +23,7 @@ from nas.errors import ConfigError
 from nas.model.network import Network
 from nas.seeds import derive_seed
 from nas.space import Decisions
+from nas.supernet.auto_sharing import AutoSharing
 from nas.supernet.blocks import BlockTeacher
 from nas.supernet.checkpoints import Checkpoint, below, pack, unpack
 from nas.supernet.declared_parts import PartDeclaration, make_part
@@ -110,6 +111,13 @@ class PathTraining(AbstractLoop):
                 where="supernet.training.distillation",
                 fix="Write `distillation: 0`.",
             )
+        self.auto = AutoSharing(
+            supernet,
+            part,
+            seed=seed,
+            epochs=config.epochs,
+            steps_per_epoch=self.batches.steps_per_epoch,
+        )
         self.teacher: BlockTeacher | None = None
         self._by_pattern: dict[str, list[Tensor]] = defaultdict(list)
         self._norms: list[Tensor] = []
@@ -138,6 +146,7 @@ class PathTraining(AbstractLoop):
 
     def train_step(self, images: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
         """Update the weights of the step's members once."""
+        self.auto.before_step(self.step)
         self.supernet.divide(self.sampler.division(self._progress(self.step)))
         lessons = self.lessons(self.step, images, labels)
         self.optimizer.zero_grad()
