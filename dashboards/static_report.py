@@ -87,15 +87,26 @@ def _head(run: Run, front: Front) -> str:
     smoke = run.config.get("preset") == "smoke"
     stamp = f"<p><span class='stamp'>{SMOKE_STAMP}</span></p>" if smoke else ""
     counts = f"{len(table.finished())} finished, {len(table.failed())} failed"
-    unverified = "The ranking is unverified: 'nas supernet rank' has not been run."
-    verdict = table.verdicts[-1].get("verdict") if table.verdicts else unverified
+    verdict = _trust(front)
     created = run.created[:19].replace("T", " ")
     # From the log alone: whoever owns the run while the page is made must not show in it.
     state = table.state(owned=False)
     return (
         f"<h1>{escape(run.name)}</h1><p class='soft'>created {escape(created)} UTC, "
-        f"{escape(state)}; trials: {counts}. {escape(str(verdict))}</p>{stamp}"
+        f"{escape(state)}; trials: {counts}.</p>{verdict}{stamp}"
     )
+
+
+def _trust(front: Front) -> str:
+    """Tell how far the ranking can be trusted and what the front therefore compares."""
+    trust = front.get("trust") or {"verdict": "unverified", "front": None}
+    verdict, basis, why = (trust.get(key) for key in ("verdict", "front", "why"))
+    parts = [f"Ranking: <b>{escape(str(verdict))}</b>"]
+    parts += [escape(f"the front compares {basis}")] if basis else []
+    parts += [escape(str(why))] if why else []
+    if trust.get("left_out"):
+        parts.append(f"{int(trust['left_out'])} trials without a calibrated score are left out")
+    return f"<p class='trust'>{'; '.join(parts)}.</p>"
 
 
 def _axes(front: Front) -> tuple[str, str]:

@@ -18,6 +18,12 @@ def front(
     max_latency: Annotated[
         float | None, typer.Option("--max-latency", metavar="MS", help="Upper bound in ms.")
     ] = None,
+    calibrated: Annotated[
+        bool,
+        typer.Option(
+            "--calibrated", help="Compare calibrated scores across families, trusted or not."
+        ),
+    ] = False,
     runs: RunsOption = RUNS,
     as_csv: Annotated[bool, typer.Option("--csv", help="One line per point on stdout.")] = False,
     as_json: Json = False,
@@ -31,7 +37,7 @@ def front(
         raise ConfigError("--csv and --json exclude each other.", fix="Leave one out.")
     path = find_run(run, runs)
     with Run.open(path) as opened:
-        document = front_document(opened)
+        document = front_document(opened, calibrated=calibrated)
         state = opened.state()
         tried = bool(opened.table().finished())
     why_empty = "no finished trial keeps the constraints" if tried else "no trial has finished yet"
@@ -82,6 +88,8 @@ def within_latency(document: Entry, max_latency: float) -> dict[str, Any]:
 def print_front(document: Entry) -> None:
     """Print the points and, below them, the baselines as tables."""
     points, baselines = document["points"], document["baselines"]
+    if points:
+        print_text(trust_line(document))
     others = _other_objectives(points)
     columns = (
         "error % inherited",
@@ -100,6 +108,13 @@ def print_front(document: Entry) -> None:
             print_text("")
         rows = [(entry["name"], entry["kind"], *_numbers(entry, others)) for entry in baselines]
         print_table(("baseline", "kind", *columns), rows, title="Baselines")
+
+
+def trust_line(document: Entry) -> str:
+    """Return in one line how far the ranking is trusted and what the front compares."""
+    trust = document.get("trust") or {}
+    told = f"ranking: {trust.get('verdict', 'unverified')}; {trust.get('front', '-')}"
+    return told + (f"\n  {trust['why']}" if trust.get("why") else "")
 
 
 def say_next(document: Entry, run: str, state: str, why_empty: str) -> None:

@@ -19,6 +19,9 @@ _LABELS = {
     "explore": "exploring",
     "confirm": "retraining the front and its baselines",
     "report": "writing the report",
+    "rank-train": "training members alone",
+    "rank-score": "scoring members",
+    "rank-trials": "scoring trials untrained",
 }
 
 

@@ -3,6 +3,10 @@
 Pure functions of the records, so that a view made twice has the same bytes. The points are the
 non-dominated feasible trials in the searched objectives; what the confirmation found stands beside
 them and never chooses among them.
+
+Inherited scores are compared as far as the verdict of `nas supernet rank` allows: without one as
+they are, under the label `unverified`; with one within each family, or across families by the
+calibrated scores. The document's `trust` says which.
 """
 
 from __future__ import annotations
@@ -16,8 +20,18 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from nas.errors import RunError
 from nas.pareto import best_per_group, front
 from nas.run_store import Run, Trial, register_view
+from nas.search.trust import (
+    CALIBRATED,
+    COMPUTED,
+    NOT_INHERITED,
+    PER_FAMILY,
+    RAW,
+    UNVERIFIED,
+    Trust,
+)
 
 SCHEMA: Final = "nas.front/1"
 SMOKE_STAMP: Final = "smoke, not evidence"
@@ -33,18 +47,31 @@ _COLUMNS: Final = (
     "macs",
     "latency_ms",
     "latency_iqr_ms",
+    "family",
+    "cross_entropy_calibrated",
 )
+_INHERITED: Final = ("cross_entropy", "error")
 
 
-def front_document(run: Run) -> dict[str, Any]:
-    """Return the front of a run, schema `nas.front/1`; empty lists while nothing is finished."""
-    facts = _Facts(run)
+def front_document(run: Run, *, calibrated: bool = False) -> dict[str, Any]:
+    """Return the front of a run, schema `nas.front/1`; empty lists while nothing is finished.
+
+    Args:
+        run: The run.
+        calibrated: Compare calibrated scores across families even where the verdict does not
+            trust them.
+
+    Raises:
+        RunError: If `calibrated` is asked for and the run has no calibration.
+    """
+    facts = _Facts(run, calibrated)
     positions = facts.front()
     return {
         "schema": SCHEMA,
         "run": run.name,
         "objectives": facts.objectives,
         "stamp": SMOKE_STAMP if run.config.get("preset") == "smoke" else None,
+        "trust": facts.trusted(),
         "points": [facts.point(facts.finished[position]) for position in positions],
         "best_per_pattern": facts.best_per_pattern(),
         "baselines": facts.baselines(),
@@ -67,8 +94,12 @@ def is_feasible(trial: Trial) -> bool:
 class _Facts:
     """What the log of a run says, arranged for a front."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, calibrated: bool = False) -> None:
         table = run.table()
+        records = run.records()
+        self.trust = Trust.read(table, records)
+        if calibrated and self.trust.calibration is None:
+            raise _no_calibration(run)
         prepared = table.stages.get(PREPARE)
         self.objectives: list[dict[str, Any]] = (
             [dict(each) for each in prepared.finish.get("objectives", [])] if prepared else []
@@ -80,8 +111,31 @@ class _Facts:
         self._candidates: dict[str, Mapping[str, Any]] = {}
         self._measured: dict[str, Mapping[str, Any]] = {}
         self._simple: Mapping[str, Any] = {}
-        for record in run.records():
+        for record in records:
             self._read(record)
+        self.basis = self._basis(calibrated)
+
+    def _basis(self, calibrated: bool) -> str:
+        """Return what the front compares."""
+        if not set(self._names) & set(_INHERITED):
+            return COMPUTED
+        if calibrated or self.trust.across:
+            return CALIBRATED
+        return RAW if self.trust.verdict == UNVERIFIED else PER_FAMILY
+
+    def trusted(self) -> dict[str, Any]:
+        """Return the verdict on the ranking, and what the front compares because of it."""
+        if self.basis == COMPUTED:
+            return {"verdict": NOT_INHERITED, "why": None, "front": COMPUTED, "left_out": 0}
+        left_out = 0
+        if self.basis == CALIBRATED:
+            left_out = sum(self.trust.calibrated(trial) is None for trial in self.finished)
+        return {
+            "verdict": self.trust.verdict,
+            "why": self.trust.why,
+            "front": self.basis,
+            "left_out": left_out,
+        }
 
     def _read(self, record: Mapping[str, Any]) -> None:
         if record["kind"] == "confirm_planned":
@@ -104,9 +158,44 @@ class _Facts:
         """Return the positions of the front among the finished trials."""
         if not self.finished or not self.objectives:
             return []
-        feasible = np.array([is_feasible(trial) for trial in self.finished])
-        numbers = [trial.number for trial in self.finished]
-        return [int(place) for place in front(self._values(), indices=numbers, feasible=feasible)]
+        everything = range(len(self.finished))
+        if self.basis == CALIBRATED:
+            return self._calibrated_front()
+        if self.basis != PER_FAMILY:
+            return self._front_of(everything, self._values())
+        families = [str(trial.extra.get("family", "")) for trial in self.finished]
+        found = [
+            place
+            for family in sorted(set(families))
+            for place in self._front_of(
+                [each for each in everything if families[each] == family], self._values()
+            )
+        ]
+        return sorted(found, key=lambda place: self.finished[place].value(self._names[0]))
+
+    def _calibrated_front(self) -> list[int]:
+        """Return the front with one calibrated cross-entropy in place of the inherited scores."""
+        scores = [self.trust.calibrated(trial) for trial in self.finished]
+        places = [place for place, score in enumerate(scores) if score is not None]
+        raw, names = self._values(), self._names
+        kept = [column for column, name in enumerate(names) if name not in _INHERITED]
+        first = next(column for column, name in enumerate(names) if name in _INHERITED)
+        raw[:, first] = [math.inf if score is None else score for score in scores]
+        return self._front_of(places, raw[:, sorted([first, *kept])])
+
+    def _front_of(
+        self, places: Sequence[int], values: np.ndarray[Any, np.dtype[np.float64]]
+    ) -> list[int]:
+        """Return which of some finished trials no other of them dominates."""
+        if not places:
+            return []
+        chosen = [self.finished[place] for place in places]
+        found = front(
+            values[list(places)],
+            indices=[trial.number for trial in chosen],
+            feasible=np.array([is_feasible(trial) for trial in chosen]),
+        )
+        return [places[int(place)] for place in found]
 
     def best_per_pattern(self) -> list[dict[str, Any]]:
         """Return, per family of wirings, its feasible trial with the best first objective."""
@@ -130,8 +219,10 @@ class _Facts:
             "trial": trial.number,
             "architecture": trial.extra.get("architecture_id"),
             "wiring": trial.extra.get("wiring"),
+            "family": trial.extra.get("family"),
             "objectives": {name: dict(trial.values[name]) for name in self._names},
             "error_inherited": inherited.get("error"),
+            "cross_entropy_calibrated": self.trust.calibrated(trial),
             **self._confirmed(f"trial-{trial.number}"),
             "parameters": trial.extra["measures"]["parameters"],
             "macs": trial.extra["measures"]["macs"],
@@ -155,8 +246,10 @@ class _Facts:
             "trial": None,
             "architecture": candidate["architecture_id"],
             "wiring": candidate["wiring"],
+            "family": None,
             "objectives": dict(measured.get("values", {})),
             "error_inherited": None,
+            "cross_entropy_calibrated": None,
             **self._confirmed(key),
             "parameters": measures.get("parameters"),
             "macs": measures.get("macs"),
@@ -175,6 +268,15 @@ class _Facts:
     def simple_baselines(self) -> list[dict[str, Any]]:
         """Return the classifiers on raw pixels, if they were run."""
         return [dict(each) for each in self._simple.get("classifiers", [])]
+
+
+def _no_calibration(run: Run) -> RunError:
+    return RunError(
+        f"Run '{run.name}' has no calibration of its scores.",
+        where=str(run.path),
+        why="Nobody has trained members of it alone with these weights, or fewer than 10.",
+        fix=f"Run `nas supernet rank {run.name}` first, or leave out --calibrated.",
+    )
 
 
 def _latency(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

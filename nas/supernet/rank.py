@@ -1,10 +1,8 @@
 """How far a supernet's ranking can be trusted: inherited scores beside members trained alone.
 
-Every member (or a sample) is trained alone with one recipe and at least two seeds. Kendall's tau of
-the inherited scores with the truth stands beside that of one seed with another and beside what
-parameters, MACs and depth alone give. One seed with another is the ceiling of what a single
-training tells; the truth is a mean over seeds, which is less noisy, so that a very good predictor
-may come out a little above it.
+Everything here is arithmetic on finished members: who was trained, what each scored alone with
+every seed, and every number that may predict it. `nas.search.ranking` obtains those and keeps them
+in the run; `nas.supernet.verdict` holds the rule of the verdict.
 """
 
 from __future__ import annotations
@@ -12,116 +10,130 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self, final
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, final
 
-import numpy as np
-from pydantic import BaseModel, Field
-
-from nas.cost.count import cost
 from nas.errors import SpaceError
-from nas.model.network import Network
-from nas.seeds import derive_seed
-from nas.space import AbstractSpace, Decisions
-from nas.supernet.correlation import Tau, kendall_tau, tau_difference
-from nas.supernet.score import RECALIBRATION_IMAGES, ScoringData, score, scoring_data
-from nas.supernet.supernet import Supernet
-from nas.training.batches import part_tensors
-from nas.training.device import use_threads
-from nas.training.evaluate import evaluate
-from nas.training.fit import fit
-from nas.training.parts import FiveParts
-from nas.training.recipe import Recipe
+from nas.space import Decisions
+from nas.supernet.calibration import (
+    INHERITED,
+    LEAST_ANCHORS,
+    Anchors,
+    CrossValidated,
+    anchors_needed,
+    calibrate,
+)
+from nas.supernet.correlation import (
+    METHODS,
+    NOTHING,
+    PAIR_SETS,
+    Draws,
+    Estimate,
+    MemberPairs,
+    Method,
+    PairSet,
+    mean_draws,
+)
+from nas.supernet.noise import TOP, Noise, pooled_noise, random_regret, top_regret
+from nas.supernet.verdict import Evidence, Verdict, judge
 
-MOST_MEMBERS_LISTED = 20_000
-"""Largest space that is listed to find its distinct members; larger ones are sampled."""
+Role = Literal["supernet", "calibrated", "control", "trivial", "zero-cost", "ceiling"]
+BASELINES: tuple[Role, ...] = ("trivial", "zero-cost")
+ANCHORS_TRIED = (3, 5, 8, 12, 16)
 
-
-@final
-class RankConfig(BaseModel, frozen=True, extra="forbid"):
-    """Settings of a ranking."""
-
-    members: int | None = Field(default=None, ge=3, le=10_000)
-    """Distinct members to train alone, drawn at random; None trains all of them."""
-
-    seeds: int = Field(default=2, ge=2, le=100)
-    """Trainings per member; two at least, or the ceiling is unknown."""
-
-    recipe: Recipe = Recipe(epochs=10, batch_size=64)
-    """How members are trained alone."""
-
-    threads: int = Field(default=1, ge=1, le=1024)
-    """Threads of torch."""
-
-    recalibration_images: int = Field(default=RECALIBRATION_IMAGES, ge=1)
-    """Most images that measure a member's statistics; the search's number, to judge its scores."""
-
-    validation_images: int | None = Field(default=None, ge=1)
-    """Most images of an inherited score; the search's number too. None takes all."""
+SUPERNET = "supernet cross-entropy"
+CALIBRATED = "calibrated (held out)"
+CEILING = "another seed (ceiling)"
 
 
 @final
 @dataclass(frozen=True)
 class RankedMember:
-    """One member's truth and what predicts it.
+    """One member's truth and everything that predicts it.
 
     Args:
         member: Structural id.
         decisions: Its decisions.
-        wiring: Patterns of its stages.
+        family: The pattern of all its stages, or `mixed`.
         inherited_cross_entropy: With the supernet's weights, on validation, in nats.
         inherited_error: The same as a fraction of wrong answers.
+        untrained_cross_entropy: The same with an untrained supernet's weights: the control.
         cross_entropies: Trained alone, one per seed, on validation.
         errors: The same as fractions of wrong answers.
-        parameters: Of the stand-alone network.
-        macs: Of the stand-alone network.
-        depth: Parametric operations on its longest path.
+        scores: Zero-cost scores by name, those that only count included; larger is better.
     """
 
     member: str
     decisions: Decisions
-    wiring: str
+    family: str
     inherited_cross_entropy: float
     inherited_error: float
+    untrained_cross_entropy: float
     cross_entropies: tuple[float, ...]
     errors: tuple[float, ...]
-    parameters: int
-    macs: int
-    depth: int
+    scores: Mapping[str, float]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        values = asdict(self)
-        return values | {
-            "cross_entropies": list(self.cross_entropies),
-            "errors": list(self.errors),
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
-        lists = {name: tuple(values[name]) for name in ("cross_entropies", "errors")}
-        return cls(**{**values, **lists})
-
-
-@final
-@dataclass(frozen=True)
-class Correlation:
-    """How one number ranks the members against their truth, over three sets of pairs."""
-
-    predictor: str
-    all_pairs: Tau
-    within: Tau
-    between: Tau
+    @property
+    def truth(self) -> float:
+        """Mean cross-entropy over seeds, in nats."""
+        return statistics.fmean(self.cross_entropies)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
-            "predictor": self.predictor,
-            "all": self.all_pairs.to_dict(),
-            "within_families": self.within.to_dict(),
-            "between_families": self.between.to_dict(),
+            "member": self.member,
+            "decisions": self.decisions,
+            "family": self.family,
+            "inherited_cross_entropy": self.inherited_cross_entropy,
+            "inherited_error": self.inherited_error,
+            "untrained_cross_entropy": self.untrained_cross_entropy,
+            "cross_entropies": list(self.cross_entropies),
+            "errors": list(self.errors),
+            "scores": dict(self.scores),
+        }
+
+
+@final
+@dataclass(frozen=True)
+class Predictor:
+    """How one number ranks the members.
+
+    Args:
+        name: What it is.
+        role: What it is for.
+        estimates: By method, pair set and whether open pairs are left out.
+        leads: By pair set, how far the supernet's tau is ahead of it, paired; the calibrated
+            prediction has no lead of its own.
+        regret: Of the best of its top five, in nats; None for the ceiling.
+    """
+
+    name: str
+    role: Role
+    estimates: Mapping[tuple[Method, PairSet, bool], Estimate]
+    leads: Mapping[PairSet, Estimate] = field(default_factory=dict)
+    regret: float | None = None
+
+    def tau(self, pairs: PairSet = "all", *, resolvable: bool = False) -> Estimate:
+        """Return its tau-b."""
+        return self.estimates["tau", pairs, resolvable]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+
+        def table(method: Method, resolvable: bool) -> dict[str, Any]:
+            return {
+                pairs: self.estimates[method, pairs, resolvable].to_dict() for pairs in PAIR_SETS
+            }
+
+        return {
+            "predictor": self.name,
+            "role": self.role,
+            **{method: table(method, False) for method in METHODS},
+            **{f"{method}_resolvable": table(method, True) for method in METHODS},
+            "supernet_leads_by": {pairs: lead.to_dict() for pairs, lead in self.leads.items()},
+            "regret_of_top": self.regret,
         }
 
 
@@ -132,260 +144,213 @@ class RankReport:
 
     Args:
         members: What was trained.
-        correlations: The supernet first, then its error, parameters, MACs, depth, and the ceiling.
-        seeds: Trainings per member.
+        predictors: The supernet first, the ceiling last.
+        noise: Spread over seeds.
+        pairs: By pair set, how many there are and how many of them noise leaves open.
+        families: By family: members, the supernet's tau inside it and its ceiling.
+        random_regret: Expected regret of five members drawn at random, in nats.
+        calibration: The fitted predictor; None with too few members.
+        anchors: Held-out tau of calibrations from few anchors, by anchors per family.
+        verdict: What the numbers allow to say.
         recipe_hash: Of the recipe of these trainings.
     """
 
     members: tuple[RankedMember, ...]
-    correlations: tuple[Correlation, ...]
-    seeds: int
+    predictors: tuple[Predictor, ...]
+    noise: Noise
+    pairs: Mapping[PairSet, tuple[int, int]]
+    families: Mapping[str, tuple[int, Estimate, Estimate]]
+    random_regret: float
+    calibration: CrossValidated | None
+    anchors: Mapping[int, Mapping[str, float]]
+    verdict: Verdict
     recipe_hash: str
 
+    def predictor(self, name: str) -> Predictor:
+        """Return the predictor called `name`."""
+        return next(each for each in self.predictors if each.name == name)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+        """Return the report as plain JSON values, schema `nas.rank/2`."""
         return {
-            "schema": "nas.rank/1",
-            "members": [member.to_dict() for member in self.members],
-            "correlations": [entry.to_dict() for entry in self.correlations],
-            "seeds": self.seeds,
+            "schema": "nas.rank/2",
             "recipe_hash": self.recipe_hash,
-            "verdict": self.verdict(),
+            "seeds": self.noise.seeds,
+            "noise": self.noise.to_dict(),
+            "pairs": {
+                name: {"all": count, "open": unresolved}
+                for name, (count, unresolved) in self.pairs.items()
+            },
+            "families": {
+                name: {"members": count, "tau": tau.to_dict(), "ceiling": ceiling.to_dict()}
+                for name, (count, tau, ceiling) in self.families.items()
+            },
+            "predictors": [each.to_dict() for each in self.predictors],
+            "random_regret_of_top": self.random_regret,
+            "top": TOP,
+            "calibration": self._calibration(),
+            "verdict": self.verdict.to_dict(),
+            "members": [member.to_dict() for member in self.members],
         }
 
-    def verdict(self) -> str:
-        """Return in one sentence what the numbers allow to say."""
-        supernet, _, *sizes, ceiling = self.correlations
-        best = max(sizes, key=lambda entry: _or_minus_one(entry.all_pairs.value))
-        value, low = supernet.all_pairs.value, supernet.all_pairs.low
-        if math.isnan(value) or low <= 0:
-            return "The supernet does not rank these members: its interval includes 0."
-        if value <= _or_minus_one(best.all_pairs.value):
-            return f"The supernet ranks no better than {best.predictor} alone."
-        lead = self._lead_over(best.predictor)
-        if lead.low <= 0:
-            return (
-                "The supernet ranks these members, but not for sure better than "
-                f"{best.predictor} alone: it leads by {lead}."
-            )
-        between = supernet.between
-        across = "also" if not math.isnan(between.value) and between.low > 0 else "not"
-        return (
-            f"The supernet ranks better than parameters, MACs or depth do, {across} for sure "
-            f"between wirings; the ceiling is {ceiling.all_pairs.value:+.2f}."
-        )
-
-    def _lead_over(self, predictor: str) -> Tau:
-        """Return by how much better the supernet ranks than a size does."""
-        numbers = _predictors(self.members)
-        families = [member.wiring for member in self.members]
-        first = numbers["supernet cross-entropy"]
-        rival = numbers[predictor]
-        return tau_difference(first, rival, _truth(self.members), families)
-
-    def table(self) -> str:
-        """Return the correlations as text."""
-        families = len({member.wiring for member in self.members})
-        lines = [
-            f"Kendall's tau-b with members trained alone: {len(self.members)} members, "
-            f"{families} wirings, {self.seeds} seeds, recipe {self.recipe_hash}",
-            f"{'':<26}{'all pairs':<24}{'within a wiring':<24}{'between wirings':<24}".rstrip(),
-        ]
-        lines += [
-            f"{entry.predictor:<26}{entry.all_pairs!s:<24}{entry.within!s:<24}"
-            f"{entry.between!s:<24}".rstrip()
-            for entry in self.correlations
-        ]
-        return "\n".join([*lines, self.verdict()])
+    def _calibration(self) -> dict[str, Any] | None:
+        if self.calibration is None:
+            return None
+        return {
+            **self.calibration.calibration.to_dict(),
+            "taus": dict(self.calibration.taus),
+            "held_out": list(self.calibration.held_out),
+            "anchors_per_family": {
+                str(count): {key: None if math.isnan(tau) else tau for key, tau in taus.items()}
+                for count, taus in self.anchors.items()
+            },
+        }
 
 
-def rank_members(
-    supernet: Supernet,
-    parts: FiveParts,
-    config: RankConfig | None = None,
-    *,
-    seed: int,
-    finished: Mapping[str, RankedMember] | None = None,
-    on_member: Callable[[RankedMember, int, int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> RankReport:
-    """Train members alone and compare their ranking with the supernet's.
-
-    Args:
-        supernet: Trained; on the device where members are trained too.
-        parts: The data: weights' part to train, validation to score.
-        config: Settings.
-        seed: Of the run: chooses members, and each training's seeds.
-        finished: Members trained before, by id; they are not trained again.
-        on_member: Called with each newly trained member, how many are done, and how many in all.
-        should_stop: Asked before each member; the report then covers those that are done.
+def report(members: Sequence[RankedMember], recipe_hash: str) -> RankReport:
+    """Compare everything that predicts finished members with their truth.
 
     Raises:
-        SpaceError: If fewer than three members can be compared.
-    """
-    settings = config or RankConfig()
-    chosen = choose_members(supernet.space, settings.members, derive_seed(seed, "rank", 0))
-    done = {name: entry for name, entry in (finished or {}).items() if name in chosen}
-    device = supernet.weights.anchor.device
-    with use_threads(settings.threads):
-        data = scoring_data(
-            parts,
-            seed,
-            device=device,
-            recalibration_images=settings.recalibration_images,
-            validation_images=settings.validation_images,
-        )
-        for name, decisions in chosen.items():
-            if name in done:
-                continue
-            if should_stop is not None and should_stop():
-                break
-            done[name] = _train_member(supernet, parts, data, settings, seed, name, decisions)
-            if on_member is not None:
-                on_member(done[name], len(done), len(chosen))
-    return report([done[name] for name in chosen if name in done], settings)
-
-
-def choose_members(space: AbstractSpace, count: int | None, seed: int) -> dict[str, Decisions]:
-    """Return distinct members by structural id: all of them, or `count` drawn at random.
-
-    Raises:
-        SpaceError: If all members of a space too large to list are asked for.
-    """
-    rng = np.random.default_rng(seed)
-    if space.count() <= MOST_MEMBERS_LISTED:
-        members: dict[str, Decisions] = {}
-        for decisions in space.enumerate():
-            members.setdefault(space.member_id(decisions), decisions)
-        names = list(members)
-        if count is not None and count < len(names):
-            names = [names[index] for index in sorted(rng.permutation(len(names))[:count])]
-        return {name: members[name] for name in names}
-    if count is None:
-        raise SpaceError(
-            f"The space '{space.name}' has {space.count():,} members, too many to train all.",
-            fix="Say how many to draw, for example members=100.",
-        )
-    drawn: dict[str, Decisions] = {}
-    for _ in range(100 * count):
-        decisions = space.sample(rng)
-        drawn.setdefault(space.member_id(decisions), decisions)
-        if len(drawn) == count:
-            break
-    return drawn
-
-
-def _train_member(
-    supernet: Supernet,
-    parts: FiveParts,
-    data: ScoringData,
-    settings: RankConfig,
-    seed: int,
-    name: str,
-    decisions: Decisions,
-) -> RankedMember:
-    space = supernet.space
-    architecture = space.build(decisions)
-    supernet.eval()
-    inherited = score(supernet, architecture, data)
-    images, labels = part_tensors(parts.validation, data.images.device)
-    truths = []
-    for index in range(settings.seeds):
-        own = derive_seed(seed, "alone", index)
-        network = Network(
-            architecture,
-            supernet.input_shape,
-            supernet.num_classes,
-            initialisation="default",  # the truth is what training alone gives
-            seed=own,
-        )
-        fit(network, parts.weights, settings.recipe, seed=own, device=data.images.device)
-        truths.append(evaluate(network, images, labels))
-    sizes = cost(architecture, supernet.input_shape, supernet.num_classes)
-    return RankedMember(
-        member=name,
-        decisions=decisions,
-        wiring=space.wiring(decisions),
-        inherited_cross_entropy=inherited.cross_entropy,
-        inherited_error=inherited.error,
-        cross_entropies=tuple(truth.cross_entropy for truth in truths),
-        errors=tuple(truth.error for truth in truths),
-        parameters=sizes.parameters,
-        macs=sizes.macs,
-        depth=sizes.depth,
-    )
-
-
-def report(members: Sequence[RankedMember], settings: RankConfig) -> RankReport:
-    """Correlate finished members.
-
-    Raises:
-        SpaceError: If there are fewer than three.
+        SpaceError: If there are fewer than three members.
     """
     if len(members) < 3:
         raise SpaceError(
             f"{len(members)} members cannot be ranked; at least 3 are needed.",
             fix="Train more members, or use a larger space.",
         )
-    truth = _truth(members)
-    families = [member.wiring for member in members]
-    found = [
-        _correlation(name, values, truth, families) for name, values in _predictors(members).items()
-    ]
-    return RankReport(
-        tuple(members),
-        (*found, _ceiling(members, families)),
-        settings.seeds,
-        settings.recipe.recipe_hash,
-    )
+    return _Comparison(members, recipe_hash).report()
 
 
-def _truth(members: Sequence[RankedMember]) -> list[float]:
-    return [statistics.fmean(member.cross_entropies) for member in members]
+@final
+class _Comparison:
+    """The members of one report, their pairs and their bootstrap."""
 
+    def __init__(self, members: Sequence[RankedMember], recipe_hash: str) -> None:
+        self.members = tuple(members)
+        self.recipe_hash = recipe_hash
+        self.truth = [member.truth for member in members]
+        self.families = tuple(member.family for member in members)
+        self.noise = pooled_noise([member.cross_entropies for member in members])
+        self.pairs = MemberPairs(self.families, self.noise.open_pairs(self.truth))
+        self.anchors = Anchors(self._features(), self.families)
+        enough = len(members) >= LEAST_ANCHORS
+        self.calibration = calibrate(self.anchors, self.truth) if enough else None
 
-def _predictors(members: Sequence[RankedMember]) -> dict[str, list[float]]:
-    """Return what may rank members, smaller meaning better, the supernet's numbers first."""
-    return {
-        "supernet cross-entropy": [member.inherited_cross_entropy for member in members],
-        "supernet error": [member.inherited_error for member in members],
-        "parameters (more)": [-float(member.parameters) for member in members],
-        "MACs (more)": [-float(member.macs) for member in members],
-        "depth (more)": [-float(member.depth) for member in members],
-    }
+    def _features(self) -> dict[str, list[float]]:
+        names = self.members[0].scores
+        inherited = {INHERITED: [member.inherited_cross_entropy for member in self.members]}
+        return inherited | {
+            name: [member.scores[name] for member in self.members] for name in names
+        }
 
-
-def _correlation(
-    name: str, values: Sequence[float], truth: Sequence[float], families: Sequence[str]
-) -> Correlation:
-    return Correlation(
-        name,
-        kendall_tau(values, truth, families),
-        kendall_tau(values, truth, families, "within"),
-        kendall_tau(values, truth, families, "between"),
-    )
-
-
-def _ceiling(members: Sequence[RankedMember], families: Sequence[str]) -> Correlation:
-    """Return the mean over pairs of seeds of how one seed ranks the members of another."""
-    by_seed = list(zip(*(member.cross_entropies for member in members), strict=True))
-    found = [
-        _correlation("", first, second, families)
-        for first, second in itertools.combinations(by_seed, 2)
-    ]
-
-    def mean(taus: list[Tau]) -> Tau:
-        return Tau(
-            statistics.fmean(tau.value for tau in taus),
-            statistics.fmean(tau.low for tau in taus),
-            statistics.fmean(tau.high for tau in taus),
+    def report(self) -> RankReport:
+        predictors = tuple(self._predictors())
+        counts = Counter(self.families)
+        return RankReport(
+            members=self.members,
+            predictors=predictors,
+            noise=self.noise,
+            pairs={name: self._counted(name) for name in PAIR_SETS},
+            families={name: self._family(name) for name in sorted(counts)},
+            random_regret=random_regret(self.truth),
+            calibration=self.calibration,
+            anchors=(
+                anchors_needed(self.anchors, self.truth, ANCHORS_TRIED) if self.calibration else {}
+            ),
+            verdict=self._verdict(predictors, counts),
+            recipe_hash=self.recipe_hash,
         )
 
-    return Correlation(
-        "another seed (ceiling)",
-        mean([entry.all_pairs for entry in found]),
-        mean([entry.within for entry in found]),
-        mean([entry.between for entry in found]),
+    def _counted(self, pairs: PairSet) -> tuple[int, int]:
+        count = self.pairs.count(pairs)
+        return count, count - self.pairs.count(pairs, resolvable=True)
+
+    def _family(self, name: str) -> tuple[int, Estimate, Estimate]:
+        own = [member for member in self.members if member.family == name]
+        if len(own) < 3:
+            return len(own), NOTHING, NOTHING
+        pairs = MemberPairs([name] * len(own))
+        inherited = [member.inherited_cross_entropy for member in own]
+        tau = pairs.correlate("tau", inherited, [member.truth for member in own])
+        return len(own), tau.estimate(), _ceiling(own, pairs, "tau", "all", False).estimate()
+
+    def _columns(self) -> Iterator[tuple[str, Role, Sequence[float]]]:
+        """Yield what may rank members, smaller meaning better, the supernet first."""
+        yield SUPERNET, "supernet", [each.inherited_cross_entropy for each in self.members]
+        yield "supernet error", "supernet", [each.inherited_error for each in self.members]
+        if self.calibration is not None:
+            yield CALIBRATED, "calibrated", self.calibration.held_out
+        untrained = [each.untrained_cross_entropy for each in self.members]
+        yield "untrained supernet (control)", "control", untrained
+        for name in self.members[0].scores:
+            role: Role = "trivial" if name in ("parameters", "macs", "depth") else "zero-cost"
+            yield name, role, [-member.scores[name] for member in self.members]
+
+    def _predictors(self) -> Iterator[Predictor]:
+        own = {pairs: self._tau(next(self._columns())[2], pairs) for pairs in PAIR_SETS}
+        for name, role, values in self._columns():
+            draws = {key: self._draws(values, *key) for key in _keys()}
+            leads = {
+                pairs: (own[pairs] - draws["tau", pairs, False]).estimate() for pairs in PAIR_SETS
+            }
+            yield Predictor(
+                name,
+                role,
+                {key: each.estimate() for key, each in draws.items()},
+                {} if role == "supernet" else leads,
+                top_regret(values, self.truth),
+            )
+        ceiling = {key: _ceiling(self.members, self.pairs, *key).estimate() for key in _keys()}
+        yield Predictor(CEILING, "ceiling", ceiling)
+
+    def _draws(
+        self, values: Sequence[float], method: Method, pairs: PairSet, resolvable: bool
+    ) -> Draws:
+        return self.pairs.correlate(method, values, self.truth, pairs, resolvable=resolvable)
+
+    def _tau(self, values: Sequence[float], pairs: PairSet) -> Draws:
+        return self._draws(values, "tau", pairs, False)
+
+    def _verdict(self, predictors: Sequence[Predictor], counts: Mapping[str, int]) -> Verdict:
+        within = self._evidence(predictors, SUPERNET, "within")
+        known = self.calibration is not None
+        across = self._evidence(predictors, CALIBRATED, "between") if known else None
+        return judge(within, across, counts)
+
+    def _evidence(self, predictors: Sequence[Predictor], name: str, pairs: PairSet) -> Evidence:
+        judged = next(each for each in predictors if each.name == name)
+        rivals = [each for each in predictors if each.role in BASELINES]
+        best = max(rivals, key=lambda each: _or_minus_one(each.tau(pairs).value))
+        columns = {column: values for column, _, values in self._columns()}
+        lead = self._tau(columns[name], pairs) - self._tau(columns[best.name], pairs)
+        return Evidence(
+            predictor=name,
+            tau=judged.tau(pairs),
+            ceiling=predictors[-1].tau(pairs),
+            baseline=best.name,
+            baseline_tau=best.tau(pairs),
+            lead=lead.estimate(),
+        )
+
+
+def _keys() -> Iterator[tuple[Method, PairSet, bool]]:
+    yield from itertools.product(METHODS, PAIR_SETS, (False, True))
+
+
+def _ceiling(
+    members: Sequence[RankedMember],
+    pairs: MemberPairs,
+    method: Method,
+    which: PairSet,
+    resolvable: bool,
+) -> Draws:
+    """Return the mean over pairs of seeds of how one seed ranks the members of another."""
+    by_seed = list(zip(*(member.cross_entropies for member in members), strict=True))
+    return mean_draws(
+        [
+            pairs.correlate(method, first, second, which, resolvable=resolvable)
+            for first, second in itertools.combinations(by_seed, 2)
+        ]
     )
 
 

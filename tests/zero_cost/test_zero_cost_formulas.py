@@ -59,7 +59,7 @@ def test_grad_norm_and_snip_are_sums_over_what_backward_leaves() -> None:
 
 
 def test_synflow_is_conserved_from_layer_to_layer() -> None:
-    """Without biases every layer's sum of theta dR/dtheta is R itself (Tanaka et al., theorem 1)."""
+    """Without biases every layer's sum of theta dR/dtheta is R (Tanaka et al., theorem 1)."""
     network = chain()
     layers = [network.nodes[key].operation for key in ("1", "2")]
     signal = torch.ones(1, *SHAPE, dtype=torch.float64)

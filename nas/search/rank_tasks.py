@@ -1,0 +1,128 @@
+"""What workers do for a ranking: train a member alone, and score one without training it.
+
+Made once per worker from plain arguments, like the tasks of a search. A truth depends on data,
+recipe and seed alone, so no supernet is loaded before a score is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, final
+
+from nas.errors import TrialError
+from nas.model.network import Network
+from nas.search.executors.base import Task
+from nas.search.material import check_same_data, prepare_material
+from nas.search.resolve import resolve_space
+from nas.search.tasks import Subnets, read_config
+from nas.seeds import derive_seed
+from nas.supernet.truth import train_alone
+from nas.training.batches import part_tensors
+from nas.training.device import resolve_device, use_threads
+from nas.training.recipe import Recipe
+from nas.zero_cost.base import ZERO_COST
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RANK = "nas.search.rank_tasks:rank_task"
+ZERO_COST_IMAGES = 64
+"""Images of the one batch that zero-cost scores see."""
+
+
+def rank_task(arguments: dict[str, Any]) -> Task:
+    """Return the task of a ranking.
+
+    Args:
+        arguments: As those of `nas.search.tasks.score_task`, with `recipe`, the settings of the
+            trainings.
+    """
+    return _Rank(arguments)
+
+
+@final
+class _Rank:
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        self.arguments = dict(arguments)
+        self.config = read_config(arguments)
+        self.space = resolve_space(self.config)
+        self.material = prepare_material(self.config)
+        check_same_data(self.material, arguments["fingerprint"])
+        self.recipe = Recipe.model_validate(arguments["recipe"])
+        self.device = resolve_device(str(arguments["device"]))
+        self.threads = self.config.search.threads_per_evaluation
+        self.validation = part_tensors(self.material.parts.validation, self.device)
+
+    @cached_property
+    def trained(self) -> Subnets:
+        """The supernet that is judged."""
+        return Subnets(self.config, self.space, self.arguments)
+
+    @cached_property
+    def untrained(self) -> Subnets:
+        """The control: the same supernet before its training."""
+        return Subnets(self.config, self.space, {**self.arguments, "weights": None})
+
+    @cached_property
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Images and labels for zero-cost scores, of the weights' part."""
+        weights = self.material.parts.weights
+        count = max(ZERO_COST_IMAGES, self.material.data.num_classes)
+        part = weights.limited(
+            min(count, len(weights)), derive_seed(self.config.seed, "zero-cost", 0)
+        )
+        return part_tensors(part, self.device)
+
+    def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Do what the payload says of the member `decisions`.
+
+        Args:
+            payload: `what`: `truth` (with `index`, which of its trainings), `scores` (inherited,
+                control and zero-cost) or `zero_cost`.
+        """
+        with use_threads(self.threads):
+            if payload["what"] == "truth":
+                return self._truth(payload)
+            if payload["what"] == "zero_cost":
+                return {"scores": self._zero_cost(payload["decisions"])}
+            architecture = self.space.build(payload["decisions"])
+            return {
+                "inherited": self.trained.score(architecture),
+                "untrained": self.untrained.score(architecture),
+                "scores": self._zero_cost(payload["decisions"]),
+            }
+
+    def _truth(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        found = train_alone(
+            self.space,
+            payload["decisions"],
+            self.material.parts,
+            self.recipe,
+            seed=self.config.seed,
+            index=int(payload["index"]),
+            device=self.device,
+            validation=self.validation,
+        )
+        return {"cross_entropy": found.cross_entropy, "error": found.error}
+
+    def _zero_cost(self, decisions: Mapping[str, Any]) -> dict[str, float | None]:
+        """Return every registered score of the member as its first training would start."""
+        data = self.material.data
+        network = Network(
+            self.space.build(decisions),
+            data.input_shape,
+            data.num_classes,
+            initialisation="default",
+            seed=derive_seed(self.config.seed, "alone", 0),
+        ).to(self.device)
+        images, labels = self.batch
+        scores: dict[str, float | None] = {}
+        for name in ZERO_COST:
+            try:
+                scores[name] = ZERO_COST.get(name).score(
+                    network, images, labels, seed=self.config.seed
+                )
+            except TrialError:
+                scores[name] = None  # the report leaves out a score that some member lacks
+        return scores

@@ -1,0 +1,349 @@
+"""Ranking a run's supernet: train a stratified sample alone, score it, compare, keep the verdict.
+
+Every finished training is a record of the run, so that a ranking goes on after `kill -9` where it
+was, and a supernet that is trained anew is judged by the truths that are there. Truths of another
+run of the same space, data and seed are copied in. Jobs go to the executors of the search, and no
+number depends on how many workers there are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from nas.errors import RunError
+from nas.run_store import Run, rebuild_views
+from nas.search.config import SearchConfig
+from nas.search.executors import Job, Outcome, Setup
+from nas.search.rank_tasks import RANK
+from nas.search.session import Session, Stopped
+from nas.space import Decisions
+from nas.supernet.calibration import CHEAP, INHERITED
+from nas.supernet.members import choose_members
+from nas.supernet.rank import RankedMember, RankReport, report
+from nas.training.recipe import Recipe
+
+TRUTH: Final = "rank_truth"
+TRUTH_FAILED: Final = "rank_truth_failed"
+SCORES: Final = "rank_scores"
+TRIAL_SCORES: Final = "zero_cost_scores"
+VERDICT: Final = "verdict"
+ABOUT: Final = "ranking"
+FINAL_REASONS: Final = ("nonfinite", "infeasible", "oom")
+"""Failures that the next attempt would meet again."""
+
+_SAME_DATA: Final = ("image_size", "max_train_images", "max_train_megapixels")
+
+_log = logging.getLogger("nas")
+
+
+@final
+@dataclass(frozen=True)
+class RankSettings:
+    """What is trained for a ranking.
+
+    Args:
+        members: How many, the same number of each family; None takes every distinct member.
+        seeds: Trainings per member, at least 2.
+        recipe: Of these trainings.
+        families: Which families; None takes those that have enough members.
+    """
+
+    members: int | None
+    seeds: int
+    recipe: Recipe
+    families: tuple[str, ...] | None = None
+
+
+def trained_weights(run: Run) -> str:
+    """Return the SHA-256 of a run's supernet.
+
+    Raises:
+        RunError: If it has none.
+    """
+    stage = run.table().stages.get("supernet")
+    if stage is None or stage.state != "finished" or stage.checkpoint is None:
+        raise RunError(
+            f"Run '{run.path.name}' has no trained supernet.",
+            where=str(run.path),
+            why="Its objectives need none, or it was stopped before the training was over.",
+            fix=f"Go on with `nas resume {run.path.name}`, or search for error or cross_entropy.",
+        )
+    return stage.checkpoint
+
+
+def rank(session: Session, settings: RankSettings) -> RankReport:
+    """Train, score and compare; keep every result and the verdict in the run.
+
+    Args:
+        session: Of the run, owned.
+        settings: What is trained.
+
+    Raises:
+        RunError: If the run has no trained supernet.
+        SpaceError: If the space lacks the members, or fewer than 3 could be trained.
+        Stopped: If it was left before its end; what was trained is in the log.
+    """
+    return _Ranking(session, settings).run()
+
+
+def take_truths(run: Run, other: Run, settings: RankSettings) -> int:
+    """Copy the truths of another run of the same space, data and seed; return how many are new.
+
+    Raises:
+        RunError: If the runs differ in what a truth depends on, or the other has no such truth.
+    """
+    for what, (mine, theirs) in _differences(run, other).items():
+        if mine != theirs:
+            raise RunError(
+                f"The truths of run '{other.name}' are not those of run '{run.name}': its {what} "
+                f"is {theirs}, not {mine}.",
+                why="A truth depends on the space, the data, their split and the seed.",
+                fix="Name a run that agrees in them, or train the members here: leave out --truth.",
+            )
+    wanted = settings.recipe.recipe_hash
+    found = _truths(other.records(), wanted)
+    if not found:
+        recipes = sorted({str(r["recipe"]) for r in other.records() if r["kind"] == TRUTH})
+        raise RunError(
+            f"Run '{other.name}' has no truths of the recipe {wanted}.",
+            where=str(other.path),
+            why=f"It has those of: {', '.join(recipes) or 'none'}.",
+            fix="Choose the same --epochs, or leave out --truth.",
+        )
+    known = _truths(run.records(), wanted)
+    new = [record for key, record in found.items() if key not in known]
+    for record in new:
+        run.append({**record, "taken_from": other.name})
+    return len(new)
+
+
+def _differences(run: Run, other: Run) -> dict[str, tuple[Any, Any]]:
+    pairs: dict[str, tuple[Any, Any]] = {
+        f"{part} fingerprint": (
+            run.environment.get(part, {}).get("fingerprint"),
+            other.environment.get(part, {}).get("fingerprint"),
+        )
+        for part in ("space", "data")
+    }
+    for key in (*_SAME_DATA, "seed"):
+        pairs[key] = (run.config.get(key), other.config.get(key))
+    return pairs
+
+
+def _truths(
+    records: Iterable[Mapping[str, Any]], recipe: str, kind: str = TRUTH
+) -> dict[tuple[str, int], Mapping[str, Any]]:
+    """Return the trainings with a recipe, by member and seed index."""
+    return {
+        (str(record["member"]), int(record["seed_index"])): record
+        for record in records
+        if record["kind"] == kind and record["recipe"] == recipe
+    }
+
+
+@final
+class _Ranking:
+    """One ranking of one run."""
+
+    def __init__(self, session: Session, settings: RankSettings) -> None:
+        self.session = session
+        self.settings = settings
+        self.weights = trained_weights(session.run)
+        self.members = choose_members(
+            session.space, settings.members, session.config.seed, settings.families
+        )
+        self.recipe = settings.recipe.recipe_hash
+
+    def run(self) -> RankReport:
+        self._train()
+        self._score()
+        found = report(self._ranked(), self.recipe)
+        calibration = found.calibration.calibration if found.calibration else None
+        if calibration is not None:
+            self._score_trials(set(calibration.weights) - {INHERITED, *CHEAP})
+        self._keep(found)
+        rebuild_views(self.session.run)
+        return found
+
+    def _train(self) -> None:
+        records = self.session.run.records()
+        done = set(_truths(records, self.recipe))
+        for key, record in _truths(records, self.recipe, TRUTH_FAILED).items():
+            if record["reason"] in FINAL_REASONS:
+                done.add(key)
+        jobs = [
+            Job(f"{name}#{index}", {"what": "truth", "decisions": decisions, "index": index})
+            for index in range(self.settings.seeds)
+            for name, decisions in self._spread()
+            if (name, index) not in done
+        ]
+        total = len(self.members) * self.settings.seeds
+        self._perform("rank-train", jobs, self._keep_truth, "trainings", total)
+
+    def _spread(self) -> list[tuple[str, Decisions]]:
+        """Return the members, families taking turns, so that a part of them is stratified too."""
+        turns: Counter[str] = Counter()
+        placed: list[tuple[int, int, str, Decisions]] = []
+        for name, decisions in self.members.items():
+            family = self.session.space.family(decisions)
+            placed.append((turns[family], len(placed), name, decisions))
+            turns[family] += 1
+        return [(name, decisions) for _, _, name, decisions in sorted(placed, key=lambda p: p[:2])]
+
+    def _keep_truth(self, outcome: Outcome) -> None:
+        name, _, index = outcome.key.rpartition("#")
+        head = {
+            "member": name,
+            "seed_index": int(index),
+            "recipe": self.recipe,
+            "family": self.session.space.family(self.members[name]),
+            "decisions": self.members[name],
+            "seconds": round(outcome.seconds, 3),
+        }
+        if outcome.result is None:
+            _log.warning("training %s failed: %s", outcome.key, outcome.message)
+            failure = {"reason": outcome.reason, "message": (outcome.message or "")[:2000]}
+            self.session.run.append({"kind": TRUTH_FAILED, **head, **failure})
+        else:
+            self.session.run.append({"kind": TRUTH, **head, **outcome.result})
+
+    def _score(self) -> None:
+        done = self._scores()
+        jobs = [
+            Job(name, {"what": "scores", "decisions": self.members[name]})
+            for name in self._complete()
+            if name not in done
+        ]
+
+        def keep(outcome: Outcome) -> None:
+            if outcome.result is None:
+                _log.warning("member %s was not scored: %s", outcome.key, outcome.message)
+                return
+            head = {"kind": SCORES, "supernet": self.weights, "member": outcome.key}
+            self.session.run.append({**head, **outcome.result})
+
+        self._perform("rank-score", jobs, keep, "members", len(jobs) + len(done))
+
+    def _score_trials(self, wanted: set[str]) -> None:
+        """Give the trials the zero-cost scores that the calibration reads, if it reads any."""
+        if not wanted:
+            return
+        run = self.session.run
+        done = {r["member"] for r in run.records() if r["kind"] == TRIAL_SCORES}
+        trials = {
+            str(trial.extra["architecture_id"]): trial.decisions
+            for trial in run.table().finished()
+            if trial.extra.get("architecture_id") not in done
+        }
+        jobs = [Job(name, {"what": "zero_cost", "decisions": trials[name]}) for name in trials]
+
+        def keep(outcome: Outcome) -> None:
+            if outcome.result is not None:
+                scores = outcome.result["scores"]
+                run.append({"kind": TRIAL_SCORES, "member": outcome.key, "scores": scores})
+
+        self._perform("rank-trials", jobs, keep, "trials", len(trials))
+
+    def _perform(
+        self, stage: str, jobs: list[Job], keep: Callable[[Outcome], None], unit: str, total: int
+    ) -> None:
+        done = total - len(jobs)
+
+        def take(outcome: Outcome) -> None:
+            nonlocal done
+            done += 1
+            keep(outcome)
+            self.session.tell(stage, done, total, unit)
+
+        self.session.tell(stage, done, total, unit)
+        if not jobs:
+            return
+        self.session.check_stop()
+        if not self.session.executor(self._setup()).run(jobs, take, self.session.stopper):
+            raise Stopped
+
+    def _setup(self) -> Setup:
+        session = self.session
+        data = session.material.data
+        return Setup(
+            RANK,
+            {
+                "config": dict(session.run.config),
+                "run": str(session.run.path),
+                "weights": self.weights,
+                "fingerprint": data.fingerprint,
+                "input_shape": list(data.input_shape),
+                "num_classes": data.num_classes,
+                "device": str(session.device),
+                "recipe": self.settings.recipe.as_dict(),
+            },
+            threads=session.config.search.threads_per_evaluation,
+            timeout_s=session.config.confirm.timeout_s,
+            memory_gib=session.config.executor.memory_gib,
+        )
+
+    def _complete(self) -> dict[str, list[Mapping[str, Any]]]:
+        """Return the members whose trainings all came to an end, with them."""
+        truths = _truths(self.session.run.records(), self.recipe)
+        indices = range(self.settings.seeds)
+        return {
+            name: [truths[name, index] for index in indices]
+            for name in self.members
+            if all((name, index) in truths for index in indices)
+        }
+
+    def _scores(self) -> dict[str, Mapping[str, Any]]:
+        return {
+            str(record["member"]): record
+            for record in self.session.run.records()
+            if record["kind"] == SCORES
+            and record["supernet"] == self.weights
+            and record["member"] in self.members
+        }
+
+    def _ranked(self) -> list[RankedMember]:
+        scores, complete = self._scores(), self._complete()
+        both = [name for name in self.members if name in scores and name in complete]
+        known = [
+            score
+            for score in (scores[both[0]]["scores"] if both else ())
+            if all(scores[name]["scores"].get(score) is not None for name in both)
+        ]
+        return [
+            RankedMember(
+                member=name,
+                decisions=self.members[name],
+                family=self.session.space.family(self.members[name]),
+                inherited_cross_entropy=float(scores[name]["inherited"]["cross_entropy"]),
+                inherited_error=float(scores[name]["inherited"]["error"]),
+                untrained_cross_entropy=float(scores[name]["untrained"]["cross_entropy"]),
+                cross_entropies=tuple(float(each["cross_entropy"]) for each in complete[name]),
+                errors=tuple(float(each["error"]) for each in complete[name]),
+                scores={score: float(scores[name]["scores"][score]) for score in known},
+            )
+            for name in both
+        ]
+
+    def _keep(self, found: RankReport) -> None:
+        """Write the verdict down, unless the last one says the same."""
+        calibration = found.calibration.calibration.to_dict() if found.calibration else None
+        record = {
+            "kind": VERDICT,
+            "about": ABOUT,
+            "supernet": self.weights,
+            "recipe": self.recipe,
+            "members": len(found.members),
+            **found.verdict.to_dict(),
+            "calibration": calibration,
+        }
+        if self.session.run.table().verdicts[-1:] != [record]:
+            self.session.run.append(record)
+
+
+def rank_recipe(config: SearchConfig, epochs: int) -> Recipe:
+    """Return the recipe of a ranking: that of `confirm`, for a number of epochs."""
+    return config.confirm.recipe.model_copy(update={"epochs": epochs})
