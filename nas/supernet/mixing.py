@@ -16,8 +16,9 @@ from torch import Tensor
 
 from nas.cost.shapes import Adapter
 from nas.errors import SpaceError
-from nas.space import Choice, SubsetOf
+from nas.space import SubsetOf
 from nas.supernet.binding import Binder, EdgePath, Governed, Path
+from nas.supernet.gate_samplers import answers_of
 from nas.supernet.gates import merge_coefficients
 from nas.supernet.partials import WHOLE, Portion, part_of
 from nas.supernet.relaxation import Context, GateValues, strength_keys, strength_name
@@ -157,7 +158,7 @@ def mix(supernet: Supernet, binder: Binder, context: Context, portion: Portion =
     Raises:
         SpaceError: If a choice cannot be mixed.
     """
-    program = supernet.program(supernet.space.build(context.base))
+    program = supernet.program(supernet.space.build(context.running()))
     governed = [binder.govern(choice, context.base) for choice in context.relaxed]
     mixing = _Planner(governed, context, portion).plan(program)
     supernet.weights.hold(mixing.uses)
@@ -172,9 +173,16 @@ class _Planner:
         self.portion = portion
         self.starts: dict[str, int] = {}
         self.leaving_out: list[int] = []
+        self.closed: set[int] = set()
         self.size = 0
         for choice in context.relaxed:
-            self._place(choice.name, len(_answers(choice)))
+            closed = context.closed.get(choice.name, frozenset())
+            self.closed.update(
+                self.size + number
+                for number, answer in enumerate(answers_of(choice))
+                if answer in closed
+            )
+            self._place(choice.name, len(answers_of(choice)))
             if choice.name in context.leaving_out:
                 self.leaving_out.extend(range(self.starts[choice.name], self.size))
         if portion.edge_strengths:
@@ -266,7 +274,7 @@ class _Planner:
 
     def _row(self, path: Path, call: NodeCall, edges: list[EdgePath], mixed: NodeMix) -> None:
         mixed.row = len(self.rows.gates)
-        start, options = self.merges.get(path, (None, ((call.step.merge.name, call.step.scale),)))
+        places, options = self._merge_options(path, call)
         kinds = [MERGES.get(name) for name, _ in options]
         if any(kind.weight == "stacked" for kind in kinds):
             raise SpaceError(
@@ -279,9 +287,7 @@ class _Planner:
         ]
         self.rows.gates.append([self._gate(edge) for edge in edges])
         self.rows.strengths.append([self.strengths.get(edge, _OFF) for edge in edges])
-        self.rows.merges.append(
-            [_ON] if start is None else [start + number for number in range(len(options))]
-        )
+        self.rows.merges.append(places)
         self.rows.kinds.append(kinds)
         self.rows.powers.append([SCALE_POWER[scale] for scale in scales])
         forms = {kind.weight for kind in kinds}
@@ -290,6 +296,14 @@ class _Planner:
                 self.rows.scalars.append((mixed.row, number, use))
         if "projection" in forms:
             mixed.projections = self._merge_uses(call, "projection") or None
+
+    def _merge_options(self, path: Path, call: NodeCall) -> tuple[list[int], list[tuple[str, str]]]:
+        """Return the positions of the open merges of a node, and what they are."""
+        if path not in self.merges:
+            return [_ON], [(call.step.merge.name, call.step.scale)]
+        start, options = self.merges[path]
+        kept = [number for number in range(len(options)) if start + number not in self.closed]
+        return [start + number for number in kept], [options[number] for number in kept]
 
     def _gate(self, edge: EdgePath) -> int:
         if edge in self.gates:
@@ -320,6 +334,8 @@ class _Planner:
             channels = output = mixed.part
         found = []
         for number, name in enumerate(names):
+            if start + number in self.closed:
+                continue
             operation = OPERATIONS.get(name)
             layers = self._layers(
                 call.slot.below(name),
@@ -344,7 +360,7 @@ class _Planner:
             source, target = (part, *source[1:]), (part, *target[1:])
         found = []
         for option, name in enumerate(names):
-            if name is None or _is_absent(name):
+            if name is None or _is_absent(name) or start + option in self.closed:
                 continue
             operation = OPERATIONS.get(name)
             adapter = Adapter("operation", source, target, operation)
@@ -380,10 +396,6 @@ class _Planner:
         if narrow:
             self.narrowed.update(use.key for use in uses)
         return layers
-
-
-def _answers(choice: Choice) -> Sequence[object]:
-    return choice.items if isinstance(choice, SubsetOf) else choice.options
 
 
 def _is_absent(name: str | None) -> bool:

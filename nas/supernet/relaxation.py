@@ -13,8 +13,8 @@ DARTS: Liu et al. 2019, arXiv:1806.09055.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, cast, final
 
 import numpy as np
@@ -51,12 +51,22 @@ class Context:
         sampled: The choices answered by sampling, with their answers.
         relaxed: The choices left continuous, in the order of asking.
         leaving_out: Names of those whose options of value 0 are not computed.
+        closed: Per relaxed choice that has any, the answers that may not be given.
     """
 
     base: Decisions
     sampled: Mapping[str, Answer]
     relaxed: tuple[Choice, ...]
     leaving_out: frozenset[str] = frozenset()
+    closed: Mapping[str, frozenset[Hashable]] = field(default_factory=dict)
+
+    def running(self) -> Decisions:
+        """Return the part of the base member that has to run: nothing of it is closed."""
+        return self.base | {
+            choice.name: _base_answer(choice, self.closed[choice.name])
+            for choice in self.relaxed
+            if choice.name in self.closed
+        }
 
 
 GateValues = Mapping[str, Tensor]
@@ -177,6 +187,13 @@ class Relaxation(nn.Module):
             )
         self.open[place] = False
 
+    @torch.no_grad()
+    def reopen(self, choice: Choice, answer: object) -> None:
+        """Give a closed answer back, with the logit it had."""
+        self.open[self.answer_positions(choice)[answers_of(choice).index(cast(Answer, answer))]] = (
+            True
+        )
+
     def sample(self, rng: np.random.Generator) -> Context:
         """Draw the joint choices, and operations if they are sampled, from their probabilities."""
         with torch.no_grad():
@@ -185,7 +202,7 @@ class Relaxation(nn.Module):
     def context(self, decisions: Decisions) -> tuple[Context, GateValues]:
         """Return a member as a vertex: its context, and gate values of 0 and 1."""
         member = self.space.normalise(decisions)
-        context = self._context(lambda choice: member[choice.name])
+        context = self._context(lambda choice: member[choice.name], whole=True)
         values = {
             choice.name: is_on(choice, member[choice.name]).to(self.logits)
             for choice in context.relaxed
@@ -216,7 +233,7 @@ class Relaxation(nn.Module):
         """Return the context with the most probable answer to every joint question."""
         return self._context(lambda choice: self.sampler(choice).settle(self.gate(choice)))
 
-    def _context(self, answer: Callable[[OneOf], Answer]) -> Context:
+    def _context(self, answer: Callable[[OneOf], Answer], *, whole: bool = False) -> Context:
         sampled: dict[str, Answer] = {}
         relaxed: list[Choice] = []
 
@@ -229,7 +246,20 @@ class Relaxation(nn.Module):
 
         base = self.space.walk(ask)
         leaving_out = {choice.name for choice in relaxed if self.sampler(choice).leaves_out}
-        return Context(base, sampled, tuple(relaxed), frozenset(leaving_out))
+        closed = {} if whole else self._closed(relaxed)
+        return Context(base, sampled, tuple(relaxed), frozenset(leaving_out), closed)
+
+    def _closed(self, choices: list[Choice]) -> dict[str, frozenset[Hashable]]:
+        if bool(self.open.all()):
+            return {}
+        flags = self.open.tolist()
+        found = {}
+        for choice in choices:
+            places = zip(answers_of(choice), self.answer_positions(choice), strict=True)
+            closed = frozenset(answer for answer, place in places if not flags[place])
+            if closed:
+                found[choice.name] = closed
+        return found
 
     def values(self, context: Context, noise: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return the gate values of a context's relaxed choices, differentiable.
@@ -372,10 +402,12 @@ def make_sampler(
     return sampler
 
 
-def _base_answer(choice: Choice) -> Answer:
+def _base_answer(choice: Choice, closed: frozenset[Hashable] = frozenset()) -> Answer:
+    """Return all open items, or the first open option that is no absent edge."""
     if isinstance(choice, SubsetOf):
-        return list(choice.items)
-    for option in choice.options:
-        if not (option.value in OPERATIONS and OPERATIONS.get(str(option.value)).zero):
-            return option.value
-    return choice.options[0].value
+        return [item for item in choice.items if item not in closed]
+    found = [option.value for option in choice.options if option.value not in closed]
+    present = [
+        value for value in found if not (value in OPERATIONS and OPERATIONS.get(str(value)).zero)
+    ]
+    return (present or found)[0]
