@@ -49,35 +49,6 @@ def test_every_vertex_is_the_discrete_network(name: str, count: int, operations:
         assert float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-10, decisions
 
 
-def test_gate_gradients_equal_finite_differences() -> None:
-    stage = one_stage(patterns=("free",))
-    supernet = shaken(Supernet(stage, SHAPE, 5).double())
-    relaxation = Relaxation(stage, operations="mixed").double()
-    rng = np.random.default_rng(1)
-    with torch.no_grad():
-        relaxation.logits.copy_(torch.from_numpy(rng.normal(size=len(relaxation.logits))))
-    context = relaxation.sample(rng)
-    mixing, x, labels = mix(supernet, Binder(stage), context), images(), torch.tensor([0, 1, 2, 3])
-
-    def loss() -> torch.Tensor:
-        logits = relaxed_logits(supernet, mixing, relaxation.values(context), x)
-        return torch.nn.functional.cross_entropy(logits, labels)
-
-    (gradient,) = torch.autograd.grad(loss(), [relaxation.logits])
-    touched = np.flatnonzero(gradient.numpy())
-    assert len(touched) > 10
-    step = 1e-5
-    for position in touched:
-        with torch.no_grad():
-            relaxation.logits[position] += step
-            above = float(loss())
-            relaxation.logits[position] -= 2 * step
-            below = float(loss())
-            relaxation.logits[position] += step
-        estimate = (above - below) / (2 * step)
-        assert float(gradient[position]) == pytest.approx(estimate, rel=1e-4, abs=1e-8)
-
-
 def test_the_plain_path_has_second_derivatives() -> None:
     stage = one_stage(patterns=("free",))
     supernet = Supernet(stage, SHAPE, 5).double()
