@@ -96,17 +96,30 @@ def check_stamp(checkpoint: Mapping[str, NDArray[Any]], stamp: dict[str, Any]) -
             why="It was not written by this training.",
             fix="Start the training anew.",
         )
-    found, expected = unpack(checkpoint["stamp"]), json.loads(json.dumps(stamp))
-    if found == expected:
-        return
+    check_same(unpack(checkpoint["stamp"]), stamp, "The checkpoint")
+
+
+def check_same(found: Any, expected: Mapping[str, Any], what: str) -> None:
+    """Check that what is stored tells the same origin as what would read it.
+
+    Args:
+        found: The origin that is stored with it.
+        expected: That of the reader.
+        what: What is stored, at the start of a sentence.
+
+    Raises:
+        RunError: If they differ; the first difference is named.
+    """
+    known = json.loads(json.dumps(dict(expected)))
     found = found if isinstance(found, dict) else {}
-    name = next(key for key in {**expected, **found} if found.get(key) != expected.get(key))
-    raise RunError(
-        f"The checkpoint is of another training: its {name.replace('_', ' ')} is "
-        f"{found.get(name)!r}, here it is {expected.get(name)!r}.",
-        why="Weights of another space, version or setting would be read wrongly.",
-        fix="Go on with the settings it was written with, or start the training anew.",
-    )
+    for name in {**known, **found}:
+        if found.get(name) != known.get(name):
+            raise RunError(
+                f"{what} is of another training: its {name.replace('_', ' ')} is "
+                f"{found.get(name)!r}, here it is {known.get(name)!r}.",
+                why="Weights of another space, version or setting would be read wrongly.",
+                fix="Use the settings it was written with, or start the training anew.",
+            )
 
 
 def below(checkpoint: Checkpoint, prefix: str) -> Checkpoint:

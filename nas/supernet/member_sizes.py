@@ -93,7 +93,7 @@ def bin_of(macs: int, bounds: list[int]) -> int:
 
 def _least(choice: Choice) -> Answer:
     if isinstance(choice, SubsetOf):
-        return choice.repaired(set())
+        return list(choice.items[: choice.minimum])  # the oldest: they go round what lies between
     values = [option.value for option in choice.options]
     return min(values) if is_size(choice) else values[0]
 
@@ -104,6 +104,11 @@ def is_size(choice: Choice) -> bool:
         isinstance(option.value, (int, float)) and not isinstance(option.value, bool)
         for option in choice.options
     )
+
+
+def is_open(choice: Choice) -> bool:
+    """Tell whether a choice has more than one answer of its own, whatever these open."""
+    return choice.members > 1 if isinstance(choice, SubsetOf) else len(choice.options) > 1
 
 
 def every_choice(space: AbstractSpace) -> list[Choice]:

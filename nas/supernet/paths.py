@@ -175,8 +175,11 @@ class PathTraining(AbstractLoop):
         losses: list[Tensor] = []
         actives: list[Mapping[str, Shape]] = []
         places: dict[str, str] = {}
-        for lesson in lessons:
-            architecture = self.supernet.space.build(lesson.decisions)
+        architectures = [self.supernet.space.build(lesson.decisions) for lesson in lessons]
+        for architecture in architectures:
+            # A slot that a later lesson widened would forget the gradients of the earlier ones.
+            self.supernet.program(architecture)
+        for lesson, architecture in zip(lessons, architectures, strict=True):
             teach = self._teach_member if lesson.stage is None else self._teach_stage
             loss, active = teach(lesson, architecture, step)
             (loss if lesson.weight == 1 else loss * lesson.weight).backward()  # type: ignore[no-untyped-call]

@@ -22,6 +22,7 @@ from nas.cost.shapes import plan
 from nas.errors import ConfigError, SpaceError
 from nas.model.network import Network, check_input
 from nas.space import AbstractSpace, Decisions
+from nas.supernet.checkpoints import VERSION, check_same, pack, unpack
 from nas.supernet.execution import (
     FixedNorm,
     Norm,
@@ -50,6 +51,7 @@ from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
 PROGRAM_CACHE = 512
+_SPACE = "|space"
 _SHARING = "|sharing"
 _STATISTICS = "|statistics|"
 """Names of arrays that are no slots: a slot's key starts with a name."""
@@ -288,14 +290,22 @@ class Supernet(nn.Module):
     def state_arrays(self) -> dict[str, NDArray[Any]]:
         """Return a copy of all shared weights by slot, running statistics and sharing rule."""
         statistics = {_STATISTICS + key: value for key, value in self.running.arrays().items()}
-        return self.weights.arrays() | statistics | {_SHARING: pack_rule(self.rule)}
+        told = {_SPACE: pack(self._origin()), _SHARING: pack_rule(self.rule)}
+        return self.weights.arrays() | statistics | told
+
+    def _origin(self) -> dict[str, Any]:
+        """Return what tells whether stored weights are of this space."""
+        space = f"{self.space.name} {self.space.fingerprint}"
+        return {"version": VERSION, "space": space, "classes": self.num_classes}
 
     def load_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take what `state_arrays` gave.
 
         Raises:
-            RunError: If it belongs to another space or policy.
+            RunError: If it belongs to another space, version or policy.
         """
+        origin = unpack(arrays[_SPACE]) if _SPACE in arrays else None
+        check_same(origin, self._origin(), "The stored supernet")
         self._use_splits(unpack_rule(arrays.get(_SHARING), self.rule.config))
         self.divide(unpack_division(arrays[_SHARING]))
         self.weights.load_arrays(

@@ -60,9 +60,7 @@ def test_members_are_drawn_uniformly_by_pattern_and_operation() -> None:
     part = digits().weights
     training = PathTraining(digits_supernet(), part, CONFIG, seed=4)
     nothing = torch.empty(0)
-    paths = [
-        training.lessons(step, nothing, nothing)[0].decisions for step in range(scaled(3000))
-    ]
+    paths = [training.lessons(step, nothing, nothing)[0].decisions for step in range(scaled(3000))]
     for question in ("stage1.pattern", "stage2.pattern", "stage2.operation"):
         counts = Counter(path[question] for path in paths)
         assert chisquare(list(counts.values())).pvalue > 0.01, (question, counts)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, final
 
+import numpy as np
 from pydantic import BaseModel, Field
 
 from nas.registry import Paper
 from nas.space import AbstractSpace, Choice, OneOf
 from nas.space.choices import Answer
 from nas.supernet.path_samplers import AbstractPathSampler, Lesson, Moment, Scene, path_sampler
+
+DRAWS = 32
+"""Members by which questions about patterns are told from others."""
 
 
 @final
@@ -93,7 +97,9 @@ def pattern_questions(space: AbstractSpace) -> dict[str, int]:
 
     Found by comparing answers with the patterns of members, from 0; names are not read.
     """
-    members = space.cover()
+    # Covering members answer all stages side by side; drawn ones tell the stages apart.
+    rng = np.random.default_rng(0)
+    members = [*space.cover(), *(space.sample(rng) for _ in range(DRAWS))]
     patterns = [space.stage_patterns(member) for member in members]
     found = {}
     for choice in space.choices:
