@@ -261,9 +261,13 @@ def _supernet_numbers(config: SearchConfig, space: AbstractSpace, material: Mate
 
     data = material.data
     supernet = Supernet(
-        space, data.input_shape, data.num_classes, sharing=config.supernet.sharing, seed=0
+        space,
+        data.input_shape,
+        data.num_classes,
+        sharing=config.supernet.sharing,
+        weights=config.supernet.weights,
     )
-    return sum(prod(array.shape) for array in supernet.state_arrays().values())
+    return sum(prod(array.shape) for array in supernet.weights.arrays().values())
 
 
 def _memory_bytes(workers: int, numbers: int) -> int:

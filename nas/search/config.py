@@ -102,6 +102,10 @@ class SupernetConfig(_Part):
     """Which members share weights: `position`, `role`, `family`, `none` or `auto`; or one policy
     per kind of number, such as `{weights: position, norms: family}`."""
 
+    weights: Literal["shared", "hypernetwork"] = "shared"
+    """Where the kernels that score members come from: shared slots, or a small network that reads
+    the member's graph and emits them."""
+
     threads: Threads = 1
     """CPU threads while training; kept because results are bit-identical for one number only."""
 

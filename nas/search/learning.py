@@ -20,7 +20,7 @@ from nas.space import Decisions
 from nas.supernet.loop import Checkpoint, EpochHealth, TrainingResult
 from nas.supernet.paths import PathConfig, train_paths
 from nas.supernet.relaxed_training import RelaxationConfig, make_relaxation, train_relaxation
-from nas.supernet.supernet import Supernet
+from nas.supernet.supernet import Supernet, WeightKind
 from nas.training.device import memory_format
 
 RELAX = "relax"
@@ -81,7 +81,7 @@ def _train(session: Session) -> Mapping[str, Any]:
     config = PathConfig(
         **settings.training.model_dump(exclude={"checkpoint_every_s"}), threads=settings.threads
     )
-    supernet = _new_supernet(session, "supernet")
+    supernet = _new_supernet(session, "supernet", settings.weights)
     keeper = _Keeper(session, SUPERNET)
     with keeper.diagnosing():
         result, checkpoint = train_paths(
@@ -101,13 +101,14 @@ def _train(session: Session) -> Mapping[str, Any]:
     return {"checkpoint": sha, **split, **keeper.summary(result)}
 
 
-def _new_supernet(session: Session, purpose: str) -> Supernet:
+def _new_supernet(session: Session, purpose: str, weights: WeightKind = "shared") -> Supernet:
     data = session.material.data
     supernet = Supernet(
         session.space,
         data.input_shape,
         data.num_classes,
         sharing=session.config.supernet.sharing,
+        weights=weights,
         seed=derive_seed(session.config.seed, purpose, 0),
     )
     place = memory_format(session.device)

@@ -133,6 +133,7 @@ class Subnets:
             (int(channels), int(height), int(width)),
             int(arguments["num_classes"]),
             sharing=config.supernet.sharing,
+            weights=config.supernet.weights,
             seed=derive_seed(config.seed, "supernet", 0),
         )
         if arguments["weights"] is not None:

@@ -18,8 +18,9 @@ from nas.supernet.sharing_rule import Owner, SharingRule
 from nas.topology.graph import Architecture
 from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, Pool, ReLU, Shape
 
-Filling = Literal["kernel", "ones", "zeros", "classifier", "module"]
-"""How a slot starts: aligned kernel, constants, classifier, or as its plugin's module does."""
+Filling = Literal["kernel", "ones", "zeros", "classifier", "matrix", "module"]
+"""How a slot starts: aligned kernel, constants, uniformly by its inputs (classifier), normally by
+its inputs (a hypernetwork's matrix), or as its plugin's module does."""
 
 
 @final

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 import torch
@@ -28,10 +28,12 @@ from nas.supernet.execution import (
     Norm,
     RecordingNorm,
     Statistics,
+    WeightSource,
     batch_norm,
     run_program,
 )
 from nas.supernet.extraction import copy_member
+from nas.supernet.hypernetwork import Hypernetwork, is_generated
 from nas.supernet.running_statistics import RunningNorm, RunningStatistics
 from nas.supernet.sharing_config import SharingConfig
 from nas.supernet.sharing_rule import (
@@ -50,6 +52,8 @@ from nas.supernet.workspace import Workspace
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
+WeightKind = Literal["shared", "hypernetwork"]
+"""Kernels are slots that members share, or a hypernetwork emits them for each member."""
 PROGRAM_CACHE = 512
 _SPACE = "|space"
 _SHARING = "|sharing"
@@ -67,6 +71,7 @@ class Supernet(nn.Module):
         num_classes: Outputs of the classifier.
         sharing: Name of the sharing policy of `nas.supernet.sharing`, or several for different
             kinds of numbers.
+        weights: Whether kernels are shared, or emitted by a hypernetwork.
         seed: Of the initial weights.
 
     Shape:
@@ -86,6 +91,7 @@ class Supernet(nn.Module):
         num_classes: int,
         *,
         sharing: str | SharingConfig = "position",
+        weights: WeightKind = "shared",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -98,9 +104,24 @@ class Supernet(nn.Module):
         self.running = RunningStatistics()
         self.workspace = Workspace()
         self._programs: OrderedDict[tuple[Architecture, tuple[str, ...]], Program] = OrderedDict()
+        self.hypernetwork: Hypernetwork | None = None
+        if weights == "hypernetwork":
+            self._check_nothing_measured()
+            self.hypernetwork = Hypernetwork(
+                compile_plan(plan(space.build(each), input_shape), self.rule)
+                for each in self._covering()
+            )
         for decisions in self._covering():
             self.program(space.build(decisions))
         self.weights.announce()
+
+    def _check_nothing_measured(self) -> None:
+        if self.rule.measured:
+            raise ConfigError(
+                "The sharing policy 'auto' splits kernels, and a hypernetwork shares none.",
+                where="supernet.sharing",
+                fix="Use another sharing policy, or 'supernet.weights: shared'.",
+            )
 
     def _covering(self) -> Iterator[Decisions]:
         policy = self.rule.limited
@@ -130,8 +151,7 @@ class Supernet(nn.Module):
             if self.weights.forget_provisional():
                 self._programs.clear()
             program = compile_plan(plan(architecture, self.input_shape), self.rule)
-            uses = (*program.uses, *self.head_uses(program))
-            self.weights.hold(uses, provisional=not self.training)
+            self.weights.hold(self.stored_uses(program), provisional=not self.training)
             self._programs[key] = program
             if len(self._programs) > PROGRAM_CACHE:
                 self._programs.popitem(last=False)
@@ -142,7 +162,21 @@ class Supernet(nn.Module):
 
         It is not where a slot starts anew for each member, because no training met it.
         """
-        return self.weights.trained((*program.uses, *self.head_uses(program)))
+        return self.hypernetwork is None and self.weights.trained(self.stored_uses(program))
+
+    def stored_uses(self, program: Program) -> tuple[SlotUse, ...]:
+        """Return the slots that a member's weights come from."""
+        uses = (*program.uses, *self.head_uses(program))
+        if self.hypernetwork is None:
+            return uses
+        kept = (use for use in uses if not is_generated(use))
+        return (*kept, *self.hypernetwork.uses(program))
+
+    def source(self, program: Program) -> WeightSource:
+        """Return where a member reads its weights."""
+        if self.hypernetwork is None:
+            return self.weights
+        return self.hypernetwork.source(program, self.weights)
 
     def head_uses(self, program: Program) -> tuple[SlotUse, SlotUse]:
         """Return the classifier's weight and bias for a member."""
@@ -154,7 +188,7 @@ class Supernet(nn.Module):
         """Return the slots a member reads, with the leading slice it reads of each."""
         program = self.program(architecture)
         shapes: dict[str, tuple[int, ...]] = {}
-        for use in (*program.uses, *self.head_uses(program)):
+        for use in self.stored_uses(program):
             known = shapes.get(use.key, use.shape)
             shapes[use.key] = tuple(max(pair) for pair in zip(known, use.shape, strict=True))
         return shapes
@@ -190,7 +224,7 @@ class Supernet(nn.Module):
         """Return the logits of a member under any rule of normalising; nothing is remembered."""
         check_input(x, self.input_shape)
         program = self.program(architecture)
-        return self.classify(run_program(program, x, self.weights, norm), program)
+        return self.classify(run_program(program, x, self.source(program), norm), program)
 
     def classify(self, features: Tensor, program: Program) -> Tensor:
         """Return the logits for the state of the last node."""
@@ -233,7 +267,8 @@ class Supernet(nn.Module):
         anchor = self.weights.anchor
         network.to(device=anchor.device, dtype=anchor.dtype)
         program = self.program(architecture)
-        copy_member(network, self.weights, (*program.uses, *self.head_uses(program)), statistics)
+        uses = (*program.uses, *self.head_uses(program))
+        copy_member(network, self.source(program), uses, statistics)
         return network.train(self.training)
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ only rare combinations need (a projection between two widths, say) are added whe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, final
@@ -215,6 +216,8 @@ def _initial(use: SlotUse, seed: int) -> Tensor:
         return torch.zeros(use.shape)
     if use.filling == "kernel":
         return aligned_(torch.empty(use.shape), generator)
+    if use.filling == "matrix":
+        return torch.randn(use.shape, generator=generator) * (1 / math.sqrt(use.shape[1]))
     if use.filling == "classifier":
         bound = use.shape[1] ** -0.5
         uniform = torch.rand(use.shape, generator=generator)
