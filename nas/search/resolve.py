@@ -87,6 +87,7 @@ def resolve_config(
     config = config.model_copy(update={"space": space.to_dict(), "constraints": constraints})
     check_names(config, document)
     check_path_sampler(config, space, document)
+    check_relaxation(config, space, document)
     return config
 
 
@@ -164,6 +165,26 @@ def check_path_sampler(config: SearchConfig, space: AbstractSpace, document: Doc
         make_part(PATH_SAMPLERS, config.supernet.training.sampler, where).check(space)
     except NasError as error:
         error.where = where
+        raise
+
+
+def check_relaxation(config: SearchConfig, space: AbstractSpace, document: Document) -> None:
+    """Check that every part of the relaxation exists, and that it fits the space if it is used.
+
+    Raises:
+        NotFoundError: If a part is unknown; the message lists the known ones.
+        ConfigError: If an option is wrong, or a part or preset does not fit the space.
+    """
+    from nas.supernet.relaxation_parts import check_fit, check_parts
+
+    settings = config.supernet.relaxation
+    try:
+        check_parts(settings)
+        if settings.enabled:
+            check_fit(settings, space)
+    except NasError as error:
+        inner = (error.where or "relaxation").split(".")
+        error.where = document.where(("supernet", *inner))
         raise
 
 

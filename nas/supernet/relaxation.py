@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast, final
 
 import numpy as np
@@ -121,6 +122,7 @@ class Relaxation(nn.Module):
         # One vector: choices come and go with the patterns, the optimiser's state does not.
         self.logits = nn.Parameter(torch.zeros(self._keys.size))
         self.register_buffer("open", torch.ones(self._answers.size, dtype=torch.bool))
+        self._scale: Tensor | None = None
 
     def _register(self, choice: Choice) -> None:
         self._keys.add(choice.name, self.sampler(choice).keys(choice))
@@ -229,6 +231,16 @@ class Relaxation(nn.Module):
             self.logits[self.positions(choice)] = vertex.to(self.logits)
             self.logits[self.strength_positions(choice)] = 0.0
 
+    @contextmanager
+    def at(self, logits: Tensor) -> Iterator[None]:
+        """Read other logits for a while, such as those of an earlier step."""
+        own = self.logits.data
+        self.logits.data = logits.to(own)
+        try:
+            yield
+        finally:
+            self.logits.data = own
+
     def likeliest(self) -> Context:
         """Return the context with the most probable answer to every joint question."""
         return self._context(lambda choice: self.sampler(choice).settle(self.gate(choice)))
@@ -248,6 +260,10 @@ class Relaxation(nn.Module):
         leaving_out = {choice.name for choice in relaxed if self.sampler(choice).leaves_out}
         closed = {} if whole else self._closed(relaxed)
         return Context(base, sampled, tuple(relaxed), frozenset(leaving_out), closed)
+
+    def without_closing(self, context: Context) -> Context:
+        """Return a context in which closed answers run too; their values stay 0."""
+        return replace(context, closed={})
 
     def _closed(self, choices: list[Choice]) -> dict[str, frozenset[Hashable]]:
         if bool(self.open.all()):
@@ -272,7 +288,15 @@ class Relaxation(nn.Module):
             choice.name: self.sampler(choice).values(self.gate(choice, noise))
             for choice in context.relaxed
         }
+        if self._scale is not None:
+            for choice in context.relaxed:
+                scale = self._scale[self.answer_positions(choice)].to(gates[choice.name])
+                gates[choice.name] = gates[choice.name] * scale
         return gates | self._strengths(context)
+
+    def scale_gates(self, scale: Tensor) -> None:
+        """Multiply the values (not the probabilities) of all answers from now on, `(answers,)`."""
+        self._scale = None if bool((scale == 1).all()) else scale
 
     def log_probability(self, context: Context) -> Tensor:
         """Return the logarithm of the probability of what was sampled, differentiable."""

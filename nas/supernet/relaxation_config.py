@@ -113,7 +113,40 @@ def _under(preset: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]
 
 
 RELAXATION_PRESETS: Final[dict[str, dict[str, Any]]] = {
-    # Liu et al. 2019, arXiv:1806.09055
-    "darts": {"operations": "mixed", "alternation": "first_order"},
+    # Liu et al. 2019, arXiv:1806.09055; first-order form
+    "darts": {"operations": "mixed", "alternation": "first_order", "gate_weight_decay": 1e-3},
+    # Liu et al. 2019, arXiv:1806.09055; equation 7, exact
+    "darts-2nd": {"operations": "mixed", "alternation": "second_order", "gate_weight_decay": 1e-3},
+    # Wortsman et al. 2019, arXiv:1906.00586
+    "dnw": {"gates": {"edges": "top_edges"}, "alternation": "one_level"},
+    # Gu et al. 2021, arXiv:2010.04969
+    "dots": {
+        "operations": "mixed",
+        "gates": {"edges": "k_subsets"},
+        "temperature": {"start": 10.0, "end": 0.02},
+    },
+    # Chen et al. 2021, arXiv:2006.10355
+    "drnas": {"operations": "mixed", "gates": {"options": "dirichlet"}},
+    # Dong and Yang 2019, arXiv:1910.04465
+    "gdas": {
+        "operations": "mixed",
+        "gates": {"options": "gumbel_hard"},
+        "temperature": {"start": 10.0, "end": 0.1},
+        "gate_weight_decay": 1e-3,
+    },
+    # Xu et al. 2020, arXiv:1907.05737
+    "pc-darts": {
+        "operations": "mixed",
+        "partial": {"name": "channels", "divisor": 4, "edge_normalisation": True},
+        "gate_weight_decay": 1e-3,
+    },
+    # Zhu et al. 2023, arXiv:2302.05629
+    "sd-darts": {
+        "operations": "mixed",
+        "rules": ["self_distillation"],
+        "gate_weight_decay": 1e-3,
+    },
+    # Yuan et al. 2020, arXiv:2008.08261
+    "toponet": {"gates": {"edges": "toponet"}, "alternation": "one_level"},
 }
 """Lines by name of the method; the paper stands beside each."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast, final
 
 import numpy as np
@@ -24,7 +25,7 @@ from nas.space import Decisions
 from nas.supernet.alternations import ALTERNATIONS, AbstractAlternation, Batch, Step
 from nas.supernet.binding import Binder
 from nas.supernet.declared_parts import make_part
-from nas.supernet.discretisations import DISCRETISATIONS, Trained
+from nas.supernet.discretisations import DISCRETISATIONS, AbstractDiscretisation, Trained
 from nas.supernet.health import relaxation_numbers, remedy
 from nas.supernet.loop import (
     AbstractLoop,
@@ -36,6 +37,7 @@ from nas.supernet.loop import (
 )
 from nas.supernet.mixing import Mixing, mix
 from nas.supernet.optimizer import GateAdam
+from nas.supernet.pruning import FoundMember
 from nas.supernet.partials import PARTIALS
 from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
 from nas.supernet.relaxation import Context, GateValues, Relaxation
@@ -119,6 +121,9 @@ class RelaxedTraining(AbstractLoop):
             for number, line in enumerate(config.rules)
         ]
         self.portion = make_part(PARTIALS, config.partial, "relaxation.partial").portion()
+        self.discretisation: AbstractDiscretisation = make_part(
+            DISCRETISATIONS, config.discretisation, "relaxation.discretisation"
+        )
         self.gate_batches = GateBatches(
             self._gate_part(parts.gates), derive_seed(seed, "gate images", 0)
         )
@@ -269,7 +274,26 @@ class RelaxedTraining(AbstractLoop):
         def loss(mixing: Mixing, values: GateValues) -> float:
             return float(self.loss(mixing, values, self.gate_batches.at(self.step)))
 
-        return Trained(self.supernet, self.relaxation, mixture, loss)
+        tuning = GateBatches(self.batches, derive_seed(self.seed, "tuning images", 0))
+
+        def tune(mixing: Mixing, values: GateValues, number: int, learning_rate: float) -> None:
+            self.optimizer.zero_grad()
+            self.loss(mixing, values, tuning.at(number)).backward()  # type: ignore[no-untyped-call]
+            active = relaxed_slots(self.supernet, mixing)
+            self.optimizer.clip(active, self.config.gradient_clip)
+            self.optimizer.step(active, learning_rate)
+
+        return Trained(self.supernet, self.relaxation, mixture, loss, tune, self._undone, self.seed)
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        """Put weights and momentum back at the end."""
+        weights, momentum = self.supernet.state_arrays(), self.optimizer.arrays()
+        try:
+            yield
+        finally:
+            self.supernet.load_arrays(weights)
+            self.optimizer.load_arrays(momentum)
 
     def preferred(self, count: int, rng: np.random.Generator) -> list[Decisions]:
         """Return the most probable members, discretised as declared, best first.
@@ -278,11 +302,16 @@ class RelaxedTraining(AbstractLoop):
             count: How many; fewer come back if the space does not hold that many.
             rng: Draws the contexts.
         """
-        part = make_part(DISCRETISATIONS, self.relaxed.discretisation, "relaxation.discretisation")
-        trained = self.trained()
-        return self.relaxation.discretised(
-            count, rng, lambda context: part.settle(trained, context)
-        )
+        return self.relaxation.discretised(count, rng, self.settle)
+
+    def settle(self, context: Context) -> Decisions:
+        """Return the member of a context that the gates stand for, discretised as declared."""
+        return self.discretisation.settle(self.trained(), context)
+
+    @property
+    def found(self) -> list[FoundMember]:
+        """Members that the rules found on the way, in order."""
+        return [member for rule in self.rules for member in rule.found]
 
     def epoch_numbers(self) -> dict[str, float]:
         """Return entropy, shares, the gap between mixture and members, and the rules' numbers."""

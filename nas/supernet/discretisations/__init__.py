@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import final
 
@@ -26,12 +27,19 @@ class Trained:
         mix: Plans the relaxed member of a context.
         loss: The loss of a relaxed member at given gate values on images of the gates' part, in
             nats; validation images are never read here.
+        tune: Trains the weights of a relaxed member at given gate values for a step, given its
+            number from 0 and the learning rate.
+        undone: Puts the weights back at its end.
+        seed: Of all draws.
     """
 
     supernet: Supernet
     relaxation: Relaxation
     mix: Callable[[Context], Mixing]
     loss: Callable[[Mixing, GateValues], float]
+    tune: Callable[[Mixing, GateValues, int, float], None]
+    undone: Callable[[], AbstractContextManager[None]]
+    seed: int
 
 
 class AbstractDiscretisation(AbstractPart):

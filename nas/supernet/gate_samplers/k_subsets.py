@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Hashable
 from functools import lru_cache
-from typing import Annotated, ClassVar, cast, final
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast, final
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from nas.errors import ConfigError
 from nas.registry import Paper
 from nas.space import Choice, SubsetOf
 from nas.space.choices import Answer
+from nas.supernet.declared_parts import Misfit
 from nas.supernet.gate_samplers import (
     CLOSED,
     GATE_SAMPLERS,
@@ -29,6 +30,9 @@ from nas.supernet.gate_samplers import (
     Kind,
     out_of_reach,
 )
+
+if TYPE_CHECKING:
+    from nas.supernet.fitting import Fitting
 
 VERTEX = 800.0
 """Distance of logits at which a softmax in float64 is exactly 0 and 1."""
@@ -79,6 +83,16 @@ class KSubsets(AbstractGateSampler):
                 fix="Lower its option k, or use 'sigmoid', which needs one logit per edge.",
             )
         return _subsets(choice.items, degree)
+
+    def misfit(self, fitting: Fitting) -> Misfit | None:
+        """Refuse spaces in which no node has more edges than it keeps."""
+        sizes = [len(self.keys(choice)) for choice in fitting.subsets]
+        if max(sizes, default=0) > 1:
+            return None
+        return Misfit(
+            f"no node chooses from more than {self.options.k} edges, the number that it keeps",
+            "Offer the pattern 'free' at a larger depth, or lower gates.edges.k.",
+        )
 
     def _shares(self, gate: GateInput) -> tuple[Tensor, Tensor]:
         """Return the probability of every set, and which open edges it holds."""
