@@ -169,9 +169,11 @@ def calibrate(anchors: Anchors, truth: Sequence[float], *, seed: int = 0) -> Cro
             choice = _best(_taus(own, target[rest], seed))
             choices.add(choice)
             fitted = _fit(choice, own, target[rest])
-            held_out[out] += _predict(fitted, anchors.take(out)) / REPEATS
+            held_out[out] += _beside(fitted, anchors.take(out), target[rest]) / REPEATS
     if len(choices) == 1 and (only := choices.pop()) in anchors.features:
         held_out = anchors.part(only)
+    else:
+        held_out += target.mean()
     return CrossValidated(_fit(chosen, anchors, target), tuple(map(float, held_out)), taus)
 
 
@@ -242,7 +244,7 @@ def _taus(anchors: Anchors, target: Floats, seed: int) -> dict[str, float]:
         predicted = np.zeros(len(target))
         for rest, out in folds:
             fitted = _fit(stack, anchors.take(rest), target[rest])
-            predicted[out] = _predict(fitted, anchors.take(out))
+            predicted[out] = _beside(fitted, anchors.take(out), target[rest])
         taus[stack] = kendall_tau(predicted, target)
     return {name: -1.0 if math.isnan(tau) else tau for name, tau in taus.items()}
 
@@ -286,26 +288,56 @@ def _line(name: str, anchors: Anchors, target: Floats) -> Calibration:
 
 
 def _ridge(candidate: str, names: tuple[str, ...], anchors: Anchors, target: Floats) -> Calibration:
-    """Fit standardised features and family offsets; the penalty is chosen by leave-one-out."""
-    from sklearn.linear_model import RidgeCV
-
+    """Fit standardised features and family offsets by ridge regression."""
     families = sorted(set(anchors.families))
     raw = anchors.matrix(names)
     scale = raw.std(axis=0)
     scale = np.where(scale > _SMALLEST, scale, np.inf)  # a constant feature says nothing
     members = [[float(family == own) for family in families] for own in anchors.families]
-    model = RidgeCV(alphas=PENALTIES)
-    model.fit(np.hstack([(raw - raw.mean(axis=0)) / scale, np.asarray(members)]), target)
-    slopes = model.coef_[: len(names)] / scale
+    columns = np.hstack([(raw - raw.mean(axis=0)) / scale, np.asarray(members)])
+    intercept, weights = ridge(columns, target)
+    slopes = weights[: len(names)] / scale
     return Calibration(
         candidate,
-        float(model.intercept_ - slopes @ raw.mean(axis=0)),
+        float(intercept - slopes @ raw.mean(axis=0)),
         {name: float(slope) for name, slope in zip(names, slopes, strict=True)},
-        {
-            family: float(offset)
-            for family, offset in zip(families, model.coef_[len(names) :], strict=True)
-        },
+        dict(zip(families, map(float, weights[len(names) :]), strict=True)),
     )
+
+
+def ridge(columns: Floats, target: Floats) -> tuple[float, Floats]:
+    """Return intercept and weights; the penalty is that of the least leave-one-out error.
+
+    With the singular values of the centred columns every left-out residual is in closed form,
+    (y - prediction) / (1 - leverage), so no penalty is fitted more than once.
+
+    Args:
+        columns: `(members, features)`.
+        target: `(members,)`.
+    """
+    centre, mean = columns.mean(axis=0), target.mean()
+    left, values, right = np.linalg.svd(columns - centre, full_matrices=False)
+    seen = left.T @ (target - mean)
+    best: tuple[float, Floats] | None = None
+    for penalty in PENALTIES:
+        shrunk = values**2 / (values**2 + penalty)
+        leverage = (left**2) @ shrunk + 1 / len(target)
+        errors = (target - mean - left @ (shrunk * seen)) / (1 - leverage)
+        loss = float(errors @ errors)
+        if best is None or loss < best[0]:
+            best = loss, right.T @ (values / (values**2 + penalty) * seen)
+    assert best is not None
+    return float(mean - centre @ best[1]), best[1]
+
+
+def _beside(calibration: Calibration, anchors: Anchors, seen: Floats) -> Floats:
+    """Return predictions less the mean truth that the calibration saw.
+
+    That mean is low where the members held out are high; left in, predictions of different folds
+    would rank members backwards wherever there is little signal.
+    """
+    moved: Floats = _predict(calibration, anchors) - seen.mean()
+    return moved
 
 
 def _predict(calibration: Calibration, anchors: Anchors) -> Floats:

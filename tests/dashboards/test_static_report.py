@@ -181,9 +181,11 @@ def test_what_was_retrained_has_a_chart_of_its_own(path: Path) -> None:
     assert "Retrained from scratch" not in page_of(path, front)
 
 
-def test_the_last_verdict_on_the_ranking_is_shown(tmp_path: Path) -> None:
-    path = made_run(tmp_path, trials=1)
-    assert "has not been run" in page_of(path)
-    with Run.open(path, write=True) as run:
-        run.append({"kind": "verdict", "about": "ranking", "verdict": "It ranks <well>."})
-    assert "It ranks &lt;well&gt;." in page_of(path)
+def test_what_the_front_says_of_the_ranking_is_shown(path: Path) -> None:
+    assert "Ranking: <b>unverified</b>" in page_of(path)
+    with Run.open(path) as run:
+        front = front_of(run)
+    trust = {"verdict": "trusted <well>", "front": "raw & cooked", "why": "tau", "left_out": 2}
+    text = page_of(path, {**front, "trust": trust})
+    assert "Ranking: <b>trusted &lt;well&gt;</b>; the front compares raw &amp; cooked; tau" in text
+    assert "2 trials without a calibrated score are left out" in text
