@@ -14,6 +14,7 @@ from nas.registry import Registry
 from nas.supernet.alternations import Step
 from nas.supernet.declared_parts import AbstractPart
 from nas.supernet.loop import Checkpoint
+from nas.supernet.pruning import FoundMember
 
 if TYPE_CHECKING:
     from nas.supernet.relaxed_training import RelaxedTraining
@@ -24,6 +25,11 @@ class AbstractTrainingRule(AbstractPart):
 
     freezes_weights: ClassVar[bool] = False
     """Whether the shared weights stay as they are and the gates alone learn."""
+
+    @property
+    def found(self) -> list[FoundMember]:
+        """Members that the rule left on its way, in order."""
+        return []
 
     def prepare(self, training: RelaxedTraining) -> None:
         """Look at the space once, before the training.
