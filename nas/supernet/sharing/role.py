@@ -5,7 +5,7 @@ without such names is one block. With L(v) the operations on the longest path fr
 up to and including v, and R(v) those behind it up to the block's end, the role of v says
 
 - whether it computes (`op`) or only joins (`join`);
-- its place, counted from the nearer end: `first1` is where the block begins, `last0` where it ends;
+- its place, counted from the nearer end: `first1` is the first operation, `last0` the last one;
 - its column: by how many operations the longest path through v is shorter than the block's longest
   path. Column 0 is the spine; the short columns of a fractal and the inner levels of a hierarchy
   have numbers of their own.
@@ -53,8 +53,9 @@ def _block_roles(architecture: Architecture, members: list[int]) -> dict[int, st
     found = {}
     for index in members:
         length, rest = before[index], behind[index]
-        kind = "op" if _computes(architecture, index) else "join"
-        place = f"first{length}" if length <= rest + 1 else f"last{rest}"
+        computes = _computes(architecture, index)
+        kind = "op" if computes else "join"
+        place = f"first{length}" if length - computes <= rest else f"last{rest}"
         column = longest - length - rest
         text = f"{kind}.{place}" + (f".column{column}" if column else "")
         seen[text] += 1
