@@ -80,6 +80,8 @@ class RelaxedRun:
         buffers = [
             StateBuffer(segment, self.numbers, self.supernet.workspace) for segment in segments
         ]
+        for buffer in buffers:
+            buffer.put(0, x)
         for call, frees in zip(program.calls, program.frees, strict=True):
             path, state = (*above, call.name), self.buffered(call, above, buffers)
             states.append(self.node(call, path, states, x) if state is None else state)
