@@ -164,6 +164,8 @@ class _Keeper:
             recoveries=health.recoveries,
             **health.numbers,
         )
+        for alarm in health.alarms:
+            self.session.run.note("alarm", stage=self.stage, epoch=health.epoch, **alarm.to_dict())
         every = self.session.config.supernet.training.checkpoint_every_s
         if health.epoch < health.epochs and self._clock() - self._kept_at >= every:
             self.keep(checkpoint(), health.step)

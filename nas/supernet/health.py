@@ -1,54 +1,44 @@
-"""Diagnostics of a relaxation: is it deciding, is it collapsing, does it mean what it measures.
+"""Health of a relaxation's gates: is it deciding, is it collapsing, does everything get a chance.
 
-A search that drifts to identities and pools, or whose mixture is far better than any of its
-members, ranks nothing; both show here long before a front does.
+A search that drifts to identities and pools ranks nothing, and one that never tries an answer says
+nothing about it; both show here long before a front does. What needs images is in
+`nas.supernet.gaps`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from nas.seeds import derive_seed
-from nas.space import OneOf, SubsetOf
+from nas.space import Choice, OneOf, SubsetOf
 from nas.supernet.binding import role
-from nas.supernet.mixing import Mixing
+from nas.supernet.checkpoints import Checkpoint
+from nas.supernet.gate_samplers import answers_of, is_on
+from nas.supernet.gates import normalised
 from nas.supernet.relaxation import Context, Relaxation
-from nas.supernet.relaxed import RelaxedRun
-from nas.supernet.supernet import Supernet
 from nas.topology.operations import OPERATIONS
 
-if TYPE_CHECKING:
-    from nas.supernet.relaxed_training import RelaxedTraining
+STARVED = 0.02
+"""Mean gate, in shares of an equal one, below which an answer never got a chance."""
+ENOUGH_STEPS = 10
+"""Steps per answer after which a choice can be judged: random gates need time to meet all."""
 
-HIGH_SKIP_SHARE = 0.7
-"""Share of parameter-free operations from which a relaxation is said to collapse."""
 
-
-def relaxation_numbers(training: RelaxedTraining) -> dict[str, float]:
-    """Return the numbers of an epoch that ends: entropy, shares, mixture against members."""
-    numbers = {
-        "gate_entropy": gate_entropy(training.relaxation),
-        "skip_share": skip_share(training.relaxation),
-        "edge_share": edge_share(training.relaxation),
+def gate_numbers(relaxation: Relaxation, usage: Usage) -> dict[str, float]:
+    """Return what the gates alone tell after an epoch."""
+    return {
+        "gate_entropy": gate_entropy(relaxation),
+        "skip_share": free_share(relaxation, "identity"),
+        "free_share": free_share(relaxation),
+        "fair_free_share": fair_free_share(relaxation),
+        "edge_share": edge_share(relaxation),
+        "starved_share": usage.starved_share(relaxation),
     }
-    if training.last is not None:
-        rng = np.random.default_rng(derive_seed(training.seed, "gap", training.step))
-        numbers["mixture_loss"], numbers["gap"] = discretisation_gap(
-            training.supernet,
-            training.relaxation,
-            training.last.mixing,
-            training.last.context,
-            training.gate_batches.at(training.step),
-            rng,
-        )
-    return numbers
 
 
 @torch.no_grad()
@@ -58,7 +48,7 @@ def gate_entropy(relaxation: Relaxation) -> float:
     for choice in relaxation.every_choice():
         p = relaxation.probabilities(choice).double()
         if isinstance(choice, SubsetOf):
-            pairs = torch.stack([p, 1 - p])
+            pairs = torch.stack([p, 1 - p]).clamp_min(0)
             shares.extend((-torch.xlogy(pairs, pairs).sum(0) / math.log(2)).tolist())
         elif len(p) > 1:
             shares.append(float(-torch.xlogy(p, p).sum()) / math.log(len(p)))
@@ -66,19 +56,42 @@ def gate_entropy(relaxation: Relaxation) -> float:
 
 
 @torch.no_grad()
-def skip_share(relaxation: Relaxation) -> float:
-    """Return the probability of operations without weights, mean over the choices that offer any.
+def free_share(relaxation: Relaxation, *names: str) -> float:
+    """Return the probability of operations without weights, mean over the choices that offer both.
 
-    0 where no choice offers one.
+    Identities, pools and absent edges count; 0 where no choice offers one.
+
+    Args:
+        relaxation: The gates.
+        names: The operations to count; all without weights by default.
     """
     shares = []
     for choice in relaxation.every_choice():
-        if not isinstance(choice, OneOf) or role(choice) != "operation":
-            continue
-        free = [not OPERATIONS.get(str(option.value)).parametric for option in choice.options]
-        if any(free) and not all(free):
-            shares.append(float(relaxation.probabilities(choice)[torch.tensor(free)].sum()))
+        free = free_options(choice)
+        if free:
+            counted = [n for n in free if not names or answers_of(choice)[n] in names]
+            shares.append(float(relaxation.probabilities(choice)[counted].sum()))
     return _mean(shares)
+
+
+def fair_free_share(relaxation: Relaxation) -> float:
+    """Return what `free_share` is where all open options are equally likely."""
+    shares = []
+    for choice in relaxation.every_choice():
+        free = free_options(choice)
+        if free:
+            opened = relaxation.open[relaxation.answer_positions(choice)]
+            shares.append(float(opened[free].sum()) / float(opened.sum()))
+    return _mean(shares)
+
+
+def free_options(choice: Choice) -> list[int]:
+    """Return the numbers of a choice's options without weights; none unless others have some."""
+    if not isinstance(choice, OneOf) or role(choice) != "operation":
+        return []
+    kinds = [OPERATIONS.get(str(option.value)) for option in choice.options]
+    free = [number for number, kind in enumerate(kinds) if not kind.parametric]
+    return free if len(free) < len(kinds) else []
 
 
 @torch.no_grad()
@@ -91,45 +104,70 @@ def edge_share(relaxation: Relaxation) -> float:
     return _mean(shares)
 
 
-@torch.no_grad()
-def discretisation_gap(
-    supernet: Supernet,
-    relaxation: Relaxation,
-    mixing: Mixing,
-    context: Context,
-    batch: tuple[Tensor, Tensor],
-    rng: np.random.Generator,
-    members: int = 4,
-) -> tuple[float, float]:
-    """Return the loss of the mixture, and how much higher that of members drawn from it is.
+@final
+class Usage:
+    """How much of an equal gate every answer had, mean over the steps that asked.
+
+    Counted from the first step that moves gates: a gate that closes later has decided, one that was
+    never open has not been tried.
 
     Args:
-        supernet: The shared weights.
-        relaxation: The gates.
-        mixing: The relaxed member of `context`.
-        context: What was sampled whole.
-        batch: Images and labels.
-        rng: Draws the members.
-        members: How many to draw.
+        relaxation: Whose gates are watched.
     """
-    images, labels = batch
-    run = RelaxedRun(supernet, mixing, relaxation.values(context))
-    mixture = float(F.cross_entropy(run.logits(images).float(), labels))
-    losses = []
-    for _ in range(members):
-        architecture = supernet.space.build(relaxation.draw(context, rng))
-        losses.append(float(F.cross_entropy(supernet(images, architecture).float(), labels)))
-    return mixture, _mean(losses) - mixture
+
+    def __init__(self, relaxation: Relaxation) -> None:
+        self.total = torch.zeros(len(relaxation.open), dtype=torch.float64)
+        self.count = torch.zeros(len(relaxation.open), dtype=torch.float64)
+
+    @torch.no_grad()
+    def add(self, relaxation: Relaxation, context: Context, values: Mapping[str, Tensor]) -> None:
+        """Count a step with its gate values and what was sampled whole."""
+        places: list[int] = []
+        parts: list[Tensor] = []
+        for choice in context.relaxed:
+            places += relaxation.answer_positions(choice)
+            parts.append(_relative(choice, values[choice.name]))
+        for choice in relaxation.space.asked(context.base):
+            if choice.name in context.sampled:
+                places += relaxation.answer_positions(choice)
+                on = is_on(choice, context.sampled[choice.name])
+                parts.append(_relative(choice, on.to(relaxation.logits)))
+        if places:
+            index = torch.tensor(places)
+            self.total.index_add_(0, index, torch.cat(parts).double().cpu())
+            self.count.index_add_(0, index, torch.ones(len(places), dtype=torch.float64))
+
+    def starved_share(self, relaxation: Relaxation) -> float:
+        """Return the share of open answers whose mean gate is below `STARVED` of an equal one.
+
+        Only choices that were asked often enough are judged.
+        """
+        starved = judged = 0
+        for choice in relaxation.every_choice():
+            places = relaxation.answer_positions(choice)
+            if len(places) < 2:
+                continue
+            opened = relaxation.open[places].cpu()
+            enough = opened & (self.count[places] >= ENOUGH_STEPS * len(places))
+            mean = self.total[places] / self.count[places].clamp_min(1)
+            judged += int(enough.sum())
+            starved += int((enough & (mean < STARVED)).sum())
+        return starved / judged if judged else 0.0
+
+    def arrays(self) -> Checkpoint:
+        """Return totals and counts."""
+        return {"usage": np.stack([self.total.numpy(), self.count.numpy()])}
+
+    def load_arrays(self, arrays: Checkpoint) -> None:
+        """Take what `arrays` gave."""
+        self.total, self.count = (torch.from_numpy(row.copy()) for row in arrays["usage"])
 
 
-def remedy(numbers: dict[str, float]) -> str | None:
-    """Return what to try where the numbers of an epoch look ill, else None."""
-    if numbers.get("skip_share", 0.0) > HIGH_SKIP_SHARE:
-        return (
-            "most operations have no weights: train the weights longer before the gates "
-            "(relaxation.gate_warmup_epochs), or lower relaxation.gate_learning_rate"
-        )
-    return None
+def _relative(choice: Choice, values: Tensor) -> Tensor:
+    """Return gates in shares of an equal one."""
+    if isinstance(choice, SubsetOf):
+        return normalised(values)
+    return values * len(answers_of(choice))
 
 
 def _mean(values: Sequence[float]) -> float:

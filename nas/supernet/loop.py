@@ -22,6 +22,7 @@ from torch import Tensor
 
 from nas.errors import ConfigError, DataError, TrialError
 from nas.seeds import derive_seed
+from nas.supernet.alarms import Alarm, divergence
 from nas.supernet.checkpoints import (
     VERSION,
     Fault,
@@ -104,6 +105,7 @@ class EpochHealth:
         seconds: Wall-clock time since this process began the training.
         faults: Divergences so far, each recovered from.
         numbers: Further named numbers, such as the loss by pattern or the gates' entropy.
+        alarms: What the epoch raised.
     """
 
     epoch: int
@@ -113,6 +115,7 @@ class EpochHealth:
     seconds: float
     faults: tuple[Fault, ...] = ()
     numbers: Mapping[str, float] = field(default_factory=dict)
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def recoveries(self) -> int:
@@ -216,6 +219,14 @@ class AbstractLoop(abc.ABC):
         """Return the numbers of the epoch that ends, and start counting anew."""
         return {}
 
+    def epoch_alarms(self, numbers: Mapping[str, float]) -> tuple[Alarm, ...]:
+        """Return the alarms of an epoch's numbers, and take their remedies."""
+        return ()
+
+    def forget_epoch(self) -> None:
+        """Drop what was counted in an epoch that is undone."""
+        self.epoch_numbers()
+
     @property
     def recoveries(self) -> int:
         """Divergences so far."""
@@ -316,8 +327,9 @@ class AbstractLoop(abc.ABC):
         except Diverged as fault:
             self._recover(good, fault)
             return True
+        health = self._health()  # asked or not: what follows must not depend on who listens
         if on_epoch is not None:
-            on_epoch(self._health(), self.checkpoint)
+            on_epoch(health, self.checkpoint)
         return True
 
     def _epoch(self, stop: Callable[[], bool]) -> bool:
@@ -364,20 +376,28 @@ class AbstractLoop(abc.ABC):
                 "where it was relaxing, or look at the images for extreme values.",
             )
         self.restore(good)
-        self.epoch_numbers()  # those of the lost steps count for nothing
+        self.forget_epoch()
         self.rate_factor *= LOWER_RATE
         self.faults = (Fault(fault.step, fault.value, self.step, rate * LOWER_RATE),)
         _log.warning("supernet training: %s", self.faults[0].describe())
 
     def _health(self) -> EpochHealth:
+        numbers = self.epoch_numbers()
+        epoch = self.step // self.batches.steps_per_epoch
+        alarms = [
+            divergence(fault, self._worst_loss)
+            for fault in self.faults
+            if fault.back_to // self.batches.steps_per_epoch == epoch - 1
+        ]
         return EpochHealth(
-            epoch=self.step // self.batches.steps_per_epoch,
+            epoch=epoch,
             epochs=self.config.epochs,
             step=self.step,
             loss=self.losses[-1],
             seconds=self._seconds(),
             faults=self.faults,
-            numbers=self.epoch_numbers(),
+            numbers=numbers,
+            alarms=(*alarms, *self.epoch_alarms(numbers)),
         )
 
     def _out_of_time(self) -> bool:

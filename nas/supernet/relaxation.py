@@ -112,6 +112,7 @@ class Relaxation(nn.Module):
         self.operations = operations
         self.edge_strengths = edge_strengths
         self.temperature = 1.0
+        self.exploration = 0.0
         self._joint = Softmax()
         self._options = make_sampler(options, "options")
         self._edges = make_sampler(edges, "edges")
@@ -199,7 +200,13 @@ class Relaxation(nn.Module):
     def sample(self, rng: np.random.Generator) -> Context:
         """Draw the joint choices, and operations if they are sampled, from their probabilities."""
         with torch.no_grad():
-            return self._context(lambda choice: self.sampler(choice).draw(self.gate(choice), rng))
+            return self._context(lambda choice: self._drawn(choice, rng))
+
+    def _drawn(self, choice: Choice, rng: np.random.Generator) -> Answer:
+        if self.exploration and rng.random() < self.exploration:
+            opened = torch.nonzero(self.gate(choice).open).flatten().tolist()
+            return cast(Answer, answers_of(choice)[int(rng.choice(opened))])
+        return self.sampler(choice).draw(self.gate(choice), rng)
 
     def context(self, decisions: Decisions) -> tuple[Context, GateValues]:
         """Return a member as a vertex: its context, and gate values of 0 and 1."""
@@ -284,10 +291,10 @@ class Relaxation(nn.Module):
             context: What was sampled whole.
             noise: Of samplers that are random; None for their values without noise.
         """
-        gates = {
-            choice.name: self.sampler(choice).values(self.gate(choice, noise))
-            for choice in context.relaxed
-        }
+        gates = {}
+        for choice in context.relaxed:
+            drawn = self.sampler(choice).values(self.gate(choice, noise))
+            gates[choice.name] = self._explored(choice, drawn)
         if self._scale is not None:
             for choice in context.relaxed:
                 scale = self._scale[self.answer_positions(choice)].to(gates[choice.name])
@@ -298,13 +305,23 @@ class Relaxation(nn.Module):
         """Multiply the values (not the probabilities) of all answers from now on, `(answers,)`."""
         self._scale = None if bool((scale == 1).all()) else scale
 
+    def _explored(self, choice: Choice, gates: Tensor) -> Tensor:
+        """Return gates mixed with equal ones of open answers, if that is asked for."""
+        if not self.exploration:
+            return gates
+        equal = self.gate(choice).open.to(gates)
+        if isinstance(choice, OneOf):
+            equal = equal / equal.sum()
+        return (1 - self.exploration) * gates + self.exploration * equal
+
     def log_probability(self, context: Context) -> Tensor:
         """Return the logarithm of the probability of what was sampled, differentiable."""
         total = self.logits.new_zeros(())
         for choice in self.space.asked(context.base):
             if choice.name in context.sampled:
                 place = answers_of(choice).index(context.sampled[choice.name])
-                total = total + self.probabilities(choice)[place].clamp_min(1e-30).log()
+                p = self._explored(choice, self.probabilities(choice))
+                total = total + p[place].clamp_min(1e-30).log()
         return total
 
     def touched(self, context: Context) -> Tensor:

@@ -10,7 +10,7 @@ Bilevel training: DARTS, Liu et al. 2019, arXiv:1806.09055.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import cast, final
 
@@ -22,11 +22,13 @@ from torch import Tensor
 from nas.errors import DataError
 from nas.seeds import derive_seed
 from nas.space import Decisions
+from nas.supernet.alarms import Alarm, gate_alarms
 from nas.supernet.alternations import ALTERNATIONS, AbstractAlternation, Batch, Step
 from nas.supernet.binding import Binder
 from nas.supernet.declared_parts import make_part
 from nas.supernet.discretisations import DISCRETISATIONS, AbstractDiscretisation, Trained
-from nas.supernet.health import relaxation_numbers, remedy
+from nas.supernet.gaps import loss_numbers
+from nas.supernet.health import Usage, gate_numbers
 from nas.supernet.loop import (
     AbstractLoop,
     AbstractLoopConfig,
@@ -37,12 +39,13 @@ from nas.supernet.loop import (
 )
 from nas.supernet.mixing import Mixing, mix
 from nas.supernet.optimizer import GateAdam
-from nas.supernet.pruning import FoundMember
 from nas.supernet.partials import PARTIALS
+from nas.supernet.pruning import FoundMember
 from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
 from nas.supernet.relaxation import Context, GateValues, Relaxation
 from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.relaxed import relaxed_logits
+from nas.supernet.remedies import Remedies
 from nas.supernet.supernet import Supernet
 from nas.supernet.training_rules import TRAINING_RULES, AbstractTrainingRule
 from nas.training.batches import Batches
@@ -129,6 +132,8 @@ class RelaxedTraining(AbstractLoop):
         )
         self.weights_learn = not any(rule.freezes_weights for rule in self.rules)
         self.last: Step | None = None
+        self.usage = Usage(relaxation)
+        self.remedies = Remedies(self)
         for part in self.regularisers:
             part.prepare(supernet, relaxation)
         for rule in self.rules:
@@ -162,6 +167,7 @@ class RelaxedTraining(AbstractLoop):
         last = self.config.epochs * self.batches.steps_per_epoch - 1
         progress = min(1.0, max(0.0, (self.step - warmup) / max(1.0, last - warmup)))
         self.relaxation.temperature = self.relaxed.temperature.at(progress)
+        self.relaxation.exploration = self.remedies.exploration(self.step)
         rng = np.random.default_rng(derive_seed(self.seed, "context", self.step))
         context = self.relaxation.sample(rng)
         mixing = mix(self.supernet, self.binder, context, self.portion)
@@ -172,7 +178,7 @@ class RelaxedTraining(AbstractLoop):
             batch=(images, labels),
             learning_rate=learning_rate if self.weights_learn else 0.0,
             progress=progress,
-            gates_learn=self.step >= warmup,
+            gates_learn=self.step >= warmup and not self.remedies.resting(self.step),
         )
         return self.last
 
@@ -193,12 +199,15 @@ class RelaxedTraining(AbstractLoop):
         if self.relaxed.gate_weight_decay:
             logits = self.relaxation.logits.detach()
             gradient = gradient + self.relaxed.gate_weight_decay * logits
+        self.adam.learning_rate = self.relaxed.gate_learning_rate * self.remedies.rate_factor
         self.adam.step(gradient, self.relaxation.touched(step.context))
 
     def weight_step(self, step: Step) -> Tensor:
         """Update the weights of a relaxed member, and its gates where both learn together."""
         together = step.gates_learn and self.alternation.together
         values: GateValues = self.values(step)
+        if step.gates_learn:
+            self.usage.add(self.relaxation, step.context, values)
         if not together:
             values = {name: value.detach() for name, value in values.items()}
             if not self.weights_learn:
@@ -314,14 +323,27 @@ class RelaxedTraining(AbstractLoop):
         return [member for rule in self.rules for member in rule.found]
 
     def epoch_numbers(self) -> dict[str, float]:
-        """Return entropy, shares, the gap between mixture and members, and the rules' numbers."""
-        numbers = relaxation_numbers(self)
+        """Return the gates' health, the mixture's against members', and the rules' numbers."""
+        self.relaxation.exploration = 0.0
+        numbers = gate_numbers(self.relaxation, self.usage) | loss_numbers(self)
         for rule in self.rules:
             numbers |= rule.after_epoch(self)
-        advice = remedy(numbers)
-        if advice is not None:
-            _log.warning("the relaxation may be collapsing: %s", advice)
         return numbers
+
+    def epoch_alarms(self, numbers: Mapping[str, float]) -> tuple[Alarm, ...]:
+        """Return what the gates' health raises, and take the remedies if they are wanted.
+
+        After the last epoch there is no time left for one.
+        """
+        last = self.step >= self.config.epochs * self.batches.steps_per_epoch
+        alarms = gate_alarms(numbers, remedies=self.relaxed.remedies and not last)
+        for alarm in alarms:
+            _log.warning("relaxation, step %d: %s", self.step, alarm.describe())
+        self.remedies.take(alarms)
+        return alarms
+
+    def forget_epoch(self) -> None:
+        """Nothing: what is counted came back with the snapshot, and rules must not act."""
 
     def more_arrays(self) -> Checkpoint:
         """Return the gates, Adam's state, the baseline and what the rules remember."""
@@ -330,6 +352,8 @@ class RelaxedTraining(AbstractLoop):
             "gates/logits": self.relaxation.logits.detach().cpu().numpy().copy(),
             "gates/open": self.relaxation.open.cpu().numpy().copy(),
             "gates/baseline": baseline,
+            **self.usage.arrays(),
+            **self.remedies.arrays(),
             **self.adam.arrays(),
         }
         for number, rule in enumerate(self.rules):
@@ -344,6 +368,8 @@ class RelaxedTraining(AbstractLoop):
         baseline = checkpoint["gates/baseline"]
         self.baseline = float(baseline[0]) if len(baseline) else None
         self.adam.load_arrays(checkpoint)
+        self.usage.load_arrays(checkpoint)
+        self.remedies.load_arrays(checkpoint)
         for number, rule in enumerate(self.rules):
             rule.load_arrays(below(checkpoint, f"rules/{number}/"))
 

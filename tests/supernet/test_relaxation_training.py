@@ -127,34 +127,3 @@ def test_no_images_for_the_gates_is_an_error() -> None:
         DataError, match=r"0 images to train the gates on[\s\S]*alternation 'one_level'"
     ):
         train_relaxation(digits_supernet(), relaxation, nothing, CONFIG, seed=0)
-
-
-def test_health_is_reported_and_starts_at_full_entropy() -> None:
-    relaxation = Relaxation(space("wired_cnn"))
-    assert health.gate_entropy(relaxation) == pytest.approx(1.0)
-    assert health.edge_share(relaxation) == pytest.approx(0.5)
-    seen: list[dict[str, float]] = []
-    train_relaxation(
-        digits_supernet(),
-        Relaxation(space("tiny_exhaustive")),
-        digits(),
-        CONFIG,
-        seed=0,
-        on_epoch=lambda report, _: seen.append(dict(report.numbers)),
-    )
-    assert len(seen) == 2
-    assert set(seen[0]) == {"gate_entropy", "skip_share", "edge_share", "mixture_loss", "gap"}
-
-
-def test_the_share_of_operations_without_weights_raises_an_alarm() -> None:
-    nasbench = space("nasbench201")
-    relaxation = Relaxation(nasbench, operations="mixed")
-    assert health.skip_share(relaxation) == pytest.approx(3 / 5)
-    assert health.remedy({"skip_share": 0.6}) is None
-    with torch.no_grad():
-        for choice in nasbench.choices:
-            names = [option.value for option in choice.options]  # type: ignore[union-attr]
-            relaxation.logits[relaxation.positions(choice)[names.index("identity")]] = 5.0
-    share = health.skip_share(relaxation)
-    assert share > 0.9
-    assert "gate_warmup_epochs" in str(health.remedy({"skip_share": share}))
