@@ -134,8 +134,7 @@ def check_names(config: SearchConfig, document: Document) -> None:
         ConfigError: If two objectives are the same.
     """
     from nas.search.samplers import SAMPLERS
-    from nas.supernet.sharing import SHARING
-    from nas.supernet.sharing_config import SharingConfig
+    from nas.supernet.sharing_rule import SharingRule
 
     try:
         resolve_objectives(config.objectives)
@@ -144,9 +143,9 @@ def check_names(config: SearchConfig, document: Document) -> None:
         raise
     if config.search.sampler not in SAMPLERS:
         raise SAMPLERS.unknown(config.search.sampler)
-    for name in SharingConfig.of(config.supernet.sharing).names:
-        if name not in SHARING:
-            raise SHARING.unknown(name)
+    rule = SharingRule.of(config.supernet.sharing)
+    if config.supernet.weights == "hypernetwork":
+        rule.check_hypernetwork()
 
 
 def check_path_sampler(config: SearchConfig, space: AbstractSpace, document: Document) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Self, final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-AUTO = "auto"
+from pydantic import BaseModel, ConfigDict, Field
 
 
 @final
@@ -53,15 +51,6 @@ class SharingConfig(BaseModel):
     def of(cls, declared: str | Self) -> Self:
         """Return the policies that one name, or several, declare."""
         return cls(weights=declared) if isinstance(declared, str) else declared
-
-    @model_validator(mode="after")
-    def _check_auto(self) -> Self:
-        if AUTO in (self.gates, self.momentum) or (self.norms == AUTO != self.weights):
-            raise ValueError(
-                "'auto' splits slots of weights: it can be the policy of weights, "
-                "and of norms beside them"
-            )
-        return self
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Any, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import RunError
+from nas.errors import ConfigError, RunError
 from nas.supernet.sharing import SHARING, Sharing, family_at
 from nas.supernet.sharing_config import SharingConfig
 from nas.topology.graph import Architecture
@@ -103,11 +103,36 @@ class SharingRule:
 
         Raises:
             NotFoundError: If a policy is unknown.
+            ConfigError: If one is measured that cannot be.
         """
         rule = cls(SharingConfig.of(declared))
-        for name in rule.config.names:
-            SHARING.get(name)
+        config = rule.config
+        measured = {name for name in config.names if SHARING.get(name).measured}
+        beside = {config.gates, config.momentum}
+        if config.norms != config.weights:
+            beside.add(config.norms)
+        for name in sorted(measured & beside):
+            raise ConfigError(
+                f"The sharing policy '{name}' splits weights, and norms with them; it cannot be "
+                "the policy of norms, gates or momentum alone.",
+                where="supernet.sharing",
+                fix=f"Write 'weights: {name}', or choose another policy for these.",
+            )
         return rule
+
+    def check_hypernetwork(self) -> None:
+        """Check that kernels may come from a hypernetwork.
+
+        Raises:
+            ConfigError: If the policy measures the kernels' gradients.
+        """
+        if self.measured:
+            raise ConfigError(
+                f"The sharing policy '{self.config.weights}' splits kernels, and a hypernetwork "
+                "shares none.",
+                where="supernet.sharing",
+                fix="Use another sharing policy, or 'supernet.weights: shared'.",
+            )
 
     @cached_property
     def policies(self) -> tuple[Sharing, Sharing]:

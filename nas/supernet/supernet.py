@@ -106,7 +106,7 @@ class Supernet(nn.Module):
         self._programs: OrderedDict[tuple[Architecture, tuple[str, ...]], Program] = OrderedDict()
         self.hypernetwork: Hypernetwork | None = None
         if weights == "hypernetwork":
-            self._check_nothing_measured()
+            self.rule.check_hypernetwork()
             self.hypernetwork = Hypernetwork(
                 compile_plan(plan(space.build(each), input_shape), self.rule)
                 for each in self._covering()
@@ -114,14 +114,6 @@ class Supernet(nn.Module):
         for decisions in self._covering():
             self.program(space.build(decisions))
         self.weights.announce()
-
-    def _check_nothing_measured(self) -> None:
-        if self.rule.measured:
-            raise ConfigError(
-                "The sharing policy 'auto' splits kernels, and a hypernetwork shares none.",
-                where="supernet.sharing",
-                fix="Use another sharing policy, or 'supernet.weights: shared'.",
-            )
 
     def _covering(self) -> Iterator[Decisions]:
         policy = self.rule.limited
@@ -307,6 +299,12 @@ class Supernet(nn.Module):
         """
         if stage == self.rule.division:
             return
+        if self.hypernetwork is not None:
+            raise ConfigError(
+                "A hypernetwork has one set of weights for all members: nothing can be divided.",
+                where="supernet.training.sampler",
+                fix="Use shared weights, or another path sampler.",
+            )
         if self.rule.measured:
             raise ConfigError(
                 "The sharing policy 'auto' and a partition of the space both take weights apart.",

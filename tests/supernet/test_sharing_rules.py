@@ -9,10 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 from supernet_cases import SHAPE, digits, images, one_stage, space
 
-from nas.errors import NotFoundError
+from nas.errors import ConfigError, NotFoundError
 from nas.search.config import SupernetConfig
 from nas.space import AbstractSpace, Decisions
 from nas.supernet.optimizer import SliceSgd
@@ -196,8 +195,8 @@ def test_keys_tell_their_unit_and_node() -> None:
     "values", [{"norms": "auto"}, {"weights": "auto", "gates": "auto"}, {"momentum": "auto"}]
 )
 def test_auto_is_a_policy_of_weights(values: dict[str, str]) -> None:
-    with pytest.raises(ValidationError, match="'auto' splits slots of weights"):
-        SharingConfig(**values)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="'auto' splits weights"):
+        SharingRule.of(SharingConfig(**values))  # type: ignore[arg-type]
 
 
 def test_a_config_names_one_policy_or_several() -> None:
