@@ -51,11 +51,13 @@ class OneOf:
         options: At least one.
         elastic: Smaller options are slices of the largest (widths): the supernet holds the
             largest only.
+        parent: The options are nodes, and the one chosen alone feeds another node (branching).
     """
 
     name: str
     options: tuple[Option, ...]
     elastic: bool = False
+    parent: bool = False
 
     def __post_init__(self) -> None:
         if not self.options:

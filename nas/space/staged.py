@@ -56,6 +56,9 @@ class StageDeclaration(Strict):
     """How nodes with several inputs combine them; `default` is the pattern's own rule."""
     scale: Literal["auto", "none", "rsqrt", "mean"] = "auto"
     """Factor on merged tensors: 1, d^-1/2 or 1/d for d inputs; `auto` is the merge's own."""
+    inputs: Literal["any", "one"] = "any"
+    """Where a pattern leaves edges open: any set of earlier nodes feeds an operation, or exactly
+    one parent, so that the stage branches; joins take any set."""
     stride: Annotated[int, Field(ge=1, le=8)] = 1
     """Factor by which the stage's transition lowers the resolution."""
 
@@ -229,7 +232,11 @@ def _node_choices(
 ) -> tuple[Choice, ...]:
     found: list[Choice] = []
     names = node_names(stage_name, topology)
-    merging = [node for node in range(1, topology.num_nodes) if len(topology.sources(node)) > 1]
+    merging = [
+        node
+        for node in range(1, topology.num_nodes)
+        if len(topology.sources(node)) > 1 and not _has_one_parent(stage, topology, node)
+    ]
     found += _name_choices(
         stage_name, "operation", stage.operation, [names[node] for node in topology.operations]
     )
@@ -239,10 +246,22 @@ def _node_choices(
         optional = [
             source for source in topology.sources(node) if (source, node) in topology.optional
         ]
-        if optional:
-            items = tuple(_local(names[source]) for source in optional)
+        if not optional:
+            continue
+        items = tuple(_local(names[source]) for source in optional)
+        if _has_one_parent(stage, topology, node):
+            options = tuple(Option(item) for item in items)
+            found.append(OneOf(f"{names[node]}.parent", options, parent=True))
+        else:
             found.append(SubsetOf(f"{names[node]}.inputs", items))
     return tuple(found)
+
+
+def _has_one_parent(stage: StageDeclaration, topology: Topology, node: int) -> bool:
+    """Tell whether a node that could be fed by several is fed by one of them."""
+    if stage.inputs == "any" or node in topology.joins:
+        return False
+    return all((source, node) in topology.optional for source in topology.sources(node))
 
 
 def _name_choices(
@@ -302,7 +321,8 @@ def _add_stage(
                 name=names[node],
             )
         )
-        chosen = decisions.get(f"{names[node]}.inputs")
+        parent = decisions.get(f"{names[node]}.parent")
+        chosen = decisions.get(f"{names[node]}.inputs") if parent is None else [str(parent)]
         for source in topology.sources(node):
             is_open = (source, node) in topology.optional and isinstance(chosen, list)
             if is_open and _local(names[source]) not in cast(list[str], chosen):

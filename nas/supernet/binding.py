@@ -8,16 +8,16 @@ choices (pattern, depth) above it only, and is kept by them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, final
 
 from nas.space import AbstractSpace, Choice, Decisions, OneOf, SubsetOf
-from nas.topology.graph import Architecture, Node
+from nas.topology.graph import Architecture, Edge, Node
 from nas.topology.merges import MERGES
 from nas.topology.operations import OPERATIONS
 
 Value = TypeVar("Value")
-Role = Literal["joint", "edges", "merge", "operation"]
+Role = Literal["joint", "edges", "parent", "merge", "operation"]
 Path = tuple[str, ...]
 """A node's name behind those of the cells it is nested in."""
 EdgePath = tuple[Path, str]
@@ -27,13 +27,16 @@ EdgePath = tuple[Path, str]
 def role(choice: Choice) -> Role:
     """Return how a choice is relaxed.
 
-    Subsets are edges; choices among merges or among operations are mixed (or sampled); all others,
-    and those that open further questions, are joint and sampled whole.
+    Subsets are edges, and so are parents, of which one is chosen; choices among merges or among
+    operations are mixed (or sampled); all others, and those that open further questions, are joint
+    and sampled whole.
     """
     if isinstance(choice, SubsetOf):
         return "edges"
     if any(option.choices for option in choice.options):
         return "joint"
+    if choice.parent:
+        return "parent"
     values = [option.value for option in choice.options]
     if all(value in MERGES or value == "default" for value in values):
         return "merge"
@@ -47,7 +50,8 @@ class Governed:
 
     Args:
         choice: The choice.
-        edges: Per item of a subset, the edges it switches.
+        edges: Per item of a subset or per parent, the edges it switches.
+        parents: The edges among which a parent is chosen, with their transforms.
         merges: Per node, its merge and scale under every option.
         operations: Per node, its operation under every option.
         transforms: Per edge, its transform under every option; None where it is absent.
@@ -58,6 +62,7 @@ class Governed:
     merges: Mapping[Path, tuple[tuple[str, str], ...]] | None = None
     operations: Mapping[Path, tuple[str, ...]] | None = None
     transforms: Mapping[EdgePath, tuple[str | None, ...]] | None = None
+    parents: Mapping[EdgePath, str] | None = None
 
 
 @final
@@ -139,6 +144,8 @@ class Binder:
             flatten(self.space.build({**base, choice.name: option.value}))
             for option in choice.options
         ]
+        if role(choice) == "parent":
+            return _parents(choice, flats)
         return Governed(
             choice,
             merges=_varying(flats, lambda node: (node.merge, node.scale)),
@@ -161,6 +168,56 @@ class Binder:
                 )
             )
         return tuple(found)
+
+
+def _parents(choice: OneOf, flats: list[Flat]) -> Governed:
+    """Return the edges that come and go with the parent, where their target always stands."""
+    switched = tuple(
+        tuple(
+            edge
+            for edge in flat.edges
+            if any(edge not in other.edges for other in flats)
+            and all(edge[0] in other.nodes for other in flats)
+        )
+        for flat in flats
+    )
+    transforms: dict[EdgePath, str] = {}
+    for flat, edges in zip(flats, switched, strict=True):
+        transforms.update({edge: flat.edges[edge] for edge in edges})
+    return Governed(choice, switched, parents=transforms)
+
+
+def with_edges(
+    architecture: Architecture, added: Mapping[EdgePath, str], above: Path = ()
+) -> Architecture:
+    """Return an architecture, and all that is nested in it, with more edges.
+
+    Args:
+        architecture: A member.
+        added: Edges by name, with their transforms; those that are there already stay as they are,
+            and those between nodes that are not there are left out.
+        above: What the architecture is nested in.
+    """
+    names = [node_name(node, index) for index, node in enumerate(architecture.nodes)]
+    known = {(edge.source, edge.target) for edge in architecture.edges}
+    places = {name: index for index, name in enumerate(names)}
+    named = [
+        (source, path[-1], transform)
+        for (path, source), transform in added.items()
+        if path[:-1] == above and {source, path[-1]} <= places.keys()
+    ]
+    edges = [
+        Edge(places[source], places[target], transform)
+        for source, target, transform in named
+        if (places[source], places[target]) not in known
+    ]
+    nodes = tuple(
+        node
+        if node.cell is None
+        else replace(node, cell=with_edges(node.cell, added, (*above, name)))
+        for name, node in zip(names, architecture.nodes, strict=True)
+    )
+    return replace(architecture, nodes=nodes, edges=(*architecture.edges, *edges))
 
 
 def _below(choice: Choice) -> Iterator[Choice]:

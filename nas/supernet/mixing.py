@@ -17,7 +17,7 @@ from torch import Tensor
 from nas.cost.shapes import Adapter
 from nas.errors import SpaceError
 from nas.space import SubsetOf
-from nas.supernet.binding import Binder, EdgePath, Governed, Path
+from nas.supernet.binding import Binder, EdgePath, Governed, Path, with_edges
 from nas.supernet.gate_samplers import answers_of
 from nas.supernet.gates import merge_coefficients
 from nas.supernet.partials import WHOLE, Portion, part_of
@@ -158,8 +158,12 @@ def mix(supernet: Supernet, binder: Binder, context: Context, portion: Portion =
     Raises:
         SpaceError: If a choice cannot be mixed.
     """
-    program = supernet.program(supernet.space.build(context.running()))
     governed = [binder.govern(choice, context.base) for choice in context.relaxed]
+    architecture = supernet.space.build(context.running())
+    parents = {edge: kind for entry in governed for edge, kind in (entry.parents or {}).items()}
+    if parents:
+        architecture = with_edges(architecture, parents)  # a member has but one of them
+    program = supernet.program(architecture)
     mixing = _Planner(governed, context, portion).plan(program)
     supernet.weights.hold(mixing.uses)
     return mixing
