@@ -50,12 +50,15 @@ class RankSettings:
         seeds: Trainings per member, at least 2.
         recipe: Of these trainings.
         families: Which families; None takes those that have enough members.
+        train: Whether members that lack trainings are trained; else those that have them all are
+            compared.
     """
 
     members: int | None
     seeds: int
     recipe: Recipe
     families: tuple[str, ...] | None = None
+    train: bool = True
 
 
 def trained_weights(run: Run) -> str:
@@ -159,7 +162,8 @@ class _Ranking:
         self.recipe = settings.recipe.recipe_hash
 
     def run(self) -> RankReport:
-        self._train()
+        if self.settings.train:
+            self._train()
         self._score()
         found = report(self._ranked(), self.recipe)
         calibration = found.calibration.calibration if found.calibration else None
@@ -219,14 +223,24 @@ class _Ranking:
             if name not in done
         ]
 
+        failures: list[str] = []
+
         def keep(outcome: Outcome) -> None:
             if outcome.result is None:
+                failures.append(outcome.message or "")
                 _log.warning("member %s was not scored: %s", outcome.key, outcome.message)
                 return
             head = {"kind": SCORES, "supernet": self.weights, "member": outcome.key}
             self.session.run.append({**head, **outcome.result})
 
         self._perform("rank-score", jobs, keep, "members", len(jobs) + len(done))
+        if failures and len(failures) == len(jobs) + len(done):
+            raise RunError(
+                f"No member could be scored: {failures[0]}",
+                where=f"run '{self.session.run.name}'",
+                why=f"All {len(failures)} attempts failed; this is what the first said.",
+                fix="The trainings are kept: repair that and type the command again.",
+            )
 
     def _score_trials(self, wanted: set[str]) -> None:
         """Give the trials the zero-cost scores that the calibration reads, if it reads any."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
 import signal
@@ -218,7 +219,9 @@ class TestFront:
     ) -> None:
         point = {"trial": 0, "latency_ms": 3.0}
         document = {"points": [point], "best_per_pattern": [point], "baselines": []}
-        monkeypatch.setattr("nas.search.front_view.front_document", lambda run: document)
+        monkeypatch.setattr(
+            "nas.search.front_view.front_document", lambda run, calibrated: document
+        )
         answer = nas("front", own_run, "--max-latency=2")
         assert (answer.code, answer.out) == (0, "")
         assert "the front is empty: no point of it takes 2 ms or less" in answer.err
@@ -307,15 +310,34 @@ class TestRank:
         assert answer.code == 0, answer.err
         assert "supernet cross-entropy" in answer.out
         assert "another seed (ceiling)" in answer.out
-        assert "training members alone: 3/3 members" in answer.err
+        assert "verdict: not trusted" in answer.out
+        assert "training members alone: 6/6 trainings" in answer.err
         document = nas(*command, "--json").document
-        assert document["schema"] == "nas.rank/1"
+        assert document["schema"] == "nas.rank/2"
         with Run.open(copied) as run:
             kinds = [record["kind"] for record in run.records()]
-            assert kinds.count("rank_member") == 3
+            assert [kinds.count(kind) for kind in ("rank_truth", "rank_scores")] == [6, 3]
             assert kinds.count("verdict") == 1
-        assert document["verdict"] in (copied / "report.html").read_text().replace("&#x27;", "'")
+        verdict = document["verdict"]["verdict"]
+        assert f"<b>{verdict}</b>" in (copied / "report.html").read_text()
+        shown = nas("front", "real")
+        assert shown.out.startswith(f"ranking: {verdict}; raw scores, each family by itself")
+        assert nas("front", "real", "--json").document["trust"]["verdict"] == verdict
+        assert json.loads((copied / "front.json").read_text())["trust"]["verdict"] == verdict
         assert nas("doctor", "real").err == "run 'real': nothing wrong\n"
+
+    def test_without_a_verdict_the_front_says_unverified(
+        self, searched: Searched, nas: Nas
+    ) -> None:
+        assert nas("front", searched[0]).out.startswith("ranking: unverified; raw scores, all")
+        answer = nas("front", searched[0], "--calibrated")
+        assert answer.code == 2
+        assert "Run 'real' has no calibration of its scores" in answer.err
+
+    def test_a_family_that_is_none_is_named(self, copied: Path, nas: Nas) -> None:
+        answer = nas("supernet", "rank", "real", "--families=dense,spiral")
+        assert answer.code == 3
+        assert "has no family 'spiral'" in answer.err
 
     def test_a_run_without_supernet_is_refused(self, made: Path, nas: Nas) -> None:
         answer = nas("supernet", "rank", made)
@@ -323,7 +345,8 @@ class TestRank:
         assert "Run 'made' has no trained supernet" in answer.err
 
     @pytest.mark.parametrize(
-        "option", ["--architectures=2", "--architectures=some", "--seeds=1", "--epochs=0"]
+        "option",
+        ["--architectures=2", "--architectures=some", "--seeds=1", "--epochs=0", "--workers=0"],
     )
     def test_absurd_numbers_are_refused(self, option: str, searched: Searched, nas: Nas) -> None:
         answer = nas("supernet", "rank", searched[0], option)
