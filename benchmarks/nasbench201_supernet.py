@@ -47,7 +47,7 @@ from nas.supernet.recalibration import Recalibration
 from nas.supernet.score import score_all, scoring_data
 from nas.supernet.supernet import Supernet
 from nas.training.data.load import load_data
-from nas.training.parts import FiveParts, split_five
+from nas.training.parts import FiveParts, limited_parts, split_five
 from nas.training.splits import SplitFractions
 
 NAME = "nasbench201_supernet"
@@ -66,17 +66,20 @@ IMAGE_SIZE = 16
 SHARES = SplitFractions(weights=0.9, gates=0.0, validation=0.1)
 RECIPE = PathConfig(
     sampler={"name": "weighted", "odds": 3.5},
-    epochs=40,
+    epochs=17,
     batch_size=128,
     learning_rate=0.1,
     augmentation="flip_crop",
 )
 TRAINED_SHARE = 0.6
 """Share of the epochs that are trained: annealed to the end, the same weights rank worse."""
-AVERAGED_SHARE = 0.25
-"""Share of the trained epochs, the last ones, over whose ends the weights are averaged."""
+DECAY = 0.998
+"""Per step, of the moving average of the weights that is scored; less in the first steps."""
 RECALIBRATION_IMAGES = 512
-VALIDATION_IMAGES = 2000
+VALIDATION_IMAGES = 1500
+
+SMALL = {"images": 1280, "epochs": 5, "cells": 40}
+"""What --small takes; its figures mean nothing."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -95,7 +98,18 @@ def options() -> argparse.Namespace:
 
 
 def parts_of(options: argparse.Namespace) -> FiveParts:
-    return split_five(load_data(options.data, image_size=IMAGE_SIZE), options.seed, SHARES)
+    data = load_data(options.data, image_size=IMAGE_SIZE)
+    parts = split_five(data, options.seed, SHARES)
+    return limited_parts(parts, SMALL["images"], options.seed) if options.small else parts
+
+
+def recipe_of(options: argparse.Namespace) -> PathConfig:
+    epochs = SMALL["epochs"] if options.small else RECIPE.epochs
+    return RECIPE.model_copy(update={"threads": options.threads, "epochs": epochs})
+
+
+def reported(cells: list[TabulatedCell], options: argparse.Namespace) -> list[TabulatedCell]:
+    return cells[: SMALL["cells"] if options.small else options.cells]
 
 
 def new_supernet(options: argparse.Namespace) -> Supernet:
@@ -121,46 +135,57 @@ def read_arrays(path: Path) -> Arrays:
 
 def train(options: argparse.Namespace) -> None:
     """Train one seed, going on from its checkpoint; leave the averaged weights and the facts."""
-    recipe = RECIPE.model_copy(update={"threads": options.threads})
-    last = max(1, round(recipe.epochs * TRAINED_SHARE))
-    first_averaged = last - max(1, round(last * AVERAGED_SHARE))
+    recipe = recipe_of(options)
     supernet = new_supernet(options)
     course = PathTraining(supernet, parts_of(options).weights, recipe, seed=options.seed)
     path = options.work / f"checkpoint-{options.seed}.npz"
-    kept: Arrays = read_arrays(path) if path.exists() else {}
-    average = {key[4:]: kept.pop(key) for key in list(kept) if key.startswith("sum/")}
-    seconds = float(kept.pop("seconds", np.zeros(1))[0])
-    if kept:
-        course.restore(kept)
-    done = course.step // course.batches.steps_per_epoch
+    average, before = resumed(course, path)
+    last = max(1, round(recipe.epochs * TRAINED_SHARE))
+    seconds = before
 
     def keep(health: EpochHealth, _: object) -> None:
-        nonlocal done
-        done = health.epoch
-        if health.epoch > first_averaged:
-            for key, value in supernet.state_arrays().items():
-                average[key] = average.get(key, 0.0) + value.astype(np.float64)
-        state = course.checkpoint() | {f"sum/{key}": value for key, value in average.items()}
-        write_arrays(path, state | {"seconds": np.array([seconds + health.seconds])})
+        nonlocal seconds
+        seconds = before + health.seconds
+        state = course.checkpoint() | {f"mean/{key}": value for key, value in average.items()}
+        write_arrays(path, state | {"seconds": np.array([seconds])})
         print(f"seed {options.seed} epoch {health.epoch}/{last} loss {health.loss:.3f}", flush=True)
 
-    if done < last:
-        result = course.run(keep, should_stop=lambda: done >= last)
-        seconds += result.seconds
-    mean = {
-        key: (value / (last - first_averaged)).astype(np.float32) for key, value in average.items()
-    }
-    write_arrays(options.work / f"weights-{options.seed}.npz", mean)
+    def before_step() -> bool:
+        follow(average, supernet, course.step)
+        return course.step >= last * course.batches.steps_per_epoch
+
+    course.run(keep, before_step)
+    write_arrays(options.work / f"weights-{options.seed}.npz", supernet.state_arrays() | average)
     facts = {
         "seed": options.seed,
         "epochs": last,
-        "averaged_epochs": last - first_averaged,
-        "steps": last * course.batches.steps_per_epoch,
+        "steps": course.step,
         "images": len(course.batches.part),
         "seconds": round(seconds, 1),
         "machine": harness.machine(options.threads, options.device),
     }
     write_json(options.work / f"training-{options.seed}.json", facts)
+
+
+def follow(average: Arrays, supernet: Supernet, step: int) -> None:
+    """Move the average of the weights towards what they are after `step` steps."""
+    decay = min(DECAY, step / (step + 9))
+    for key, value in supernet.weights.slots():
+        now = value.detach().cpu().numpy()
+        if key not in average:
+            average[key] = now.copy()
+        average[key] += (1 - decay) * (now - average[key])
+
+
+def resumed(course: PathTraining, path: Path) -> tuple[Arrays, float]:
+    """Go on from a checkpoint where there is one; return its average and its seconds."""
+    if not path.exists():
+        return {}, 0.0
+    kept = read_arrays(path)
+    average = {key[5:]: kept.pop(key) for key in list(kept) if key.startswith("mean/")}
+    seconds = float(kept.pop("seconds")[0])
+    course.restore(kept)
+    return average, seconds
 
 
 def write_json(path: Path, document: object) -> None:
@@ -196,7 +221,7 @@ def score_cells(options: argparse.Namespace) -> None:
         recalibration=Recalibration(images=RECALIBRATION_IMAGES),
         validation_images=VALIDATION_IMAGES,
     )
-    cells = table_of(options)[: options.cells]
+    cells = reported(table_of(options), options)
     members = [supernet.space.build(cell.decisions) for cell in cells]
     start = time.perf_counter()
     found = score_all(supernet, members, data, threads=options.threads)
@@ -301,6 +326,8 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for subset in dict.fromkeys(row["subset"] for row in rows):
         mine = [row for row in rows if row["subset"] == subset]
         trained = [row for row in mine if row["ranking"].removeprefix("seed ").isdigit()]
+        if not trained:
+            continue
         document: dict[str, Any] = {"subset": subset, "seeds": len(trained)}
         for measure in ("tau", "spearman"):
             values = [row[measure]["value"] for row in trained]
@@ -330,7 +357,7 @@ def agreement(
 
 def report(options: argparse.Namespace) -> None:
     """Compare all scores there are with the table; print it, and one line of JSON at the end."""
-    cells = table_of(options, *REFERENCES)[: options.cells]
+    cells = reported(table_of(options, *REFERENCES), options)
     rankings = {"macs": np.array([cell.numbers[MACS] for cell in cells])}
     rankings |= {name: np.array([cell.numbers[name] for cell in cells]) for name in REFERENCES}
     rankings |= read_scores(options, [cell.text for cell in cells])
@@ -347,8 +374,9 @@ def report(options: argparse.Namespace) -> None:
         "order, with seed 100; neither is part of this report",
         "space": SPACE,
         "image_size": IMAGE_SIZE,
-        "recipe": RECIPE.model_dump(mode="json"),
+        "recipe": recipe_of(options).model_dump(mode="json"),
         "trained_share": TRAINED_SHARE,
+        "decay_of_the_average": DECAY,
         "recalibration_images": RECALIBRATION_IMAGES,
         "validation_images": VALIDATION_IMAGES,
         "trainings": [json.loads(p.read_text()) for p in sorted(options.work.glob("training-*"))],
