@@ -38,9 +38,9 @@ class PathTrainingConfig(_Part):
     """How the shared weights are trained, on members that a sampler draws."""
 
     sampler: str | dict[str, Any] = "uniform"
-    """Which members a step trains: `uniform`, `fair`, `sandwich`, `batch_split`, `nested`,
-    `shrinking`, `attentive`, `surrogate`, `preferred`, `partition` or `blockwise`; with options as
-    `{name: sandwich, members: 2}`."""
+    """Which members a step trains: `uniform`, `weighted`, `fair`, `sandwich`, `batch_split`,
+    `nested`, `shrinking`, `attentive`, `surrogate`, `preferred`, `partition` or `blockwise`; with
+    options as `{name: sandwich, members: 2}`."""
 
     distillation: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the loss against the soft labels of the largest member; the rest is against the

@@ -104,13 +104,9 @@ class PathTraining(AbstractLoop):
             size,
             f"The path sampler '{self.sampler.name}' divides the {size} images of a step.",
         )
-        if config.distillation and not self.sampler.distils:
-            raise ConfigError(
-                f"The path sampler '{self.sampler.name}' cannot distil as well: its members learn "
-                "from a teacher already.",
-                where="supernet.training.distillation",
-                fix="Write `distillation: 0`.",
-            )
+        self._check_stages()
+        if self.sampler.division(1.0) is not None:
+            supernet.check_divisible()
         self.auto = AutoSharing(
             supernet,
             part,
@@ -121,6 +117,22 @@ class PathTraining(AbstractLoop):
         self.teacher: BlockTeacher | None = None
         self._by_pattern: dict[str, list[Tensor]] = defaultdict(list)
         self._norms: list[Tensor] = []
+
+    def _check_stages(self) -> None:
+        if self.paths.distillation and self.sampler.by_stages:
+            raise ConfigError(
+                f"The path sampler '{self.sampler.name}' cannot distil as well: its members learn "
+                "from a teacher already.",
+                where="supernet.training.distillation",
+                fix="Write `distillation: 0`.",
+            )
+        if self.supernet.hypernetwork is not None and self.sampler.by_stages:
+            raise ConfigError(
+                f"The path sampler '{self.sampler.name}' trains stages one by one, and a "
+                "hypernetwork emits the weights of whole members.",
+                where=WHERE,
+                fix="Use shared weights, or another path sampler.",
+            )
 
     def declared(self) -> dict[str, Any]:
         """Return sampler, its options and the factor of distillation."""
@@ -176,8 +188,11 @@ class PathTraining(AbstractLoop):
         actives: list[Mapping[str, Shape]] = []
         places: dict[str, str] = {}
         architectures = [self.supernet.space.build(lesson.decisions) for lesson in lessons]
-        for architecture in architectures:
-            # A slot that a later lesson widened would forget the gradients of the earlier ones.
+        wanted = architectures[1:]
+        if self.paths.distillation:
+            wanted.append(self.supernet.space.build(self.sizes.largest))
+        for architecture in wanted:
+            # A slot that is widened later in the step would forget the gradients it has by then.
             self.supernet.program(architecture)
         for lesson, architecture in zip(lessons, architectures, strict=True):
             teach = self._teach_member if lesson.stage is None else self._teach_stage

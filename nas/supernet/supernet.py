@@ -295,10 +295,26 @@ class Supernet(nn.Module):
             stage: Number of the stage, from 0; None drops the copies and shares again.
 
         Raises:
-            ConfigError: If the sharing policy splits weights itself.
+            ConfigError: If the weights cannot be divided.
         """
         if stage == self.rule.division:
             return
+        self.check_divisible()
+        for key in [key for key, _ in self.weights.slots() if key != common_key(key)]:
+            self.weights.drop(key)
+            self.running.drop(key)
+        self.rule = replace(self.rule, division=stage)
+        self._programs.clear()
+        for decisions in self._covering():
+            self.program(self.space.build(decisions))
+        self.weights.announce()
+
+    def check_divisible(self) -> None:
+        """Refuse to divide weights that no member has, or that a policy splits itself.
+
+        Raises:
+            ConfigError: Then.
+        """
         if self.hypernetwork is not None:
             raise ConfigError(
                 "A hypernetwork has one set of weights for all members: nothing can be divided.",
@@ -311,14 +327,6 @@ class Supernet(nn.Module):
                 where="supernet.sharing",
                 fix="Use another sharing policy, or another path sampler.",
             )
-        for key in [key for key, _ in self.weights.slots() if key != common_key(key)]:
-            self.weights.drop(key)
-            self.running.drop(key)
-        self.rule = replace(self.rule, division=stage)
-        self._programs.clear()
-        for decisions in self._covering():
-            self.program(self.space.build(decisions))
-        self.weights.announce()
 
     def state_arrays(self) -> dict[str, NDArray[Any]]:
         """Return a copy of all shared weights by slot, running statistics and sharing rule."""

@@ -312,7 +312,15 @@ def test_a_partitioned_training_ends_with_parts_that_another_supernet_can_read()
 def test_auto_sharing_and_a_partition_exclude_each_other() -> None:
     net = Supernet(fitting_space(), SHAPE, CLASSES, sharing="auto")
     with pytest.raises(ConfigError, match="both take weights apart"):
+        PathTraining(net, part(), config("partition"), seed=0)
+
+
+def test_a_hypernetwork_is_neither_divided_nor_trained_by_stages() -> None:
+    net = Supernet(fitting_space(), SHAPE, CLASSES, weights="hypernetwork")
+    with pytest.raises(ConfigError, match="nothing can be divided"):
         net.divide(0)
+    with pytest.raises(ConfigError, match="emits the weights of whole members"):
+        PathTraining(net, part(), config("blockwise"), seed=0)
 
 
 def test_blockwise_trains_the_teacher_first_and_then_leaves_it_alone() -> None:

@@ -97,13 +97,14 @@ class AbstractPathSampler(AbstractPart):
     Attributes:
         name: Registered name.
         learns: Whether `observe` wants the losses; reading them waits for an accelerator.
-        distils: Whether its members may learn soft labels of the largest one as well.
+        by_stages: Whether it trains stages between a teacher's states, and so neither learns soft
+            labels nor weights that a hypernetwork emits.
         scene: Set by `begin`.
     """
 
     name: ClassVar[str] = ""
     learns: ClassVar[bool] = False
-    distils: ClassVar[bool] = True
+    by_stages: ClassVar[bool] = False
     scene: Scene
 
     def check(self, space: AbstractSpace) -> None:

@@ -34,7 +34,7 @@ class Blockwise(AbstractPathSampler):
     """
 
     Options = BlockwiseOptions
-    distils = False
+    by_stages = True
 
     def check(self, space: AbstractSpace) -> None:
         """Refuse a space whose questions do not belong to stages."""
