@@ -16,10 +16,12 @@ import numpy as np
 from nas.errors import RunError, TrialError
 from nas.search.session import Session, Stopped
 from nas.seeds import derive_seed
-from nas.space import Decisions
+from nas.space import AbstractSpace, Decisions
+from nas.supernet.gate_space import GateSpace
 from nas.supernet.loop import Checkpoint, EpochHealth, TrainingResult
 from nas.supernet.paths import PathConfig, train_paths
 from nas.supernet.relaxed_training import RelaxationConfig, make_relaxation, train_relaxation
+from nas.supernet.sharing_rule import SharingRule
 from nas.supernet.supernet import Supernet, WeightKind
 from nas.training.device import memory_format
 
@@ -42,7 +44,9 @@ def _relax(session: Session) -> Mapping[str, Any]:
         **settings.relaxation.model_dump(exclude={"enabled", "proposals"}),
         threads=settings.threads,
     )
-    supernet = _new_supernet(session, "relaxed supernet")
+    rule = SharingRule.of(settings.sharing)
+    space = GateSpace(session.space, rule) if rule.config.gates else None
+    supernet = _new_supernet(session, "relaxed supernet", space=space)
     relaxation = make_relaxation(supernet, config)
     keeper = _Keeper(session, RELAX)
     result, training = train_relaxation(
@@ -60,6 +64,8 @@ def _relax(session: Session) -> Mapping[str, Any]:
         raise Stopped
     rng = np.random.default_rng(derive_seed(session.config.seed, "preferred", 0))
     preferred = training.preferred(settings.relaxation.proposals, rng)
+    if space is not None:
+        preferred = [space.original(decisions) for decisions in preferred]
     sha = session.run.weights.put({"logits": relaxation.logits.detach().cpu().numpy()})
     return {"checkpoint": sha, "preferred": preferred, **keeper.summary(result)}
 
@@ -101,10 +107,15 @@ def _train(session: Session) -> Mapping[str, Any]:
     return {"checkpoint": sha, **split, **keeper.summary(result)}
 
 
-def _new_supernet(session: Session, purpose: str, weights: WeightKind = "shared") -> Supernet:
+def _new_supernet(
+    session: Session,
+    purpose: str,
+    weights: WeightKind = "shared",
+    space: AbstractSpace | None = None,
+) -> Supernet:
     data = session.material.data
     supernet = Supernet(
-        session.space,
+        space or session.space,
         data.input_shape,
         data.num_classes,
         sharing=session.config.supernet.sharing,

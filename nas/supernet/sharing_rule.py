@@ -198,14 +198,17 @@ class SharingRule:
         """Return under which name the gates of a choice are kept in a context.
 
         Args:
-            choice_name: Name of the choice, a node's name and a question: `stage1.op3.inputs`.
+            choice_name: Name of the choice: that of a node or a stage, and a question, such as
+                `stage1.op3.inputs`.
             architecture: Any member of the context (its pattern and depth are what matters).
         """
         if self.config.gates is None:
             return choice_name
+        slot = SHARING.get(self.config.gates).slot
         node_name, _, question = choice_name.rpartition(".")
-        slot = SHARING.get(self.config.gates).slot(node_name or question, architecture)
-        return f"{slot}.{question}" if node_name else slot
+        if any(node.name == node_name for node in architecture.nodes):
+            return f"{slot(node_name, architecture)}.{question}"
+        return slot(choice_name, architecture)  # a question about a whole stage
 
     def to_dict(self) -> dict[str, Any]:
         """Return policies and splits as plain JSON values."""
