@@ -40,7 +40,7 @@ from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
 from nas.search.learning import train_supernet
 from nas.search.material import Material, prepare_material
-from nas.search.ranking import TRUTH, RankSettings, rank
+from nas.search.ranking import TRUTH, ZERO_COST_SCORES, RankSettings, rank
 from nas.search.resolve import resolve_config, resolve_space
 from nas.search.session import Session
 from nas.space import Decisions, load_space
@@ -203,6 +203,7 @@ def report(folder: Path, options: argparse.Namespace) -> None:
     """Judge every trained supernet by the truths that are there."""
     lines = truth_lines(folder)
     judged: dict[str, Any] = {}
+    scores: list[dict[str, Any]] = []
     for name in options.only or CONFIGURATIONS:
         if not (folder / "runs" / name).exists():
             continue
@@ -211,17 +212,22 @@ def report(folder: Path, options: argparse.Namespace) -> None:
             if stage is None or stage.state != "finished":
                 continue
             session.workers = options.workers
-            take(session.run, lines)
+            take(session.run, lines, scores)
             settings = RankSettings(MEMBERS, SEEDS, RECIPE, FAMILIES, train=False)
             found = rank(session, settings)
             print(f"== {name}\n{rank_table(found)}\n")
             judged[name] = described(session.run, found)
+            scores = [r for r in session.run.records() if r["kind"] == ZERO_COST_SCORES]
     if options.record:
         write(folder, judged, lines)
 
 
-def take(run: Run, lines: list[dict[str, Any]]) -> None:
-    """Copy the study's truths into a run, as records of a ranking."""
+def take(run: Run, lines: list[dict[str, Any]], scores: list[dict[str, Any]]) -> None:
+    """Copy the study's truths and zero-cost scores into a run, as records of a ranking."""
+    counted = {r["member"] for r in run.records() if r["kind"] == ZERO_COST_SCORES}
+    for record in scores:
+        if record["member"] not in counted:
+            run.append(record)
     known = {(r["member"], r["seed_index"]) for r in run.records() if r["kind"] == TRUTH}
     for line in lines:
         if (line["member"], line["index"]) not in known:

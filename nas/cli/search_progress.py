@@ -21,7 +21,7 @@ _LABELS = {
     "report": "writing the report",
     "rank-train": "training members alone",
     "rank-score": "scoring members",
-    "rank-trials": "scoring trials untrained",
+    "rank-untrained": "scoring untrained networks",
 }
 
 

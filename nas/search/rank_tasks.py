@@ -78,8 +78,8 @@ class _Rank:
         """Do what the payload says of the member `decisions`.
 
         Args:
-            payload: `what`: `truth` (with `index`, which of its trainings), `scores` (inherited,
-                control and zero-cost) or `zero_cost`.
+            payload: `what`: `truth` (with `index`, which of its trainings), `scores` (inherited and
+                control) or `zero_cost`.
         """
         with use_threads(self.threads):
             if payload["what"] == "truth":
@@ -90,7 +90,6 @@ class _Rank:
             return {
                 "inherited": self.trained.score(architecture),
                 "untrained": self.untrained.score(architecture),
-                "scores": self._zero_cost(payload["decisions"]),
             }
 
     def _truth(self, payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from nas.training.recipe import Recipe
 TRUTH: Final = "rank_truth"
 TRUTH_FAILED: Final = "rank_truth_failed"
 SCORES: Final = "rank_scores"
-TRIAL_SCORES: Final = "zero_cost_scores"
+ZERO_COST_SCORES: Final = "zero_cost_scores"
 VERDICT: Final = "verdict"
 ABOUT: Final = "ranking"
 FINAL_REASONS: Final = ("nonfinite", "infeasible", "oom")
@@ -96,6 +96,8 @@ def rank(session: Session, settings: RankSettings) -> RankReport:
 def take_truths(run: Run, other: Run, settings: RankSettings) -> int:
     """Copy the truths of another run of the same space, data and seed; return how many are new.
 
+    Its zero-cost scores come with them: they depend on the same things.
+
     Raises:
         RunError: If the runs differ in what a truth depends on, or the other has no such truth.
     """
@@ -119,7 +121,13 @@ def take_truths(run: Run, other: Run, settings: RankSettings) -> int:
         )
     known = _truths(run.records(), wanted)
     new = [record for key, record in found.items() if key not in known]
-    for record in new:
+    counted = {r["member"] for r in run.records() if r["kind"] == ZERO_COST_SCORES}
+    scores = [
+        record
+        for record in other.records()
+        if record["kind"] == ZERO_COST_SCORES and record["member"] not in counted
+    ]
+    for record in (*new, *scores):
         run.append({**record, "taken_from": other.name})
     return len(new)
 
@@ -165,6 +173,7 @@ class _Ranking:
         if self.settings.train:
             self._train()
         self._score()
+        self._score_untrained(self._complete_members())
         found = report(self._ranked(), self.recipe)
         calibration = found.calibration.calibration if found.calibration else None
         if calibration is not None:
@@ -244,23 +253,39 @@ class _Ranking:
 
     def _score_trials(self, wanted: set[str]) -> None:
         """Give the trials the zero-cost scores that the calibration reads, if it reads any."""
-        if not wanted:
-            return
-        run = self.session.run
-        done = {r["member"] for r in run.records() if r["kind"] == TRIAL_SCORES}
-        trials = {
-            str(trial.extra["architecture_id"]): trial.decisions
-            for trial in run.table().finished()
-            if trial.extra.get("architecture_id") not in done
-        }
-        jobs = [Job(name, {"what": "zero_cost", "decisions": trials[name]}) for name in trials]
+        if wanted:
+            trials = self.session.run.table().finished()
+            self._score_untrained(
+                {str(each.extra["architecture_id"]): dict(each.decisions or {}) for each in trials}
+            )
+
+    def _score_untrained(self, members: Mapping[str, Decisions]) -> None:
+        """Give networks their zero-cost scores, which no supernet changes."""
+        done = set(self._zero_cost())
+        jobs = [
+            Job(name, {"what": "zero_cost", "decisions": decisions})
+            for name, decisions in members.items()
+            if name not in done
+        ]
 
         def keep(outcome: Outcome) -> None:
-            if outcome.result is not None:
-                scores = outcome.result["scores"]
-                run.append({"kind": TRIAL_SCORES, "member": outcome.key, "scores": scores})
+            if outcome.result is None:
+                _log.warning("no zero-cost scores of %s: %s", outcome.key, outcome.message)
+                return
+            head = {"kind": ZERO_COST_SCORES, "member": outcome.key}
+            self.session.run.append({**head, **outcome.result})
 
-        self._perform("rank-trials", jobs, keep, "trials", len(trials))
+        self._perform("rank-untrained", jobs, keep, "networks", len(members))
+
+    def _zero_cost(self) -> dict[str, Mapping[str, Any]]:
+        return {
+            str(record["member"]): record["scores"]
+            for record in self.session.run.records()
+            if record["kind"] == ZERO_COST_SCORES
+        }
+
+    def _complete_members(self) -> dict[str, Decisions]:
+        return {name: self.members[name] for name in self._complete()}
 
     def _perform(
         self, stage: str, jobs: list[Job], keep: Callable[[Outcome], None], unit: str, total: int
@@ -320,12 +345,14 @@ class _Ranking:
         }
 
     def _ranked(self) -> list[RankedMember]:
-        scores, complete = self._scores(), self._complete()
-        both = [name for name in self.members if name in scores and name in complete]
+        scores, complete, counted = self._scores(), self._complete(), self._zero_cost()
+        both = [
+            name for name in self.members if name in scores and name in complete and name in counted
+        ]
         known = [
             score
-            for score in (scores[both[0]]["scores"] if both else ())
-            if all(scores[name]["scores"].get(score) is not None for name in both)
+            for score in (counted[both[0]] if both else ())
+            if all(counted[name].get(score) is not None for name in both)
         ]
         return [
             RankedMember(
@@ -337,7 +364,7 @@ class _Ranking:
                 untrained_cross_entropy=float(scores[name]["untrained"]["cross_entropy"]),
                 cross_entropies=tuple(float(each["cross_entropy"]) for each in complete[name]),
                 errors=tuple(float(each["error"]) for each in complete[name]),
-                scores={score: float(scores[name]["scores"][score]) for score in known},
+                scores={score: float(counted[name][score]) for score in known},
             )
             for name in both
         ]
