@@ -57,6 +57,8 @@ MACS = "flops_m"
 REFERENCES = ("cifar10_test_acc_ep12", "cifar10_val_acc_ep12", "zen_score_cifar10")
 """Further published columns to compare with, where the table has them."""
 
+MEASURES = ("tau", "spearman", "tau_above_macs", "tau_at_equal_macs")
+
 CELL_SEED = 20100326
 """Of the one order of all cells; the first are reported, `SELECTION` chose the recipe."""
 SELECTION = (1500, 2100)
@@ -203,11 +205,6 @@ def table_of(options: argparse.Namespace, *columns: str) -> list[TabulatedCell]:
     return [by_index[int(index)] for index in order]
 
 
-def scores_path(options: argparse.Namespace, untrained: bool) -> Path:
-    kind = "untrained" if untrained else "scores"
-    return Path(options.work / f"{kind}-{options.seed}.json")
-
-
 def score_cells(options: argparse.Namespace) -> None:
     """Score the reported cells with one seed's weights."""
     supernet = new_supernet(options)
@@ -233,7 +230,8 @@ def score_cells(options: argparse.Namespace) -> None:
             for cell, each in zip(cells, found, strict=True)
         ],
     }
-    write_json(scores_path(options, options.untrained), document)
+    kind = "untrained" if options.untrained else "scores"
+    write_json(options.work / f"{kind}-{options.seed}.json", document)
 
 
 # --- report --------------------------------------------------------------------------------------
@@ -284,21 +282,19 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """Return tau-b and Spearman of each ranking over each subset, and tau less that of MACs."""
     truth = np.array([cell.numbers[TRUTH] for cell in cells])
-    rows = []
+    rows: list[dict[str, Any]] = []
     for subset, chosen in subsets(cells).items():
         pairs = MemberPairs(["cell"] * len(chosen))
+        equal = MemberPairs([f"{value:.4f}" for value in rankings["macs"][chosen]])
         macs = pairs.correlate("tau", rankings["macs"][chosen], truth[chosen])
         for name, ranking in rankings.items():
             tau = pairs.correlate("tau", ranking[chosen], truth[chosen])
-            row = {
-                "subset": subset,
-                "cells": len(chosen),
-                "ranking": name,
-                "tau": rounded(tau.estimate().to_dict()),
-                "spearman": rounded(
-                    pairs.correlate("spearman", ranking[chosen], truth[chosen]).estimate().to_dict()
-                ),
-                "tau_above_macs": rounded((tau - macs).estimate().to_dict()),
+            rho = pairs.correlate("spearman", ranking[chosen], truth[chosen])
+            within = equal.correlate("tau", ranking[chosen], truth[chosen], "within")
+            row: dict[str, Any] = {"subset": subset, "cells": len(chosen), "ranking": name}
+            row |= {
+                measure: rounded(draws.estimate().to_dict())
+                for measure, draws in zip(MEASURES, (tau, rho, tau - macs, within), strict=True)
             }
             rows.append(row)
             print_row(row)
@@ -310,14 +306,12 @@ def rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def print_row(row: Mapping[str, Any]) -> None:
-    tau, rho, above = row["tau"], row["spearman"], row["tau_above_macs"]
-    print(
-        f"{row['subset']:<10} {row['cells']:5d} {row['ranking']:<24}"
-        f" tau {tau['value']:+.3f} [{tau['low']:+.3f}, {tau['high']:+.3f}]"
-        f"  spearman {rho['value']:+.3f} [{rho['low']:+.3f}, {rho['high']:+.3f}]"
-        f"  above macs {above['value']:+.3f} [{above['low']:+.3f}, {above['high']:+.3f}]",
-        flush=True,
-    )
+    shown = [f"{row['subset']:<10} {row['cells']:5d} {row['ranking']:<22}"]
+    for measure in MEASURES:
+        value, low, high = (row[measure][name] for name in ("value", "low", "high"))
+        text = "-" if value is None else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+        shown.append(f"{measure} {text}")
+    print("  ".join(shown), flush=True)
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -326,20 +320,20 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for subset in dict.fromkeys(row["subset"] for row in rows):
         mine = [row for row in rows if row["subset"] == subset]
         trained = [row for row in mine if row["ranking"].removeprefix("seed ").isdigit()]
-        if not trained:
-            continue
         document: dict[str, Any] = {"subset": subset, "seeds": len(trained)}
-        for measure in ("tau", "spearman"):
+        for measure in MEASURES if trained else ():
             values = [row[measure]["value"] for row in trained]
-            document[measure] = {
-                "mean": round(statistics.fmean(values), 4),
-                "deviation": round(statistics.stdev(values), 4) if len(values) > 1 else None,
-                "least": min(values),
-                "most": max(values),
-            }
+            document[measure] = None if None in values else spread(values)
         found.append(document)
         print(json.dumps(document), flush=True)
     return found
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    numbers = (statistics.fmean(values), deviation, min(values), max(values))
+    names = ("mean", "deviation", "least", "most")
+    return {name: round(number, 4) for name, number in zip(names, numbers, strict=True)}
 
 
 def agreement(
