@@ -1,4 +1,9 @@
-"""Spaces of one repeated cell with an operation on every edge, in the form of NAS-Bench-201."""
+"""Spaces of cells with an operation on every edge, in the form of NAS-Bench-201.
+
+One cell is repeated throughout, or each stage, or each place, has a cell of its own. Cells of their
+own let early and late ones differ (D-DARTS, Li et al. 2021, arXiv:2108.09306); the space grows by
+a power.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +34,8 @@ class CellDeclaration(Strict):
 
     nodes: Annotated[int, Field(ge=2, le=8)]
     operations: list[Name] = Field(min_length=1)
+    per: Literal["all", "stage", "cell"] = "all"
+    """Whose cell it is: the same everywhere, one per stage, or one per place."""
 
 
 class CellSpaceDeclaration(Strict):
@@ -48,7 +55,7 @@ class CellSpaceDeclaration(Strict):
 
 @final
 class CellSpace(AbstractSpace):
-    """A stem, rows of one cell, and a residual reduction block between rows.
+    """A stem, rows of cells, and a residual reduction block between rows.
 
     The skeleton is that of NAS-Bench-201 (Dong and Yang 2020, arXiv:2001.00326); its shortcut is
     average pooling and a 1x1 convolution, here with the batch norm that adapters carry.
@@ -70,8 +77,23 @@ class CellSpace(AbstractSpace):
     def _choices(self) -> tuple[Choice, ...]:
         options = tuple(Option(name) for name in self.declaration.cell.operations)
         return tuple(
-            OneOf(f"cell.edge{source}-{target}", options) for source, target in self._pairs
+            OneOf(f"{owner}.edge{source}-{target}", options)
+            for owner in self.owners
+            for source, target in self._pairs
         )
+
+    @cached_property
+    def owners(self) -> tuple[str, ...]:
+        """What has choices of its own: `cell`, or every stage's `stage1`, or `stage1.cell1`."""
+        stages = list(enumerate(self.declaration.stages, start=1))
+        places = [self._owner(n, i) for n, stage in stages for i in range(1, stage.cells + 1)]
+        return tuple(dict.fromkeys(places))
+
+    def _owner(self, stage: int, index: int) -> str:
+        per = self.declaration.cell.per
+        if per == "all":
+            return "cell"
+        return f"stage{stage}" if per == "stage" else f"stage{stage}.cell{index}"
 
     @cached_property
     def _pairs(self) -> tuple[tuple[int, int], ...]:
@@ -80,27 +102,36 @@ class CellSpace(AbstractSpace):
 
     @property
     def choices(self) -> tuple[Choice, ...]:
-        """One operation per edge of the cell."""
+        """One operation per edge of every cell that has choices of its own."""
         return self._choices
 
     def stage_patterns(self, decisions: Mapping[str, Answer]) -> tuple[str, ...]:
-        """Return `cell`: all rows repeat one cell."""
+        """Return `cell`: all rows are of cells."""
         return ("cell",)
 
-    def cell(self, decisions: Mapping[str, Answer]) -> Architecture:
-        """Return the cell alone: nodes sum their edges, an absent path yields zeros."""
+    def cell(self, decisions: Mapping[str, Answer], owner: str | None = None) -> Architecture:
+        """Return a cell alone: nodes sum their edges, an absent path yields zeros.
+
+        Args:
+            decisions: A member.
+            owner: One of `owners`; None for the first, which is the only one of `per: all`.
+        """
         decisions = self.normalise(decisions)
+        return self._cell(decisions, owner or self.owners[0])
+
+    def _cell(self, decisions: Mapping[str, Answer], owner: str) -> Architecture:
         nodes = tuple(Node(name=f"node{index}") for index in range(self.declaration.cell.nodes))
         edges = [
-            Edge(source, target, str(decisions[f"cell.edge{source}-{target}"]))
+            Edge(source, target, str(decisions[f"{owner}.edge{source}-{target}"]))
             for source, target in self._pairs
         ]
         live = tuple(edge for edge in edges if not OPERATIONS.get(edge.transform).zero)
         return Architecture(nodes, live, zero_allowed=True)
 
     def build(self, decisions: Mapping[str, Answer]) -> Architecture:
-        """Return the whole network around the cell."""
-        cell = self.cell(decisions)
+        """Return the whole network around the cells."""
+        decisions = self.normalise(decisions)
+        cells = {owner: self._cell(decisions, owner) for owner in self.owners}
         stages = self.declaration.stages
         nodes = [
             Node(name="input"),
@@ -112,14 +143,20 @@ class CellSpace(AbstractSpace):
                 _add_reduction(nodes, edges, f"reduction{number - 1}", stage.width)
             for index in range(1, stage.cells + 1):
                 edges.append(Edge(len(nodes) - 1, len(nodes)))
+                cell = cells[self._owner(number, index)]
                 nodes.append(Node(cell=cell, name=f"stage{number}.cell{index}"))
         edges.append(Edge(len(nodes) - 1, len(nodes)))
         nodes.append(Node(self.declaration.final, name="final"))
         return Architecture(tuple(nodes), tuple(edges), self.stage_patterns(decisions))
 
     def member_id(self, decisions: Mapping[str, Answer]) -> str:
-        """Return the structural id of the cell: all members share one skeleton."""
-        return structural_id(self.cell(decisions))
+        """Return the structural id of the cell, or of the whole where cells differ.
+
+        The skeleton is the same for all members.
+        """
+        if self.declaration.cell.per == "all":
+            return structural_id(self.cell(decisions))
+        return structural_id(self.build(decisions))
 
     def known(self) -> dict[str, Decisions]:
         """Return the ResNet-like cell where its operations are offered.
@@ -132,7 +169,8 @@ class CellSpace(AbstractSpace):
             return {}
         return {
             "residual": {
-                f"cell.edge{source}-{target}": wanted.get((source, target), "none")
+                f"{owner}.edge{source}-{target}": wanted.get((source, target), "none")
+                for owner in self.owners
                 for source, target in self._pairs
             }
         }
