@@ -21,10 +21,10 @@ HIGH_STARVED_SHARE = 0.1
 """Share of answers that never got a chance from which an alarm is raised."""
 
 REMEDIES: dict[AlarmName, str] = {
-    "collapse": "operations without weights go back to the mean logit of those with weights, the "
-    "gates rest for an epoch while the weights catch up, and their learning rate is halved; by "
-    "hand: raise relaxation.gate_warmup_epochs, lower relaxation.gate_learning_rate, or add the "
-    "regulariser 'skip'",
+    "collapse": "the gates of operations go back to the last epoch in which those without weights "
+    "had at most their fair share, and rest for an epoch; at the second alarm they stay there; "
+    "by hand: raise relaxation.gate_warmup_epochs, lower relaxation.gate_learning_rate, train for "
+    "fewer epochs on more images, or add the regulariser 'skip'",
     "divergence": "weights and gates go back to the last good snapshot and the learning rate is a "
     "tenth from there on; by hand: lower the learning rate",
     "starvation": "every gate is mixed with an equal share for two epochs; by hand: lower "

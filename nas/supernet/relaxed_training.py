@@ -339,6 +339,7 @@ class RelaxedTraining(AbstractLoop):
         alarms = gate_alarms(numbers, remedies=self.relaxed.remedies and not last)
         for alarm in alarms:
             _log.warning("relaxation, step %d: %s", self.step, alarm.describe())
+        self.remedies.watch(numbers)
         self.remedies.take(alarms)
         return alarms
 
