@@ -28,7 +28,7 @@ from nas.topology.graph import Architecture
 
 CLASSES = 10
 SHAPE = (3, 32, 32)
-BATCH = 128
+BATCH = 64
 
 
 def small_nasbench201(channels: int = 8, cells: int = 1) -> AbstractSpace:
@@ -76,14 +76,14 @@ def main() -> None:
     harness.print_versions(options.threads)
     data = make_data()
     cases = {
-        "nasbench201 C=8 N=1": (small_nasbench201(), 100 if options.small else 1000),
-        "wired_cnn": (load_space("wired_cnn"), 20 if options.small else 100),
+        "nasbench201 C=8 N=1": (small_nasbench201(), 50 if options.small else 400),
+        "wired_cnn": (load_space("wired_cnn"), 10 if options.small else 40),
         "tiny_exhaustive": (load_space("tiny_exhaustive"), 50 if options.small else 200),
     }
     rows = []
     for name, (space, count) in cases.items():
         both = sides(space, count, data, options.threads)
-        alone, shared = harness.interleave(both, rounds=1 if options.small else 2, warm_up=0)
+        alone, shared = harness.interleave(both, rounds=1, warm_up=0)
         row = harness.ratio_row(f"{name}, {count} members", alone, shared)
         rows.append(row)
         harness.print_row(row)
