@@ -57,6 +57,10 @@ class SpaceError(ConfigError):
     """A declared search space that is empty, contradictory or malformed."""
 
 
+class BudgetError(ConfigError):
+    """A budget on costs that no member of a space, or of a part of it, keeps."""
+
+
 class TopologyError(NasError, ValueError):
     """A wiring that is not a connected directed acyclic graph from input to output."""
 

@@ -7,7 +7,7 @@ alike; the MACs per byte of an expectation are the quotient of expected MACs and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, final
+from typing import Annotated, Any, Final, Literal, Self, final
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -63,6 +63,9 @@ class BudgetOptions(BaseModel, frozen=True, extra="forbid"):
     macs: Positive | None = None
     """Largest number of multiply-adds."""
 
+    macs_share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Largest number of multiply-adds, as a share of the largest member's."""
+
     parameters: Positive | None = None
     """Largest number of trainable numbers."""
 
@@ -79,14 +82,18 @@ class BudgetOptions(BaseModel, frozen=True, extra="forbid"):
     """Milliseconds of a piece."""
 
     @model_validator(mode="after")
-    def _something_is_limited(self) -> BudgetOptions:
-        if not self.limits:
-            raise ValueError(f"no limit is given; give one of {', '.join(UNITS)}")
+    def _something_is_limited(self) -> Self:
+        names = (*UNITS, "macs_share")
+        if all(getattr(self, name) is None for name in names):
+            raise ValueError(f"no limit is given; give one of {', '.join(names)}")
         return self
 
-    @property
-    def limits(self) -> tuple[Limit, ...]:
-        """The limits that are given."""
+    def limits(self, largest: Any) -> tuple[Limit, ...]:
+        """Return the limits that are given.
+
+        Args:
+            largest: The largest member's costs, `(4,)`.
+        """
         names: tuple[ResourceName, ...] = (
             "macs",
             "parameters",
@@ -95,4 +102,7 @@ class BudgetOptions(BaseModel, frozen=True, extra="forbid"):
             "macs_per_byte",
         )
         given = [(name, getattr(self, name)) for name in names]
-        return tuple(Limit(name, value) for name, value in given if value is not None)
+        found = [Limit(name, float(value)) for name, value in given if value is not None]
+        if self.macs_share is not None:
+            found.append(Limit("macs", self.macs_share * float(largest[POSITIONS["macs"]])))
+        return tuple(found)
