@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 PartLine = str | dict[str, Any]
 """A part's registered name, or a mapping with `name` and options."""
@@ -94,12 +94,15 @@ class RelaxationSettings(_Settings):
     def _on_preset(cls, data: Any) -> Any:
         if not isinstance(data, Mapping) or not isinstance(data.get("preset"), str):
             return data
-        name = data["preset"]
-        if name not in RELAXATION_PRESETS:
-            raise ValueError(
-                f"there is no preset '{name}'; there are: {', '.join(sorted(RELAXATION_PRESETS))}"
-            )
-        return _under(RELAXATION_PRESETS[name], data)
+        # An unknown name is refused where the key is checked.
+        return _under(RELAXATION_PRESETS.get(data["preset"], {}), data)
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, name: str | None) -> str | None:
+        if name is not None and name not in RELAXATION_PRESETS:
+            raise ValueError(f"the presets are {', '.join(sorted(RELAXATION_PRESETS))}")
+        return name
 
 
 def _under(preset: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
