@@ -130,13 +130,21 @@ class SharedWeights(nn.Module):
         return found
 
     def _create(self, key: str, use: SlotUse) -> None:
-        value = _initial(use, self.seed).to(self.anchor)
-        for known in (common_key(key), key):  # a divided slot starts as a copy of the common one
-            if known in self:
-                old = self.slot(known).detach()
-                both = tuple(min(pair) for pair in zip(old.shape, value.shape, strict=True))
-                leading_slice(value, both).copy_(leading_slice(old, both))
+        value = self._start(key, use)
+        if key in self:
+            old = self.slot(key).detach()
+            leading_slice(value, tuple(old.shape)).copy_(old)
         self.register_parameter(_name(key), nn.Parameter(value))
+
+    def _start(self, key: str, use: SlotUse) -> Tensor:
+        """Return the value a slot starts with: a divided one as a copy of the common one."""
+        value = _initial(use, self.seed).to(self.anchor)
+        common = common_key(key)
+        if common != key and common in self:
+            known = self.slot(common).detach()
+            both = tuple(min(pair) for pair in zip(known.shape, value.shape, strict=True))
+            leading_slice(value, both).copy_(leading_slice(known, both))
+        return value
 
     @torch.no_grad()
     def put(self, key: str, value: Tensor) -> None:
@@ -165,11 +173,11 @@ class SharedWeights(nn.Module):
         Raises:
             RunError: If a slot of this space is missing or smaller than the space needs.
         """
-        for key, parameter in self.slots():
+        late = []
+        for key, _ in self.slots():
             found, needed = arrays.get(key), self._announced.get(key)
             if found is None and needed is None:
-                use = _larger(self._uses[key], tuple(parameter.shape))
-                parameter.copy_(_initial(use, self.seed))
+                late.append(key)
             elif needed is not None and (found is None or not _fits(needed, found.shape)):
                 shown = "no weights" if found is None else f"weights of shape {found.shape}"
                 raise RunError(
@@ -183,6 +191,9 @@ class SharedWeights(nn.Module):
                 self.slot(key).copy_(value)
             else:
                 self.register_parameter(_name(key), nn.Parameter(value.clone()))
+        for key in late:
+            use = _larger(self._uses[key], tuple(self.slot(key).shape))
+            self.slot(key).copy_(self._start(key, use))
         self._provisional.clear()
 
 

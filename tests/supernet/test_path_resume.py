@@ -28,6 +28,7 @@ from nas.supernet.checkpoints import Checkpoint, Fault, pack, unpack
 from nas.supernet.paths import PathTraining, train_paths
 from nas.supernet.relaxation import Relaxation
 from nas.supernet.relaxed_training import RelaxationConfig, train_relaxation
+from nas.supernet.slots import SlotUse
 
 
 def cuts(steps: int) -> list[int]:
@@ -161,3 +162,36 @@ def test_after_a_divergence_the_result_is_untrusted_and_the_diagnosis_kept(
     assert not again.run().trustworthy
     clean, _ = train_paths(supernet(), five_parts(), config("fair"), seed=3)
     assert clean.trustworthy and clean.faults == ()
+
+
+def test_a_divergence_behind_a_division_goes_back_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = PathTraining.train_step
+    divisions: list[tuple[int, int | None]] = []
+
+    def train_step(self: PathTraining, *args: object) -> torch.Tensor:
+        loss = original(self, *args)  # type: ignore[arg-type]
+        divisions.append((self.step, self.supernet.rule.division))
+        return loss * float("nan") if self.step == 6 and not self.faults else loss
+
+    monkeypatch.setattr(PathTraining, "train_step", train_step)
+    net = supernet()
+    parted = {"name": "partition", "warmup_share": 0.45}
+    result, _ = train_paths(net, five_parts(), config("partition", sampler=parted), seed=3)
+    assert result.finished and result.recoveries == 1
+    assert divisions[4:10] == [(4, None), (5, None), (6, 0), (4, None), (5, None), (6, 0)]
+    assert all(np.isfinite(value.detach().numpy()).all() for _, value in net.weights.slots())
+
+
+def test_slots_that_parts_meet_late_start_again_as_copies_of_the_common_ones() -> None:
+    net = supernet()
+    net.divide(0)
+    stored = net.state_arrays()
+    common = next(key for key, value in net.weights.slots() if value.dim() == 4)
+    use = SlotUse(f"late>{common}", tuple(net.weights.slot(common).shape), "kernel", "")
+    net.weights.hold([use])
+    with torch.no_grad():
+        net.weights.slot(use.key).fill_(7.0)
+    net.load_arrays(stored)
+    assert torch.equal(net.weights.slot(use.key), net.weights.slot(common))
