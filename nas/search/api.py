@@ -67,6 +67,11 @@ class SearchRun:
         points: list[dict[str, Any]] = front_document(self.store)["points"]
         return points
 
+    def trust(self) -> dict[str, Any]:
+        """Return the verdict on the ranking, and what the front compares because of it."""
+        found: dict[str, Any] = front_document(self.store)["trust"]
+        return found
+
     def front_frame(self) -> pd.DataFrame:
         """Return the front as a table, one column per searched objective, its unit in the name."""
         import io

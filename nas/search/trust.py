@@ -1,8 +1,9 @@
 """What a run knows about its ranking, and what its front may therefore compare.
 
 The last verdict counts if it is about the weights that scored the trials. Without one the front is
-labelled unverified. With one, raw inherited scores are compared within a family only, and across
-families the calibrated predictions are, if the verdict trusts them.
+labelled unverified, or not trusted if the training of these weights diverged. With one, raw
+inherited scores are compared within a family only, and across families the calibrated predictions
+are, if the verdict trusts them.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self, final
 
 from nas.run_store import Trial, TrialTable
+from nas.run_store.trials import Stage
 from nas.supernet.calibration import CHEAP, INHERITED, Calibration
-from nas.supernet.verdict import ACROSS
+from nas.supernet.verdict import ACROSS, NOT_TRUSTED
 
 UNVERIFIED: Final = "unverified"
 NOT_INHERITED: Final = "not needed"
@@ -22,7 +24,7 @@ PER_FAMILY: Final = "raw scores, each family by itself"
 CALIBRATED: Final = "calibrated scores, all families together"
 COMPUTED: Final = "no inherited scores"
 
-_UNVERIFIED_WHY: Final = "'nas supernet rank' has not been run for these weights"
+UNRANKED: Final = "'nas supernet rank' has not been run for these weights"
 
 
 @final
@@ -38,7 +40,7 @@ class Trust:
     """
 
     verdict: str = UNVERIFIED
-    why: str = _UNVERIFIED_WHY
+    why: str = UNRANKED
     calibration: Calibration | None = None
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -52,8 +54,8 @@ class Trust:
             for record in table.verdicts
             if record.get("about") == "ranking" and record.get("supernet") == weights
         ]
-        if weights is None or not found:
-            return cls()
+        if weights is None or stage is None or not found:
+            return cls._unmeasured(stage)
         last = found[-1]
         calibration = last.get("calibration")
         return cls(
@@ -66,6 +68,14 @@ class Trust:
                 if record["kind"] == "zero_cost_scores"
             },
         )
+
+    @classmethod
+    def _unmeasured(cls, stage: Stage | None) -> Self:
+        """Return what is known before a ranking: weights behind a divergence are not trusted."""
+        if stage is None or stage.finish.get("trustworthy", True):
+            return cls()
+        times = len(stage.finish.get("diagnoses", ()))
+        return cls(NOT_TRUSTED, f"the supernet's training diverged ({times} times); {UNRANKED}")
 
     @property
     def across(self) -> bool:

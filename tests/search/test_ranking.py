@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from search_runs import start
 
 from nas.errors import RunError
 from nas.run_store import Run
@@ -133,6 +135,27 @@ def test_a_ranking_goes_on_where_it_was_left_and_the_workers_change_nothing(
     assert json.dumps(again) == json.dumps(whole)
 
 
+RANK_HERE = "import sys; from nas.cli.main import run; sys.exit(run(sys.argv[1:]))"
+
+
+def test_a_ranking_killed_with_9_goes_on_with_the_same_numbers(
+    searched: Path, ranked_run: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copytree(searched, tmp_path / "killed"))
+    options = ("--architectures=6", "--epochs=1", "--executor=inline")
+    process = start(RANK_HERE, "supernet", "rank", path, *options)
+    with Run.open(path) as run:
+        while len(truths(run.records())) < 4 and process.poll() is None:
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+        left = truths(run.records())
+    assert 4 <= len(left) < 12
+    again, records = ranked(path)
+    assert list(truths(records))[: len(left)] == list(left)
+    assert again == ranked(ranked_run)[0]
+
+
 def test_a_new_supernet_is_judged_by_the_truths_that_are_there(ranked_run: Path) -> None:
     path = ranked_run
     first, records = ranked(path)
@@ -255,6 +278,17 @@ def test_without_a_verdict_the_front_is_unverified(path: Path) -> None:
     with Run.open(path) as run:
         trust = front_document(run)["trust"]
     assert trust["verdict"] == "unverified" and trust["front"].startswith("raw scores, all")
+
+
+def test_weights_behind_a_divergence_are_not_trusted_until_they_are_measured(path: Path) -> None:
+    with Run.open(path, write=True) as run:
+        weights = trained_weights(run)
+        facts = {"checkpoint": weights, "trustworthy": False, "diagnoses": ["the loss was nan"]}
+        run.append({"kind": "stage_finished", "stage": "supernet", **facts})
+        trust = front_document(run)["trust"]
+    assert trust["verdict"] == NOT_TRUSTED and "diverged (1 times)" in trust["why"]
+    assert trust["front"] == "raw scores, each family by itself"
+    assert judged(path, WITHIN, None)["trust"]["verdict"] == WITHIN
 
 
 @pytest.mark.parametrize("verdict", [WITHIN, NOT_TRUSTED])
