@@ -201,8 +201,15 @@ class Planted:
             seed=derive_seed(self.seed, "student", 0),
         )
         if shared:
-            found.load_arrays(found.state_arrays() | dict(self.arrays))
+            self.give_weights(found)
         return found
+
+    @torch.no_grad()
+    def give_weights(self, student: Supernet) -> None:
+        """Copy the teacher's weights into every slot that both have."""
+        for key, value in student.weights.slots():
+            if key in self.arrays:
+                value.copy_(torch.from_numpy(self.arrays[key]))
 
 
 def plant(setup: PlantedSetup, seed: int, *, shuffled: bool = False) -> Planted:
@@ -252,7 +259,7 @@ def _draw_weights(supernet: Supernet, sharpness: float, seed: int) -> None:
 
 
 def _orthogonal(size: int, generator: torch.Generator) -> Tensor:
-    """Draw from the uniform distribution of orthogonal matrices (Mezzadri 2007, math-ph/0609050)."""
+    """Draw from the uniform law of orthogonal matrices (Mezzadri 2007, arXiv:math-ph/0609050)."""
     drawn = torch.randn(size, size, generator=generator, dtype=torch.float64)
     basis, triangle = torch.linalg.qr(drawn)
     matrix: Tensor = basis * triangle.diagonal().sign()
@@ -263,7 +270,9 @@ def _drawn_labels(
     chances: np.ndarray[Any, np.dtype[np.float64]], rng: np.random.Generator
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     level = rng.random((len(chances), 1))
-    return np.minimum((chances.cumsum(1) < level).sum(1), chances.shape[1] - 1).astype(np.int64)
+    drawn = np.asarray(chances.cumsum(1) < level).sum(axis=1)
+    labels: np.ndarray[Any, np.dtype[np.int64]] = drawn.clip(max=chances.shape[1] - 1)
+    return labels
 
 
 def _parts(

@@ -30,6 +30,9 @@ from nas.supernet.slots import NodeCall, Program
 from nas.supernet.state_buffer import StateBuffer, find_segments
 from nas.supernet.supernet import Supernet
 
+FAINTEST = 1e-30
+"""Presence of an edge below which its operations are not rescaled: one over it has no gradient."""
+
 
 @final
 class RelaxedRun:
@@ -147,7 +150,7 @@ class RelaxedRun:
             return adapt(entry, states, self.weights, self.norm)
         shares = self.vector[[position for position, _, _ in options]]
         present = shares.sum()
-        shares = shares / torch.where(present > 0, present, torch.ones_like(present))
+        shares = shares / torch.where(present > FAINTEST, present, torch.ones_like(present))
         x = cast(Tensor, states[entry.source])
         part = mixed.edge_parts.get(number)
         outputs = [

@@ -54,3 +54,19 @@ def test_planted_wirings_are_sparse_and_node_operations_orthogonal() -> None:
     for kernel in kernels:
         matrix = kernel[:, :, 0, 0]
         np.testing.assert_allclose(matrix @ matrix.T, np.eye(setup.channels), atol=1e-5)
+
+
+@pytest.mark.parametrize("faint", [1.0, 1e-20, 5e-40, 0.0])
+def test_edges_of_any_presence_have_finite_gradients(faint: float) -> None:
+    planted = plant(replace(PlantedSetup(), question="options"), 0)
+    student = planted.supernet().train()
+    relaxation = Relaxation(planted.space, operations="mixed")
+    context, values = relaxation.context(planted.space.decisions(planted.edges))
+    gates = {
+        name: torch.tensor([1.0, faint], dtype=torch.float32, requires_grad=True) for name in values
+    }
+    mixing = mix(student, Binder(planted.space), context)
+    images = torch.from_numpy(planted.parts.weights.images[:64])
+    loss = relaxed_logits(student, mixing, gates, images).square().mean()
+    gradients = torch.autograd.grad(loss, list(gates.values()))
+    assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)

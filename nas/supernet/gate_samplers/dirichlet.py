@@ -66,9 +66,10 @@ def _settled(gate: GateInput, weights: Tensor) -> Tensor:
 
 
 def _share(weights: Tensor) -> Tensor:
-    # Tiny concentrations may draw nothing but zeros; the sum is then 1 and all gates are 0.
+    # Tiny concentrations may draw nothing but zeros; the sum is then 1 and all gates are 0. So it
+    # is for denormal draws, whose reciprocal is infinite.
     total = weights.sum()
-    return weights / torch.where(total > 0, total, torch.ones_like(total))
+    return weights / torch.where(total > 1e-30, total, torch.ones_like(total))
 
 
 @final
