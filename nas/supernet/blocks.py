@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas.errors import ConfigError
 from nas.space import Decisions
 from nas.supernet.execution import batch_norm, run_node
 from nas.supernet.path_samplers.blockwise import spliced, stage_of
@@ -51,18 +50,7 @@ class BlockTeacher:
 
     @classmethod
     def copy_of(cls, supernet: Supernet, decisions: Decisions) -> Self:
-        """Return the member with a copy of its weights as they are now.
-
-        Raises:
-            ConfigError: If a hypernetwork emits the kernels: a stage alone does not say which.
-        """
-        if supernet.hypernetwork is not None:
-            raise ConfigError(
-                "A hypernetwork cannot be trained stage by stage.",
-                where="supernet.training.sampler",
-                why="It emits kernels for whole members.",
-                fix="Use another path sampler, or 'supernet.weights: shared'.",
-            )
+        """Return the member with a copy of its weights as they are now."""
         active = supernet.active(supernet.space.build(decisions))
         slots = {key: supernet.weights.slot(key).detach().cpu().numpy().copy() for key in active}
         return cls(supernet, decisions, slots)

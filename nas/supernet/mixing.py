@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nas.cost.shapes import Adapter
-from nas.errors import SpaceError
+from nas.errors import ConfigError, SpaceError
 from nas.space import SubsetOf
 from nas.supernet.binding import Binder, EdgePath, Governed, Path, with_edges
 from nas.supernet.gate_samplers import answers_of
@@ -157,7 +157,13 @@ def mix(supernet: Supernet, binder: Binder, context: Context, portion: Portion =
 
     Raises:
         SpaceError: If a choice cannot be mixed.
+        ConfigError: If a hypernetwork emits the kernels: it does so for members, not for mixtures.
     """
+    if supernet.hypernetwork is not None:
+        raise ConfigError(
+            "A mixture has no kernels of a hypernetwork: it emits them for whole members.",
+            fix="Relax a supernet of shared weights.",
+        )
     governed = [binder.govern(choice, context.base) for choice in context.relaxed]
     architecture = supernet.space.build(context.running())
     parents = {edge: kind for entry in governed for edge, kind in (entry.parents or {}).items()}

@@ -181,6 +181,8 @@ def test_a_split_starts_from_the_common_weights_and_statistics() -> None:
     units = {key.rpartition("|")[0].rpartition("|")[0] for key in supernet.active(residual)}
     supernet.split({unit: {"residual": "residual"} for unit in units if unit.startswith("stage1")})
     assert torch.equal(supernet(x, residual, supernet.running_statistics(residual)), before)
+    alone = supernet.extract(residual, supernet.running_statistics(residual))(x)
+    assert torch.allclose(alone, before, rtol=1e-4, atol=1e-5)
     ours, theirs = set(supernet.active(chain)), set(supernet.active(residual))
     assert {key for key in ours & theirs if key.startswith("stem")}
     assert not {key for key in ours & theirs if "stage1.op" in key and "conv3x3" in key}

@@ -11,10 +11,13 @@ from scale import scaled
 from supernet_cases import SHAPE, digits, digits_supernet, images, shaken, space
 
 from nas.errors import ConfigError, RunError
+from nas.supernet.binding import Binder
 from nas.supernet.graph_encoding import encode
 from nas.supernet.hypernetwork import Hypernetwork, constant_length, is_generated
+from nas.supernet.mixing import mix
 from nas.supernet.paths import PathConfig, train_paths
 from nas.supernet.recalibration import Recalibration
+from nas.supernet.relaxation import Relaxation
 from nas.supernet.score import score, score_all, scoring_data
 from nas.supernet.supernet import Supernet
 from nas.supernet.weights import SharedWeights
@@ -136,9 +139,10 @@ def test_a_resumed_hypernetwork_training_equals_an_uninterrupted_one() -> None:
 def test_what_a_hypernetwork_cannot_do_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"'auto' splits kernels[\s\S]*weights: shared"):
         hyper("tiny_exhaustive", sharing="auto")
-    config = PathConfig(epochs=1, batch_size=32, sampler="blockwise")
-    with pytest.raises(ConfigError, match="cannot be trained stage by stage"):
-        train_paths(hyper("tiny_exhaustive", (1, 8, 8)), digits(), config, seed=0)
+    supernet = hyper("tiny_exhaustive")
+    context, _ = Relaxation(supernet.space).context(supernet.space.reference(SHAPE))
+    with pytest.raises(ConfigError, match=r"mixture has no kernels[\s\S]*shared weights"):
+        mix(supernet, Binder(supernet.space), context)
 
 
 def test_shared_weights_and_a_hypernetwork_refuse_each_others_arrays() -> None:
