@@ -119,22 +119,32 @@ def epochs_of_gates(training: RelaxedTraining, step: Step) -> int:
     return (step.number + 1) // per_epoch - warmup
 
 
-def find_member(
+def find_members(
     training: RelaxedTraining, model: CostModel, step: Step, factor: float
-) -> FoundMember:
-    """Return the member that the gates stand for at this moment, scored."""
+) -> list[FoundMember]:
+    """Return what the gates stand for at this moment, scored.
+
+    First the member with every edge that is not closed, which the mixture approaches as gates are
+    closed; then the discretised one, where that is another.
+    """
     context = training.relaxation.likeliest()
-    decisions = training.settle(context)
     with torch.no_grad():
-        expected = model.expected(training.relaxation, context)
-    return FoundMember(
-        decisions=decisions,
-        costs=named(model.discrete(decisions)),
-        expected=named(expected),
-        loss=member_loss(training, decisions),
-        step=step.number + 1,
-        factor=factor,
-    )
+        expected = named(model.expected(training.relaxation, context))
+    settled = training.settle(context)
+    running = context.running()
+    subsets = {choice.name for choice in context.relaxed if isinstance(choice, SubsetOf)}
+    whole = {name: running[name] if name in subsets else settled[name] for name in settled}
+    return [
+        FoundMember(
+            decisions=decisions,
+            costs=named(model.discrete(decisions)),
+            expected=expected,
+            loss=member_loss(training, decisions),
+            step=step.number + 1,
+            factor=factor,
+        )
+        for decisions in ([whole] if whole == settled else [whole, settled])
+    ]
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from nas.supernet.pruning import (
     FoundMember,
     close_weak,
     epochs_of_gates,
-    find_member,
+    find_members,
     from_array,
     to_array,
     weak_answers,
@@ -103,7 +103,7 @@ class GradualPruning(AbstractTrainingRule):
 
     @property
     def found(self) -> list[FoundMember]:
-        """The member every stage left, in order."""
+        """The members every stage left, in order."""
         return self.members
 
     def gate_loss(self, training: RelaxedTraining, step: Step) -> Tensor | None:
@@ -131,8 +131,7 @@ class GradualPruning(AbstractTrainingRule):
         self.closed += close_weak(training.relaxation, chosen)
 
     def _end_stage(self, training: RelaxedTraining, step: Step) -> None:
-        member = find_member(training, self.term.model, step, self.factor)
-        self.members.append(member)
+        self.members += find_members(training, self.term.model, step, self.factor)
         context = training.relaxation.likeliest()
         share = float(self.term.term(training.relaxation, context).detach())
         fell = self.previous - share >= self.options.fall  # False at the first stage
