@@ -22,8 +22,10 @@ from nas.supernet.agreement import gradient_agreement
 from nas.supernet.mixing import mix
 from nas.supernet.supernet import Supernet
 from nas.topology.graph import Architecture
+from nas.training.batches import part_tensors
 
 if TYPE_CHECKING:
+    from nas.supernet.paths import PathTraining
     from nas.supernet.relaxed_training import RelaxedTraining
 
 MEMBERS = 4
@@ -39,15 +41,16 @@ FEWEST_IMAGES, MOST_IMAGES = 32, 256
 Batch = tuple[Tensor, Tensor]
 
 
-def small(batch: Batch, images_per_epoch: int) -> Batch:
-    """Return the first images of a batch: a hundredth of an epoch's, within bounds."""
-    count = max(FEWEST_IMAGES, min(MOST_IMAGES, images_per_epoch // 100))
-    return batch[0][:count], batch[1][:count]
+def images_for(images_per_epoch: int) -> int:
+    """Return how many images to measure on: a hundredth of an epoch's, within bounds."""
+    return max(FEWEST_IMAGES, min(MOST_IMAGES, images_per_epoch // 100))
 
 
 def loss_numbers(training: RelaxedTraining) -> dict[str, float]:
     """Return all of this module's numbers for an epoch that ends, on images of the gates' part."""
-    batch = small(training.gate_batches.at(training.step), len(training.batches.part))
+    count = images_for(len(training.batches.part))
+    images, labels = training.gate_batches.at(training.step)
+    batch = images[:count], labels[:count]
     numbers = mixture_numbers(training, batch)
     size = training.batches.batch_size
     if agreement_is_due(training.step, training.batches.steps_per_epoch, len(batch[0]), size):
@@ -59,6 +62,20 @@ def loss_numbers(training: RelaxedTraining) -> dict[str, float]:
         seed = derive_seed(training.seed, "agreement", training.step)
         numbers |= family_agreement(training.supernet, draw, batch, seed)
     return numbers
+
+
+def path_agreement(training: PathTraining) -> dict[str, float]:
+    """Return how the gradients of drawn members agree after an epoch of path training, if due."""
+    batches, space = training.batches, training.supernet.space
+    count = min(len(batches.part), images_for(len(batches.part)))
+    if not agreement_is_due(training.step, batches.steps_per_epoch, count, batches.batch_size):
+        return {}
+    seed = derive_seed(training.seed, "agreement", training.step)
+    images, labels = part_tensors(batches.part.limited(count, seed), training.device)
+    batch = images.to(training.supernet.weights.anchor.dtype), labels
+    return family_agreement(
+        training.supernet, lambda rng: space.build(space.sample(rng)), batch, seed
+    )
 
 
 def mixture_numbers(training: RelaxedTraining, batch: Batch) -> dict[str, float]:

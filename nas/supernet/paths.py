@@ -28,6 +28,7 @@ from nas.supernet.blocks import BlockTeacher
 from nas.supernet.checkpoints import Checkpoint, below, pack, unpack
 from nas.supernet.declared_parts import PartDeclaration, make_part
 from nas.supernet.footprints import Footprint, Shape, joined
+from nas.supernet.gaps import path_agreement
 from nas.supernet.loop import (
     AbstractLoop,
     AbstractLoopConfig,
@@ -273,9 +274,13 @@ class PathTraining(AbstractLoop):
         numbers |= {
             f"loss/{name}": _mean(self._by_pattern[name]) for name in sorted(self._by_pattern)
         }
+        self.forget_epoch()
+        return numbers | path_agreement(self)
+
+    def forget_epoch(self) -> None:
+        """Start counting anew."""
         self._by_pattern.clear()
         self._norms.clear()
-        return numbers
 
     def more_arrays(self) -> Checkpoint:
         """Return what the sampler remembers, and the teacher of stages."""
