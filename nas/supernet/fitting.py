@@ -14,8 +14,9 @@ from typing import final
 
 from nas.cost.shapes import Plan, plan
 from nas.space import AbstractSpace, Choice, Decisions, OneOf, SubsetOf
-from nas.supernet.binding import Binder, Path, node_name, role
+from nas.supernet.binding import Binder, Path, flatten, node_name, role
 from nas.supernet.relaxation_config import RelaxationSettings
+from nas.topology.merges import MERGES
 
 Shape = tuple[int, int, int]
 
@@ -77,6 +78,35 @@ class Fitting:
     def subsets(self) -> tuple[SubsetOf, ...]:
         """Relaxed choices of sets of edges."""
         return tuple(choice for choice in self.relaxed if isinstance(choice, SubsetOf))
+
+    def stacked_node(self) -> str | None:
+        """Return a node whose inputs are relaxed while it may stack them, None without any.
+
+        Stacking has as many channels as edges are on, so it has no mixture.
+        """
+        stacked = {name for name in MERGES if MERGES.get(name).weight == "stacked"}
+        offered = (choice for choice in every_choice(self.space) if isinstance(choice, OneOf))
+        if not any(option.value in stacked for each in offered for option in each.options):
+            return None
+        binder = Binder(self.space)
+        for base in self.space.cover():
+            nodes = flatten(self.space.build(base)).nodes
+            mixed = self._merging(binder, base)
+            for path in nodes:
+                if path in mixed and nodes[path].merge in stacked:
+                    return "/".join(path)
+        return None
+
+    def _merging(self, binder: Binder, base: Decisions) -> set[Path]:
+        """Return the nodes whose inputs or merge a relaxed choice governs."""
+        found: set[Path] = set()
+        for choice in self.space.asked(base):
+            if choice.members > 1 and not self._is_sampled(choice):
+                governed = binder.govern(choice, base)
+                found.update(path for edges in governed.edges for path, _ in edges)
+                found.update(governed.merges or ())
+                found.update(path for path, _ in governed.transforms or ())
+        return found
 
     def mixed_sites(self) -> tuple[Site, ...]:
         """Return every node and edge whose operations are mixed, over the covering members."""

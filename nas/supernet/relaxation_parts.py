@@ -100,6 +100,14 @@ def check_fit(
             fix="Offer edges, merges or (with relaxation.operations=mixed) operations to choose "
             "from, or leave the preset out.",
         )
+    stacked = fitting.stacked_node()
+    if stacked is not None:
+        raise ConfigError(
+            f"The space '{space.name}' cannot be relaxed: the node '{stacked}' may merge by stack.",
+            where=SECTION,
+            why="Its channels depend on which edges are on, so there is no mixture of them.",
+            fix="Use 'concat' for this node, or set relaxation.enabled=false.",
+        )
     for named in parts:
         misfit = _idle_sampler(named, fitting) or named.part.misfit(fitting)
         if misfit is not None:
