@@ -42,7 +42,7 @@ from nas.search.learning import train_supernet
 from nas.search.material import Material, prepare_material
 from nas.search.ranking import TRUTH, ZERO_COST_SCORES, RankSettings, rank
 from nas.search.resolve import resolve_config, resolve_space
-from nas.search.session import Session
+from nas.search.session import Session, Stopped
 from nas.space import Decisions, load_space
 from nas.supernet.rank import RankReport
 from nas.supernet.rank_table import rank_table
@@ -193,7 +193,10 @@ def supernet(folder: Path, options: argparse.Namespace) -> None:
                 print(f"{name}: trained before")
                 continue
             started = time.perf_counter()
-            train_supernet(session)
+            try:
+                train_supernet(session)
+            except Stopped:
+                raise SystemExit(f"{name}: stopped; the same command goes on") from None
             seconds = time.perf_counter() - started
             session.run.append({"kind": "study_seconds", "seconds": round(seconds, 1)})
             print(f"{name}: trained in {seconds:.0f} s")
@@ -204,6 +207,7 @@ def report(folder: Path, options: argparse.Namespace) -> None:
     lines = truth_lines(folder)
     judged: dict[str, Any] = {}
     scores: list[dict[str, Any]] = []
+    alone: dict[str, Any] = {}
     for name in options.only or CONFIGURATIONS:
         if not (folder / "runs" / name).exists():
             continue
@@ -217,9 +221,10 @@ def report(folder: Path, options: argparse.Namespace) -> None:
             found = rank(session, settings)
             print(f"== {name}\n{rank_table(found)}\n")
             judged[name] = described(session.run, found)
+            alone = common(found)
             scores = [r for r in session.run.records() if r["kind"] == ZERO_COST_SCORES]
     if options.record:
-        write(folder, judged, lines)
+        write(folder, judged, alone, lines)
 
 
 def take(run: Run, lines: list[dict[str, Any]], scores: list[dict[str, Any]]) -> None:
@@ -249,12 +254,36 @@ def take(run: Run, lines: list[dict[str, Any]], scores: list[dict[str, Any]]) ->
 def described(run: Run, found: RankReport) -> dict[str, Any]:
     seconds = sum(r["seconds"] for r in run.records() if r["kind"] == "study_seconds")
     document = found.to_dict()
-    for member in document["members"]:
-        del member["decisions"]  # the study draws them again from its seed
+    # What is common to all configurations is written once; decisions are drawn again from the seed.
+    (document["calibration"] or {}).pop("held_out", None)
+    document["members"] = {
+        member.member: [
+            round(value, 5)
+            for value in (member.inherited_cross_entropy, member.untrained_cross_entropy)
+        ]
+        for member in found.members
+    }
     return {"overrides": list(CONFIGURATIONS[run.name]), "train_seconds": seconds, **document}
 
 
-def write(folder: Path, judged: Mapping[str, Any], lines: list[dict[str, Any]]) -> None:
+def common(found: RankReport) -> dict[str, Any]:
+    return {
+        member.member: {
+            "family": member.family,
+            "cross_entropies": [round(value, 5) for value in member.cross_entropies],
+            "errors": [round(value, 5) for value in member.errors],
+            "scores": {name: float(f"{value:.6g}") for name, value in member.scores.items()},
+        }
+        for member in found.members
+    }
+
+
+def write(
+    folder: Path,
+    judged: Mapping[str, Any],
+    alone: Mapping[str, Any],
+    lines: list[dict[str, Any]],
+) -> None:
     document = {
         "name": "trust_wired_cnn",
         "space": SPACE,
@@ -263,6 +292,7 @@ def write(folder: Path, judged: Mapping[str, Any], lines: list[dict[str, Any]]) 
         "epochs": EPOCHS,
         "truth_seconds": round(sum(line["seconds"] for line in lines)),
         "machine": harness.machine(1),
+        "members": alone,
         "configurations": judged,
     }
     path = harness.RESULTS / "trust_wired_cnn.json"
