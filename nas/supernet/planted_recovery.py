@@ -50,7 +50,7 @@ class Schedule:
         learning_rate: Of weights that learn.
     """
 
-    epochs: int = 12
+    epochs: int = 6
     batch_size: int = 128
     gate_learning_rate: float = 0.1
     learning_rate: float = 0.1

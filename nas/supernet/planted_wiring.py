@@ -56,7 +56,7 @@ class PlantedSetup:
     channels: int = 16
     classes: int = 10
     sharpness: float = 3.0
-    images: int = 1024
+    images: int = 2048
     question: Question = "subsets"
     merge: str = "sum"
 

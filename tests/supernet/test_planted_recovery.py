@@ -62,7 +62,7 @@ def test_relaxations_find_nothing_in_shuffled_labels() -> None:
 
 
 def test_the_magnitude_baseline_ranks_edges_by_what_their_numbers_learned() -> None:
-    few = Schedule(epochs=4)
+    few = Schedule(epochs=2)
     assert magnitude(plant(SETUP, 0), few, seed=0).f1 > 2 * chance(SETUP)
 
 
