@@ -142,7 +142,8 @@ class Mixing:
         gates = vector[self.gate_index]
         if not self.portion.edge_strengths:
             return gates
-        strengths = vector[self.strength_index].masked_fill(self.gate_index == _OFF, -math.inf)
+        padding = (self.gate_index == _OFF).to(vector.device)
+        strengths = vector[self.strength_index].masked_fill(padding, -math.inf)
         return gates * strengths.softmax(-1)
 
 

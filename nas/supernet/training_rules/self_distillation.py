@@ -82,7 +82,7 @@ class SelfDistillation(AbstractTrainingRule):
     def _vote(self, training: RelaxedTraining, step: Step, snapshot: Snapshot) -> Tensor:
         slots = training.supernet.weights
         fitting = {
-            key: value
+            key: value.to(slots.anchor)  # they come back from a checkpoint on the CPU
             for key, value in snapshot.weights.items()
             if key in slots and slots.slot(key).shape == value.shape  # else widened meanwhile
         }
