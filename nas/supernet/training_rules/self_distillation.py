@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 class SelfDistillationOptions(BaseModel, frozen=True, extra="forbid"):
     """Who teaches, and how much."""
 
-    strength: float = Field(default=1.0, gt=0, le=1000, allow_inf_nan=False)
+    strength: float = Field(default=2.0, gt=0, le=1000, allow_inf_nan=False)
     """Factor on the divergence from the teachers, beside the cross-entropy's 1."""
 
     teachers: int = Field(default=3, ge=1, le=64)
     """Snapshots that vote, the latest ones; each takes the memory of the shared weights."""
 
-    every_epochs: float = Field(default=1.0, gt=0, le=1000)
-    """Epochs between two snapshots."""
+    every_epochs: float = Field(default=0.34, gt=0, le=1000)
+    """Epochs between two snapshots; teachers from long ago hold the training back."""
 
-    temperature: float = Field(default=2.0, gt=0, le=100)
+    temperature: float = Field(default=1.0, gt=0, le=100)
     """Of the softmax of teachers and student."""
 
 
