@@ -20,6 +20,7 @@ from nas.space import AbstractSpace, Decisions
 from nas.supernet.gate_space import GateSpace
 from nas.supernet.loop import Checkpoint, EpochHealth, TrainingResult
 from nas.supernet.paths import PathConfig, train_paths
+from nas.supernet.pruning import front_of, plain
 from nas.supernet.relaxed_training import RelaxationConfig, make_relaxation, train_relaxation
 from nas.supernet.sharing_rule import SharingRule
 from nas.supernet.supernet import Supernet, WeightKind
@@ -64,10 +65,14 @@ def _relax(session: Session) -> Mapping[str, Any]:
         raise Stopped
     rng = np.random.default_rng(derive_seed(session.config.seed, "preferred", 0))
     preferred = training.preferred(settings.relaxation.proposals, rng)
+    found = [plain(member) for member in training.found]
+    series = [member.decisions for member in front_of(training.found)]
+    preferred += [decisions for decisions in series if decisions not in preferred]
     if space is not None:
         preferred = [space.original(decisions) for decisions in preferred]
+        found = [row | {"decisions": space.original(row["decisions"])} for row in found]
     sha = session.run.weights.put({"logits": relaxation.logits.detach().cpu().numpy()})
-    return {"checkpoint": sha, "preferred": preferred, **keeper.summary(result)}
+    return {"checkpoint": sha, "preferred": preferred, "found": found, **keeper.summary(result)}
 
 
 def train_supernet(session: Session) -> str | None:

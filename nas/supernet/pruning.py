@@ -160,7 +160,7 @@ def member_loss(training: RelaxedTraining, decisions: Decisions) -> float:
     return float(np.mean(losses))
 
 
-def front_of(found: Iterable[FoundMember], resource: str) -> list[FoundMember]:
+def front_of(found: Iterable[FoundMember], resource: str = "macs") -> list[FoundMember]:
     """Return the members that no other beats in both cost and loss, cheapest first."""
     members = list(found)
     if not members:

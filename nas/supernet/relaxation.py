@@ -367,9 +367,15 @@ class Relaxation(nn.Module):
         return self.discretised(count, rng, self.discretise)
 
     def discretised(
-        self, count: int, rng: np.random.Generator, discretise: Callable[[Context], Decisions]
+        self,
+        count: int,
+        rng: np.random.Generator,
+        discretise: Callable[[Context], Decisions | None],
     ) -> list[Decisions]:
-        """Return what `discretise` makes of the most probable contexts, without repetition."""
+        """Return what `discretise` makes of the most probable contexts, without repetition.
+
+        Contexts of which it makes nothing (None) are passed over.
+        """
         contexts = [self.likeliest(), *(self.sample(rng) for _ in range(16 * count))]
         with torch.no_grad():
             ranked = sorted(contexts[1:], key=lambda context: -float(self.log_probability(context)))
@@ -380,7 +386,7 @@ class Relaxation(nn.Module):
                 continue
             tried.append(context.sampled)
             member = discretise(context)
-            if member not in found:
+            if member is not None and member not in found:
                 found.append(member)
             if len(found) == count:
                 break

@@ -137,11 +137,24 @@ RELAXATION_PRESETS: Final[dict[str, dict[str, Any]]] = {
         "temperature": {"start": 10.0, "end": 0.1},
         "gate_weight_decay": 1e-3,
     },
+    # Bi et al. 2020, arXiv:2007.03331
+    "gold": {
+        "operations": "mixed",
+        "alternation": "one_level",
+        "rules": ["gradual_pruning"],
+    },
     # Xu et al. 2020, arXiv:1907.05737
     "pc-darts": {
         "operations": "mixed",
         "partial": {"name": "channels", "divisor": 4, "edge_normalisation": True},
         "gate_weight_decay": 1e-3,
+    },
+    # Jin et al. 2019, arXiv:1912.12814; the budget is half of the largest member's MACs
+    "rc-darts": {
+        "operations": "mixed",
+        "gate_weight_decay": 1e-3,
+        "rules": [{"name": "projection", "macs_share": 0.5}],
+        "discretisation": {"name": "budget", "macs_share": 0.5},
     },
     # Zhu et al. 2023, arXiv:2302.05629
     "sd-darts": {

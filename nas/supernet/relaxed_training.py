@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas.errors import DataError
+from nas.errors import BudgetError, DataError
 from nas.seeds import derive_seed
 from nas.space import Decisions
 from nas.supernet.alarms import Alarm, gate_alarms
@@ -311,7 +311,15 @@ class RelaxedTraining(AbstractLoop):
             count: How many; fewer come back if the space does not hold that many.
             rng: Draws the contexts.
         """
-        return self.relaxation.discretised(count, rng, self.settle)
+        found = self.relaxation.discretised(count, rng, self._settle_if_possible)
+        # Where no context fits a budget, the error of the likeliest one says what is missing.
+        return found or [self.settle(self.relaxation.likeliest())]
+
+    def _settle_if_possible(self, context: Context) -> Decisions | None:
+        try:
+            return self.settle(context)
+        except BudgetError:
+            return None
 
     def settle(self, context: Context) -> Decisions:
         """Return the member of a context that the gates stand for, discretised as declared."""

@@ -12,13 +12,13 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nas.errors import ConfigError
 from nas.registry import Paper
 from nas.space import Choice, OneOf
 from nas.supernet.binding import role
+from nas.supernet.declared_parts import Misfit
+from nas.supernet.fitting import Fitting, every_choice
 from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
 from nas.supernet.relaxation import Context, Relaxation
-from nas.supernet.supernet import Supernet
 from nas.topology.operations import OPERATIONS
 
 
@@ -30,18 +30,14 @@ class Skip(AbstractRegulariser):
     An absent edge is no skip and is not charged.
     """
 
-    def prepare(self, supernet: Supernet, relaxation: Relaxation) -> None:
-        """Look for a choice that the term can act on.
-
-        Raises:
-            ConfigError: If no choice offers both kinds of operations.
-        """
-        if not any(free_options(choice) for choice in relaxation.every_choice()):
-            raise ConfigError(
-                f"The regulariser 'skip' has nothing to do in the space '{supernet.space.name}'.",
-                why="No choice offers operations with and without weights.",
-                fix="Leave it out, or offer 'identity' among a node's operations.",
-            )
+    def misfit(self, fitting: Fitting) -> Misfit | None:
+        """Refuse spaces without a choice between operations with and without weights."""
+        if any(free_options(choice) for choice in every_choice(fitting.space)):
+            return None
+        return Misfit(
+            "no choice offers operations with weights beside some without",
+            "Leave it out, or offer 'identity' among a node's operations.",
+        )
 
     def term(self, relaxation: Relaxation, context: Context) -> Tensor:
         """Return the mean over the context's choices; 0 where none offers both."""

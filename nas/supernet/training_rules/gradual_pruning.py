@@ -16,9 +16,11 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 
 from nas.cost.pieces import LinearLatency
-from nas.errors import ConfigError
 from nas.registry import Paper
 from nas.supernet.alternations import Step
+from nas.supernet.binding import role
+from nas.supernet.declared_parts import Misfit
+from nas.supernet.fitting import Fitting
 from nas.supernet.loop import Checkpoint
 from nas.supernet.pruning import (
     FoundMember,
@@ -79,19 +81,17 @@ class GradualPruning(AbstractTrainingRule):
     Options = GradualPruningOptions
     term: Resource
 
-    def prepare(self, training: RelaxedTraining) -> None:
-        """Set up the resource term.
+    def misfit(self, fitting: Fitting) -> Misfit | None:
+        """Refuse spaces whose choices are all sampled whole."""
+        if any(role(choice) != "joint" for choice in fitting.relaxed):
+            return None
+        return Misfit(
+            "every choice of the space is answered whole; there is nothing to prune",
+            "Offer edges, merges or (with relaxation.operations=mixed) operations to choose from.",
+        )
 
-        Raises:
-            ConfigError: If there is nothing to prune.
-        """
-        if not weak_answers(training.relaxation):
-            raise ConfigError(
-                "The rule 'gradual_pruning' has nothing to prune in the space "
-                f"'{training.supernet.space.name}'.",
-                why="All its choices are sampled whole.",
-                fix="Leave the rule out, or offer operations, merges or edges to choose from.",
-            )
+    def prepare(self, training: RelaxedTraining) -> None:
+        """Set up the resource term."""
         options = {"resource": self.options.resource, "latency": self.options.latency}
         self.term = Resource(ResourceOptions(**options))
         self.term.prepare(training.supernet, training.relaxation)

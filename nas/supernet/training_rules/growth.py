@@ -14,11 +14,12 @@ import torch
 from pydantic import BaseModel, Field
 from torch import Tensor
 
-from nas.errors import ConfigError
 from nas.registry import Paper
 from nas.seeds import derive_seed
 from nas.space import SubsetOf
 from nas.supernet.alternations import Step
+from nas.supernet.declared_parts import Misfit
+from nas.supernet.fitting import Fitting
 from nas.supernet.loop import Checkpoint
 from nas.supernet.mixing import mix
 from nas.supernet.pruning import epochs_of_gates
@@ -35,7 +36,7 @@ class GrowthOptions(BaseModel, frozen=True, extra="forbid"):
     """When and how many edges are opened."""
 
     edges: Annotated[int, Field(ge=1, le=100_000)] = 2
-    """Edges opened at a time, those with the most negative gradient; none with a positive one."""
+    """Edges opened at a time: those whose gates have the lowest gradient."""
 
     every_epochs: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Epochs of the gates between two openings."""
@@ -51,19 +52,19 @@ class Growth(AbstractTrainingRule):
 
     Options = GrowthOptions
 
-    def prepare(self, training: RelaxedTraining) -> None:
-        """Close all edges but the newest that each choice needs.
+    def misfit(self, fitting: Fitting) -> Misfit | None:
+        """Refuse spaces without edges to choose."""
+        if any(len(choice.items) > choice.minimum for choice in fitting.subsets):
+            return None
+        return Misfit(
+            "it has no edges to choose",
+            "Leave it out, or use a space with free wirings or cross-stage edges.",
+        )
 
-        Raises:
-            ConfigError: If the space has no edges to choose.
-        """
+    def prepare(self, training: RelaxedTraining) -> None:
+        """Close all edges but the newest that each choice needs."""
         relaxation = training.relaxation
         subsets = [choice for choice in relaxation.every_choice() if isinstance(choice, SubsetOf)]
-        if not any(len(choice.items) > choice.minimum for choice in subsets):
-            raise ConfigError(
-                f"The rule 'growth' has no edges to open in '{training.supernet.space.name}'.",
-                fix="Leave the rule out, or use a space with free wirings or cross-stage edges.",
-            )
         for choice in subsets:
             for item in choice.items[: len(choice.items) - choice.minimum]:
                 relaxation.close(choice, item)
@@ -88,7 +89,7 @@ class Growth(AbstractTrainingRule):
         self.training.relaxation.scale_gates(torch.from_numpy(scale))
 
     def _wanted(self, training: RelaxedTraining, step: Step) -> list[tuple[SubsetOf, str]]:
-        """Return the closed edges of a context whose opening lowers the loss, best first."""
+        """Return the closed edges of a context, those first that lower the loss most."""
         rng = np.random.default_rng(derive_seed(training.seed, "growth", step.number))
         context = training.relaxation.sample(rng)
         closed, whole = context.closed, training.relaxation.without_closing(context)
@@ -111,9 +112,7 @@ class Growth(AbstractTrainingRule):
             if isinstance(choice, SubsetOf) and slope is not None:
                 rows = zip(choice.items, slope.tolist(), strict=True)
                 found.extend(
-                    (value, choice, item)
-                    for item, value in rows
-                    if item in closed[choice.name] and value < 0
+                    (value, choice, item) for item, value in rows if item in closed[choice.name]
                 )
         return [(choice, item) for _, choice, item in sorted(found, key=lambda row: row[0])]
 

@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from pydantic import BaseModel, Field
 from torch import Tensor
 
-from nas.errors import ConfigError
 from nas.registry import Paper
 from nas.space import Choice
 from nas.supernet.alternations import Step
 from nas.supernet.binding import role
+from nas.supernet.declared_parts import Misfit
+from nas.supernet.fitting import Fitting, every_choice
 from nas.supernet.gate_samplers import answers_of
 from nas.supernet.loop import Checkpoint
 from nas.supernet.pruning import Weak, close_weak, epochs_of_gates, open_answers, weak_answers
@@ -49,24 +50,23 @@ class OperationReduction(AbstractTrainingRule):
 
     Options = OperationReductionOptions
 
-    def prepare(self, training: RelaxedTraining) -> None:
-        """Look for operations to choose from.
+    def misfit(self, fitting: Fitting) -> Misfit | None:
+        """Refuse spaces without operations to choose from, and losses of mixed operations."""
+        offered = [choice for choice in every_choice(fitting.space) if role(choice) == "operation"]
+        if all(choice.members <= self.options.keep for choice in offered):
+            return Misfit(
+                f"no choice offers more than {self.options.keep} operations",
+                "Leave it out, or offer more operations per node or stage.",
+            )
+        if self.options.by == "loss" and fitting.settings.operations == "mixed":
+            return Misfit(
+                "all mixed operations of a node share the loss of every step",
+                "Set operations: sampled, or by: probability.",
+            )
+        return None
 
-        Raises:
-            ConfigError: If there are none, or losses are asked for and operations are mixed.
-        """
-        if not weak_answers(training.relaxation, ("operation",)):
-            raise ConfigError(
-                "The rule 'operation_reduction' finds no operations to choose from in "
-                f"'{training.supernet.space.name}'.",
-                fix="Leave the rule out, or offer several operations per node or stage.",
-            )
-        if self.options.by == "loss" and training.relaxation.operations == "mixed":
-            raise ConfigError(
-                "The rule 'operation_reduction' cannot go by loss where operations are mixed.",
-                why="All operations of a node share the loss of every step.",
-                fix="Set operations: sampled, or by: probability.",
-            )
+    def prepare(self, training: RelaxedTraining) -> None:
+        """Start counting."""
         size = len(training.relaxation.open)
         self.losses, self.counts = np.zeros(size), np.zeros(size)
 
