@@ -157,12 +157,16 @@ class Relaxation(nn.Module):
 
     def gate(self, choice: Choice, noise: torch.Generator | None = None) -> GateInput:
         """Return what the choice's sampler reads."""
+        factors: Tensor | None = None
+        if self.edge_strengths and isinstance(choice, SubsetOf):
+            factors = self.logits[self.strength_positions(choice)].exp()
         return GateInput(
             choice,
             self.logits[self.positions(choice)],
             self.open[self.answer_positions(choice)],
             self.temperature,
             noise,
+            factors,
         )
 
     def is_sampled(self, choice: Choice) -> bool:

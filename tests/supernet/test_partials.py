@@ -184,6 +184,17 @@ def test_strengths_have_the_gradient_of_finite_differences() -> None:
         assert float(gradient[place]) == pytest.approx(estimate, rel=1e-4, abs=1e-6)
 
 
+def test_an_edge_of_little_strength_does_not_survive_its_gate() -> None:
+    space = wired()
+    relaxation = Relaxation(space, edge_strengths=True)
+    choice = next(c for c in relaxation.every_choice() if c.name == "stage1.op3.inputs")
+    sampler = relaxation.sampler(choice)
+    assert sampler.settle(relaxation.gate(choice)) == ["in", "op1", "op2"]
+    with torch.no_grad():
+        relaxation.logits[relaxation.strength_positions(choice)[1]] = -5.0
+    assert sampler.settle(relaxation.gate(choice)) == ["in", "op2"]
+
+
 def test_parts_are_put_together_again_with_and_without_a_shuffle() -> None:
     state = torch.arange(6.0).view(1, 6, 1, 1)
     plain = rejoined(state[:, :2], state[:, 2:], 3, shuffled=False)

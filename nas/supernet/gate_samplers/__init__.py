@@ -42,6 +42,8 @@ class GateInput:
         open: Which answers may still be given, `(answers,)`, bool.
         temperature: Of annealed samplers; 1 is plain.
         noise: Where random numbers come from; None for values without noise.
+        factors: Of the edges of a set, where they have strengths beside their gates, `(items,)`;
+            1 is as strong as an edge without. Of a settled set, not of its values.
     """
 
     choice: Choice
@@ -49,6 +51,7 @@ class GateInput:
     open: Tensor
     temperature: float = 1.0
     noise: torch.Generator | None = None
+    factors: Tensor | None = None
 
     @property
     def masked(self) -> Tensor:
@@ -129,6 +132,8 @@ class AbstractGateSampler(AbstractPart):
         shares = self.probabilities(gate).detach().double().cpu()
         if isinstance(gate.choice, OneOf):
             return gate.choice.options[int(shares.argmax())].value
+        if gate.factors is not None:
+            shares = shares * gate.factors.detach().double().cpu()
         # A subset that may be empty stands beside an edge that is always on.
         fixed = shares.new_ones(0 if gate.choice.minimum else 1)
         gates = normalised(torch.cat([shares, fixed]))[: len(shares)]
