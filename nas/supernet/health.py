@@ -24,7 +24,10 @@ from nas.supernet.relaxation import Context, Relaxation
 from nas.topology.operations import OPERATIONS
 
 STARVED = 0.02
-"""Mean gate, in shares of an equal one, below which an answer never got a chance."""
+"""Mean gate, in shares of an equal one, below which an answer gets no chance."""
+CHANCE = 10.0
+"""Steps with an equal gate, or as many with more or less of it, that are a chance: a gate that
+closes after so much has decided, however long the training goes on."""
 ENOUGH_STEPS = 10
 """Steps per answer after which a choice can be judged: random gates need time to meet all."""
 
@@ -108,8 +111,7 @@ def edge_share(relaxation: Relaxation) -> float:
 class Usage:
     """How much of an equal gate every answer had, mean over the steps that asked.
 
-    Counted from the first step that moves gates: a gate that closes later has decided, one that was
-    never open has not been tried.
+    Counted from the first step that moves gates.
 
     Args:
         relaxation: Whose gates are watched.
@@ -138,9 +140,10 @@ class Usage:
             self.count.index_add_(0, index, torch.ones(len(places), dtype=torch.float64))
 
     def starved_share(self, relaxation: Relaxation) -> float:
-        """Return the share of open answers whose mean gate is below `STARVED` of an equal one.
+        """Return the share of open answers that were never tried.
 
-        Only choices that were asked often enough are judged.
+        Those with neither `CHANCE` steps of an equal gate nor a mean of `STARVED` of one, among the
+        choices that were asked often enough.
         """
         starved = judged = 0
         for choice in relaxation.every_choice():
@@ -151,7 +154,8 @@ class Usage:
             enough = opened & (self.count[places] >= ENOUGH_STEPS * len(places))
             mean = self.total[places] / self.count[places].clamp_min(1)
             judged += int(enough.sum())
-            starved += int((enough & (mean < STARVED)).sum())
+            tried = self.total[places] >= CHANCE
+            starved += int((enough & ~tried & (mean < STARVED)).sum())
         return starved / judged if judged else 0.0
 
     def arrays(self) -> Checkpoint:

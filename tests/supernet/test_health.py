@@ -225,6 +225,10 @@ def test_answers_starve_when_they_never_got_a_chance() -> None:
     starving = [choice for choice in relaxation.every_choice() if "mbconv3x3" in answers_of(choice)]
     share = usage.starved_share(relaxation)
     assert 0 < share < 0.5
+    late = health.Usage(relaxation)
+    late.load_arrays({"usage": usage.arrays()["usage"] + [[health.CHANCE], [0.0]]})
+    late.count *= 1000  # tried early, decided against since
+    assert late.starved_share(relaxation) == 0
     copy = health.Usage(relaxation)
     copy.load_arrays(usage.arrays())
     assert copy.starved_share(relaxation) == share
