@@ -1,13 +1,8 @@
-"""A relaxed member as a plan: which gate enters where, gathered into a few matrices.
-
-The coefficients of every mixed node of a network are computed in one go from the gate values, so a
-relaxed step spends its time on images and not on hundreds of operations on single numbers.
-"""
+"""Plan a relaxed member: which gate enters where, gathered into a few matrices."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -19,9 +14,9 @@ from nas.errors import ConfigError, SpaceError
 from nas.space import SubsetOf
 from nas.supernet.binding import Binder, EdgePath, Governed, Path, with_edges
 from nas.supernet.gate_samplers import answers_of
-from nas.supernet.gates import merge_coefficients
+from nas.supernet.mixture import OFF, ON, Mixing, NodeMix
 from nas.supernet.partials import WHOLE, Portion, part_of
-from nas.supernet.relaxation import Context, GateValues, strength_keys, strength_name
+from nas.supernet.relaxation import Context, strength_keys, strength_name
 from nas.supernet.sharing_rule import Owner
 from nas.supernet.slots import (
     EdgeCall,
@@ -33,37 +28,8 @@ from nas.supernet.slots import (
     operation_calls,
 )
 from nas.supernet.supernet import Supernet
-from nas.supernet.weights import SharedWeights
 from nas.topology.merges import MERGES, SCALE_POWER, Merge
 from nas.topology.operations import OPERATIONS, Operation
-
-_OFF, _ON = -2, -1
-"""Positions of the constants 0 and 1 behind the gate values."""
-
-EdgeOption = tuple[int, Adapter, tuple[LayerCall, ...]]
-"""Position of the option's probability, its adapter, its layers."""
-
-
-@final
-@dataclass
-class NodeMix:
-    """How one node is mixed.
-
-    Args:
-        row: Its row in the coefficients; None where it merges as in the base member.
-        projections: Weight of every input, where one of its merges projects.
-        operations: Position of the probability and layers of every operation, if mixed.
-        transforms: Per input number, the operations mixed on that edge.
-        part: Channels that go through the mixed operations; None for all.
-        edge_parts: The same per input number with mixed operations, where it is not all.
-    """
-
-    row: int | None = None
-    projections: tuple[SlotUse, ...] | None = None
-    operations: tuple[tuple[int, tuple[LayerCall, ...]], ...] = ()
-    transforms: dict[int, tuple[EdgeOption, ...]] = field(default_factory=dict)
-    part: int | None = None
-    edge_parts: dict[int, int] = field(default_factory=dict)
 
 
 @final
@@ -77,74 +43,6 @@ class _Rows:
     kinds: list[list[Merge]] = field(default_factory=list)
     powers: list[list[float]] = field(default_factory=list)
     scalars: list[tuple[int, int, SlotUse]] = field(default_factory=list)
-
-
-@final
-@dataclass(frozen=True)
-class Mixing:
-    """A relaxed member.
-
-    Args:
-        program: The base member.
-        nodes: The mixed nodes.
-        names: Choices whose values make up the vector of gate values, in order.
-        complements: Positions whose complement to 1 is appended (edges that may be absent).
-        uses: Slots that mixed parts read beyond the program's own.
-        portion: What is partial.
-        strength_index: Per row and input, the position of the edge's strength.
-        narrowed: Slots of which only a part is read, whatever the program says.
-        leaving_out: Positions of options that are not computed where their value is 0.
-    """
-
-    program: Program
-    nodes: Mapping[Path, NodeMix]
-    names: tuple[str, ...]
-    complements: Tensor
-    gate_index: Tensor
-    merge_index: Tensor
-    powers: Tensor
-    learned: Tensor
-    projected: Tensor
-    scalars: tuple[tuple[int, int, SlotUse], ...]
-    uses: tuple[SlotUse, ...]
-    portion: Portion
-    strength_index: Tensor
-    narrowed: frozenset[str]
-    leaving_out: frozenset[int] = frozenset()
-
-    def vector(self, values: GateValues) -> Tensor:
-        """Return all gate values, complements and the constants 0 and 1 in one vector."""
-        parts = [values[name] for name in self.names]
-        like = parts[0] if parts else torch.zeros(0)
-        joined = torch.cat(parts) if parts else like
-        return torch.cat([joined, 1 - joined[self.complements], like.new_tensor([0.0, 1.0])])
-
-    def coefficients(self, vector: Tensor, weights: SharedWeights) -> tuple[Tensor, Tensor]:
-        """Return the number and the share of the projection of every input, `(rows, inputs)`."""
-        vector = vector.to(weights.anchor)
-        scalars = vector.new_ones(self.gate_index.shape)
-        if self.scalars:
-            rows = torch.tensor([entry[0] for entry in self.scalars])
-            columns = torch.tensor([entry[1] for entry in self.scalars])
-            numbers = torch.cat([weights.read(entry[2]) for entry in self.scalars])
-            scalars = scalars.index_put((rows, columns), numbers)
-        return merge_coefficients(
-            self._probabilities(vector),
-            vector[self.merge_index],
-            self.powers.to(vector),
-            self.learned.to(vector),
-            self.projected.to(vector),
-            scalars,
-        )
-
-    def _probabilities(self, vector: Tensor) -> Tensor:
-        """Return the gate of every input, times its share of the node's edge strengths."""
-        gates = vector[self.gate_index]
-        if not self.portion.edge_strengths:
-            return gates
-        padding = (self.gate_index == _OFF).to(vector.device)
-        strengths = vector[self.strength_index].masked_fill(padding, -math.inf)
-        return gates * strengths.softmax(-1)
 
 
 def mix(supernet: Supernet, binder: Binder, context: Context, portion: Portion = WHOLE) -> Mixing:
@@ -246,8 +144,8 @@ class _Planner:
             nodes=self.nodes,
             names=self.names,
             complements=torch.tensor(self.complements, dtype=torch.int64),
-            gate_index=_padded(self.rows.gates, width, _OFF).long(),
-            merge_index=_padded(self.rows.merges, kinds, _OFF).long(),
+            gate_index=_padded(self.rows.gates, width, OFF).long(),
+            merge_index=_padded(self.rows.merges, kinds, OFF).long(),
             powers=_padded(self.rows.powers, kinds, 0.0),
             learned=_padded([[float(f == "scalar") for f in row] for row in flags], kinds, 0.0),
             projected=_padded(
@@ -256,7 +154,7 @@ class _Planner:
             scalars=tuple(self.rows.scalars),
             uses=tuple(self.uses),
             portion=self.portion,
-            strength_index=_padded(self.rows.strengths, width, _OFF).long(),
+            strength_index=_padded(self.rows.strengths, width, OFF).long(),
             narrowed=frozenset(self.narrowed),
             leaving_out=frozenset(self.leaving_out),
         )
@@ -297,7 +195,7 @@ class _Planner:
             kind.resolve_scale(scale) for kind, (_, scale) in zip(kinds, options, strict=True)
         ]
         self.rows.gates.append([self._gate(edge) for edge in edges])
-        self.rows.strengths.append([self.strengths.get(edge, _OFF) for edge in edges])
+        self.rows.strengths.append([self.strengths.get(edge, OFF) for edge in edges])
         self.rows.merges.append(places)
         self.rows.kinds.append(kinds)
         self.rows.powers.append([SCALE_POWER[scale] for scale in scales])
@@ -311,7 +209,7 @@ class _Planner:
     def _merge_options(self, path: Path, call: NodeCall) -> tuple[list[int], list[tuple[str, str]]]:
         """Return the positions of the open merges of a node, and what they are."""
         if path not in self.merges:
-            return [_ON], [(call.step.merge.name, call.step.scale)]
+            return [ON], [(call.step.merge.name, call.step.scale)]
         start, options = self.merges[path]
         kept = [number for number in range(len(options)) if start + number not in self.closed]
         return [start + number for number in kept], [options[number] for number in kept]
@@ -320,11 +218,11 @@ class _Planner:
         if edge in self.gates:
             return self.gates[edge]
         if edge not in self.transforms:
-            return _ON
+            return ON
         start, names = self.transforms[edge]
         absent = [number for number, name in enumerate(names) if _is_absent(name)]
         if not absent:
-            return _ON
+            return ON
         self.complements.append(start + absent[0])
         return self.size + len(self.complements) - 1
 

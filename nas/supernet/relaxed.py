@@ -23,7 +23,7 @@ from nas.supernet.execution import (
     run_layers,
     run_node,
 )
-from nas.supernet.mixing import Mixing, NodeMix
+from nas.supernet.mixture import Mixing, NodeMix
 from nas.supernet.partials import rejoined
 from nas.supernet.relaxation import GateValues
 from nas.supernet.slots import NodeCall, Program

@@ -37,7 +37,8 @@ from nas.supernet.loop import (
     TrainingResult,
     below,
 )
-from nas.supernet.mixing import Mixing, mix
+from nas.supernet.mixing import mix
+from nas.supernet.mixture import Mixing
 from nas.supernet.optimizer import GateAdam
 from nas.supernet.partials import PARTIALS
 from nas.supernet.pruning import FoundMember

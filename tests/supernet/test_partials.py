@@ -11,7 +11,8 @@ from torch import Tensor
 from nas.errors import ConfigError, SpaceError
 from nas.space import AbstractSpace, space_from_dict
 from nas.supernet.binding import Binder
-from nas.supernet.mixing import Mixing, mix
+from nas.supernet.mixing import mix
+from nas.supernet.mixture import Mixing
 from nas.supernet.partials import PARTIALS, WHOLE, Portion, part_of, rejoined
 from nas.supernet.partials.channels import ChannelOptions, Channels
 from nas.supernet.relaxation import Relaxation, strength_name
