@@ -112,8 +112,8 @@ def measure(
 
 def keep(name: str, kind: str, found: Sequence[Recovery], values: Values, note: str = "") -> None:
     """Note recoveries and print their mean and standard deviation."""
-    f1 = [entry.f1 for entry in found]
-    precision = [entry.average_precision for entry in found]
+    f1 = [round(entry.f1, 6) for entry in found]
+    precision = [round(entry.average_precision, 6) for entry in found]
     values.setdefault(name, {})[f"{kind} f1"] = f1
     values[name][f"{kind} average precision"] = precision
     print(

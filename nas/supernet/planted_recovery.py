@@ -75,15 +75,15 @@ def recovery(scores: EdgeScores, edges: frozenset[PlantedEdge]) -> Recovery:
     order = sorted(set(scores.values()), reverse=True)
     wanted = len(edges)
     found = taken = 0
-    f1 = precision_sum = 0.0
+    kept = precision_sum = 0.0
     for score in order:
         tied = [edge for edge, value in scores.items() if value == score]
         hits = sum(edge in edges for edge in tied)
         room = min(max(wanted - taken, 0), len(tied))
-        f1 += hits * room / len(tied) / wanted
+        kept += hits * room / len(tied)
         found, taken = found + hits, taken + len(tied)
-        precision_sum += hits / wanted * found / taken
-    return Recovery(f1, precision_sum)
+        precision_sum += hits * found / taken
+    return Recovery(kept / wanted, precision_sum / wanted)
 
 
 def question_of(lines: Mapping[str, Any]) -> Question:
