@@ -29,7 +29,7 @@ from nas.supernet.paths import PathConfig, train_paths
 from nas.supernet.recalibration import Recalibration
 from nas.supernet.score import score_all, scoring_data
 from nas.supernet.supernet import Supernet, WeightKind
-from nas.supernet.truth import train_alone
+from nas.supernet.trust.truth import train_alone
 from nas.training.data.load import load_data
 from nas.training.parts import FiveParts, split_five
 from nas.training.recipe import Recipe

@@ -40,12 +40,12 @@ from numpy.typing import NDArray
 
 from nas.space import Decisions, load_space
 from nas.space.cell_table import TabulatedCell, read_cell_table
-from nas.supernet.correlation import MemberPairs
 from nas.supernet.loop import EpochHealth
 from nas.supernet.paths import PathConfig, PathTraining
 from nas.supernet.recalibration import Recalibration
 from nas.supernet.score import score_all, scoring_data
 from nas.supernet.supernet import Supernet
+from nas.supernet.trust.correlation import MemberPairs
 from nas.training.data.load import load_data
 from nas.training.parts import FiveParts, limited_parts, split_five
 from nas.training.splits import SplitFractions

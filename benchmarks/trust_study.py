@@ -44,9 +44,9 @@ from nas.search.ranking import TRUTH, ZERO_COST_SCORES, RankSettings, rank
 from nas.search.resolve import resolve_config, resolve_space
 from nas.search.session import Session, Stopped
 from nas.space import Decisions, load_space
-from nas.supernet.rank import RankReport
-from nas.supernet.rank_table import rank_table
-from nas.supernet.truth import stratified_members, train_alone
+from nas.supernet.trust.rank import RankReport
+from nas.supernet.trust.rank_table import rank_table
+from nas.supernet.trust.truth import stratified_members, train_alone
 from nas.training.device import resolve_device
 from nas.training.recipe import Recipe
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.supernet.rank import RankedMember
+from nas.supernet.trust.rank import RankedMember
 
 FAMILIES = ("chain", "dense", "fractal")
 

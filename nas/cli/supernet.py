@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nas.run_store import Run
     from nas.search.config import SearchConfig
     from nas.search.session import Session
-    from nas.supernet.rank import RankReport
+    from nas.supernet.trust.rank import RankReport
 
 app = command_group(__doc__)
 
@@ -51,7 +51,7 @@ def rank(
     """Train members alone and print how the supernet ranks them; goes on where it was left."""
     from nas.run_store import Run
     from nas.search.ranking import trained_weights
-    from nas.supernet.rank_table import rank_table
+    from nas.supernet.trust.rank_table import rank_table
 
     wanted = _limits(architectures, seeds, epochs, workers)
     path = find_run(run, runs)

@@ -17,7 +17,7 @@ from nas.search.material import check_same_data, prepare_material
 from nas.search.resolve import resolve_space
 from nas.search.tasks import Subnets, read_config
 from nas.seeds import derive_seed
-from nas.supernet.truth import train_alone
+from nas.supernet.trust.truth import train_alone
 from nas.training.batches import part_tensors
 from nas.training.device import resolve_device, use_threads
 from nas.training.recipe import Recipe

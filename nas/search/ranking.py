@@ -21,9 +21,9 @@ from nas.search.executors import Job, Outcome, Setup
 from nas.search.rank_tasks import RANK
 from nas.search.session import Session, Stopped
 from nas.space import Decisions
-from nas.supernet.calibration import CHEAP, INHERITED
-from nas.supernet.members import choose_members
-from nas.supernet.rank import RankedMember, RankReport, report
+from nas.supernet.trust.calibration import CHEAP, INHERITED
+from nas.supernet.trust.members import choose_members
+from nas.supernet.trust.rank import RankedMember, RankReport, report
 from nas.training.recipe import Recipe
 
 TRUTH: Final = "rank_truth"

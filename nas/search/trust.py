@@ -14,8 +14,8 @@ from typing import Any, Final, Self, final
 
 from nas.run_store import Trial, TrialTable
 from nas.run_store.trials import Stage
-from nas.supernet.calibration import CHEAP, INHERITED, Calibration
-from nas.supernet.verdict import ACROSS, NOT_TRUSTED
+from nas.supernet.trust.calibration import CHEAP, INHERITED, Calibration
+from nas.supernet.trust.verdict import ACROSS, NOT_TRUSTED
 
 UNVERIFIED: Final = "unverified"
 NOT_INHERITED: Final = "not needed"

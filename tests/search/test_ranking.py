@@ -29,8 +29,8 @@ from nas.search.ranking import (
 )
 from nas.search.resolve import resolve_config, resolve_space
 from nas.search.session import Session, Stopped
-from nas.supernet.calibration import Calibration
-from nas.supernet.verdict import ACROSS, NOT_TRUSTED, WITHIN
+from nas.supernet.trust.calibration import Calibration
+from nas.supernet.trust.verdict import ACROSS, NOT_TRUSTED, WITHIN
 from nas.training.device import resolve_device
 
 CONFIG = {

@@ -12,7 +12,7 @@ from rank_cases import FAMILIES, made_members
 from scale import scaled
 
 from nas.errors import ConfigError
-from nas.supernet.calibration import (
+from nas.supernet.trust.calibration import (
     PENALTIES,
     Anchors,
     Calibration,
@@ -20,8 +20,8 @@ from nas.supernet.calibration import (
     calibrate,
     ridge,
 )
-from nas.supernet.correlation import kendall_tau
-from nas.supernet.rank import RankedMember
+from nas.supernet.trust.correlation import kendall_tau
+from nas.supernet.trust.rank import RankedMember
 
 
 def anchors_of(members: list[RankedMember]) -> Anchors:

@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from scale import scaled
 from scipy.stats import kendalltau, spearmanr
 
-from nas.supernet.correlation import METHODS, NOTHING, MemberPairs, Method, kendall_tau, mean_draws
-from nas.supernet.noise import Noise, pooled_noise, random_regret, top_regret
+from nas.supernet.trust.correlation import (
+    METHODS,
+    NOTHING,
+    MemberPairs,
+    Method,
+    kendall_tau,
+    mean_draws,
+)
+from nas.supernet.trust.noise import Noise, pooled_noise, random_regret, top_regret
 
 SCIPY = {"tau": kendalltau, "spearman": spearmanr}
 COLUMNS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=30)

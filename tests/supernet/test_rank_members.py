@@ -8,8 +8,8 @@ import pytest
 from supernet_cases import one_stage, space
 
 from nas.errors import NotFoundError, SpaceError
-from nas.supernet.members import choose_members, possible_families
-from nas.supernet.truth import stratified_members
+from nas.supernet.trust.members import choose_members, possible_families
+from nas.supernet.trust.truth import stratified_members
 
 
 def test_the_families_of_a_space_are_what_every_stage_offers_and_mixed() -> None:
@@ -40,7 +40,7 @@ def test_a_family_with_too_few_members_is_left_out() -> None:
 def test_named_families_are_drawn_as_stratified_members_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nas.supernet.truth.TRIES_PER_MEMBER", 200)
+    monkeypatch.setattr("nas.supernet.trust.truth.TRIES_PER_MEMBER", 200)
     tiny, named = space("tiny_exhaustive"), ("dense", "mixed")
     assert choose_members(tiny, 6, 4, named) == stratified_members(tiny, 6, 4, named)
     with pytest.raises(NotFoundError, match=r"no family 'dens'[\s\S]*Did you mean 'dense'"):

@@ -11,10 +11,10 @@ from rank_cases import made_members
 from scipy.stats import kendalltau, spearmanr
 
 from nas.errors import SpaceError
-from nas.supernet.correlation import Estimate
-from nas.supernet.rank import CALIBRATED, CEILING, SUPERNET, report
-from nas.supernet.rank_table import rank_table
-from nas.supernet.verdict import ACROSS, NOT_TRUSTED, WITHIN, Evidence, judge
+from nas.supernet.trust.correlation import Estimate
+from nas.supernet.trust.rank import CALIBRATED, CEILING, SUPERNET, report
+from nas.supernet.trust.rank_table import rank_table
+from nas.supernet.trust.verdict import ACROSS, NOT_TRUSTED, WITHIN, Evidence, judge
 
 
 def test_the_numbers_are_those_of_scipy_and_every_predictor_is_there() -> None:

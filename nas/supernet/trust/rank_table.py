@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nas.supernet.correlation import PAIR_SETS, Method
-from nas.supernet.rank import CALIBRATED, SUPERNET, RankReport
-from nas.supernet.verdict import SHARE_OF_CEILING
+from nas.supernet.trust.correlation import PAIR_SETS, Method
+from nas.supernet.trust.rank import CALIBRATED, SUPERNET, RankReport
+from nas.supernet.trust.verdict import SHARE_OF_CEILING
 
 _NAME, _CELL = 40, 24
 

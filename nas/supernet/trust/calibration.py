@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import ConfigError
-from nas.supernet.correlation import MemberPairs, kendall_tau
+from nas.supernet.trust.correlation import MemberPairs, kendall_tau
 
 INHERITED = "inherited"
 CHEAP = ("parameters", "macs", "depth")

@@ -2,7 +2,7 @@
 
 Everything here is arithmetic on finished members: who was trained, what each scored alone with
 every seed, and every number that may predict it. `nas.search.ranking` obtains those and keeps them
-in the run; `nas.supernet.verdict` holds the rule of the verdict.
+in the run; `nas.supernet.trust.verdict` holds the rule of the verdict.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Literal, final
 
 from nas.errors import SpaceError
 from nas.space import Decisions
-from nas.supernet.calibration import (
+from nas.supernet.trust.calibration import (
     INHERITED,
     LEAST_ANCHORS,
     Anchors,
@@ -25,7 +25,7 @@ from nas.supernet.calibration import (
     anchors_needed,
     calibrate,
 )
-from nas.supernet.correlation import (
+from nas.supernet.trust.correlation import (
     METHODS,
     NOTHING,
     PAIR_SETS,
@@ -36,8 +36,8 @@ from nas.supernet.correlation import (
     PairSet,
     mean_draws,
 )
-from nas.supernet.noise import TOP, Noise, pooled_noise, random_regret, top_regret
-from nas.supernet.verdict import Evidence, Verdict, judge
+from nas.supernet.trust.noise import TOP, Noise, pooled_noise, random_regret, top_regret
+from nas.supernet.trust.verdict import Evidence, Verdict, judge
 
 Role = Literal["supernet", "calibrated", "control", "trivial", "zero-cost", "ceiling"]
 BASELINES: tuple[Role, ...] = ("trivial", "zero-cost")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nas.errors import NotFoundError, SpaceError
 from nas.registry import suggest
 from nas.space import AbstractSpace, Decisions
-from nas.supernet.truth import stratified_members
+from nas.supernet.trust.truth import stratified_members
 
 MOST_MEMBERS_LISTED = 20_000
 """Largest space that is listed to find its distinct members; larger ones are sampled."""

@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, final, get_args
 
-from nas.supernet.correlation import Estimate
+from nas.supernet.trust.correlation import Estimate
 
 VerdictName = Literal[
     "trusted within families and across families", "trusted within families", "not trusted"

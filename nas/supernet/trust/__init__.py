@@ -1,0 +1,1 @@
+"""How far a supernet's ranking can be trusted: truths, correlation, calibration, verdict."""
