@@ -17,10 +17,10 @@ from nas.errors import RunError, TrialError
 from nas.search.session import Session, Stopped
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
+from nas.supernet.budgets.pruning import front_of, plain
 from nas.supernet.gate_space import GateSpace
 from nas.supernet.loop import Checkpoint, EpochHealth, TrainingResult
 from nas.supernet.paths import PathConfig, train_paths
-from nas.supernet.pruning import front_of, plain
 from nas.supernet.relaxed_training import RelaxationConfig, make_relaxation, train_relaxation
 from nas.supernet.sharing_rule import SharingRule
 from nas.supernet.supernet import Supernet, WeightKind

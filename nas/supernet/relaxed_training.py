@@ -25,6 +25,7 @@ from nas.space import Decisions
 from nas.supernet.alarms import Alarm, gate_alarms
 from nas.supernet.alternations import ALTERNATIONS, AbstractAlternation, Batch, Step
 from nas.supernet.binding import Binder
+from nas.supernet.budgets.pruning import FoundMember
 from nas.supernet.declared_parts import make_part
 from nas.supernet.discretisations import DISCRETISATIONS, AbstractDiscretisation, Trained
 from nas.supernet.gaps import loss_numbers
@@ -41,7 +42,6 @@ from nas.supernet.mixing import mix
 from nas.supernet.mixture import Mixing
 from nas.supernet.optimizer import GateAdam
 from nas.supernet.partials import PARTIALS
-from nas.supernet.pruning import FoundMember
 from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
 from nas.supernet.relaxation import Context, GateValues, Relaxation
 from nas.supernet.relaxation_config import RelaxationSettings

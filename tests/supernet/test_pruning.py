@@ -16,8 +16,7 @@ from nas.errors import ConfigError
 from nas.pareto.dominance import dominates
 from nas.space import AbstractSpace, SubsetOf, space_from_dict
 from nas.supernet.binding import Binder, role
-from nas.supernet.mixing import mix
-from nas.supernet.pruning import (
+from nas.supernet.budgets.pruning import (
     close_weak,
     from_array,
     front_of,
@@ -26,6 +25,7 @@ from nas.supernet.pruning import (
     to_array,
     weak_answers,
 )
+from nas.supernet.mixing import mix
 from nas.supernet.relaxation import Context, Relaxation
 from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.relaxation_parts import check_fit

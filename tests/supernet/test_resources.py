@@ -19,8 +19,8 @@ from nas.errors import SpaceError
 from nas.space import SubsetOf
 from nas.space.declared import space_names
 from nas.supernet.binding import Binder
-from nas.supernet.cost_terms import EdgeTerm, Level, Mixed, NodeTerm
-from nas.supernet.expected_cost import CostModel, named, presence
+from nas.supernet.budgets.cost_terms import EdgeTerm, Level, Mixed, NodeTerm
+from nas.supernet.budgets.expected_cost import CostModel, named, presence
 from nas.supernet.mixing import mix
 from nas.supernet.optimizer import GateAdam
 from nas.supernet.regularisers.resource import Resource, ResourceOptions

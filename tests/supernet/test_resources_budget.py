@@ -12,13 +12,13 @@ from supernet_cases import SHAPE, digits, one_stage, space
 
 from nas.errors import BudgetError, ConfigError
 from nas.space import AbstractSpace, Decisions, SubsetOf
-from nas.supernet.budget import Budget
+from nas.supernet.budgets.budget import Budget
+from nas.supernet.budgets.expected_cost import CostModel
+from nas.supernet.budgets.resources import Limit, ResourceName, amount
 from nas.supernet.declared_parts import make_part
 from nas.supernet.discretisations import DISCRETISATIONS
-from nas.supernet.expected_cost import CostModel
 from nas.supernet.relaxation import Context, Relaxation
 from nas.supernet.relaxed_training import RelaxationConfig, make_relaxation, train_relaxation
-from nas.supernet.resources import Limit, ResourceName, amount
 from nas.supernet.supernet import Supernet
 
 RESOURCES: tuple[ResourceName, ...] = (

@@ -6,11 +6,11 @@ from typing import final
 
 from nas.registry import Paper
 from nas.space import Decisions
-from nas.supernet.budget import Budget
+from nas.supernet.budgets.budget import Budget
+from nas.supernet.budgets.expected_cost import CostModel
+from nas.supernet.budgets.resources import BudgetOptions
 from nas.supernet.discretisations import DISCRETISATIONS, AbstractDiscretisation, Trained
-from nas.supernet.expected_cost import CostModel
 from nas.supernet.relaxation import Context
-from nas.supernet.resources import BudgetOptions
 
 
 @final

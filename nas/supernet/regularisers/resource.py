@@ -8,10 +8,10 @@ from torch import Tensor
 
 from nas.cost.pieces import LinearLatency
 from nas.registry import Paper
-from nas.supernet.expected_cost import CostModel
+from nas.supernet.budgets.expected_cost import CostModel
+from nas.supernet.budgets.resources import POSITIONS, ResourceName
 from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser, Strength
 from nas.supernet.relaxation import Context, Relaxation
-from nas.supernet.resources import POSITIONS, ResourceName
 from nas.supernet.supernet import Supernet
 
 
@@ -32,7 +32,8 @@ class Resource(AbstractRegulariser):
     """Expected cost as a share of the largest member's, about 0 to 1.
 
     MACs per byte are charged as their inverse, bytes per MAC. The term reads presences
-    (`nas.supernet.expected_cost`): a common scale of a node's gates is neither charged nor moved.
+    (`nas.supernet.budgets.expected_cost`): a common scale of a node's gates is neither charged nor
+    moved.
     """
 
     Options = ResourceOptions

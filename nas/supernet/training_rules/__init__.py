@@ -12,9 +12,9 @@ from torch import Tensor
 
 from nas.registry import Registry
 from nas.supernet.alternations import Step
+from nas.supernet.budgets.pruning import FoundMember
 from nas.supernet.declared_parts import AbstractPart
 from nas.supernet.loop import Checkpoint
-from nas.supernet.pruning import FoundMember
 
 if TYPE_CHECKING:
     from nas.supernet.relaxed_training import RelaxedTraining

@@ -19,10 +19,7 @@ from nas.cost.pieces import LinearLatency
 from nas.registry import Paper
 from nas.supernet.alternations import Step
 from nas.supernet.binding import role
-from nas.supernet.declared_parts import Misfit
-from nas.supernet.fitting import Fitting
-from nas.supernet.loop import Checkpoint
-from nas.supernet.pruning import (
+from nas.supernet.budgets.pruning import (
     FoundMember,
     close_weak,
     epochs_of_gates,
@@ -31,8 +28,11 @@ from nas.supernet.pruning import (
     to_array,
     weak_answers,
 )
+from nas.supernet.budgets.resources import ResourceName
+from nas.supernet.declared_parts import Misfit
+from nas.supernet.fitting import Fitting
+from nas.supernet.loop import Checkpoint
 from nas.supernet.regularisers.resource import Resource, ResourceOptions
-from nas.supernet.resources import ResourceName
 from nas.supernet.training_rules import TRAINING_RULES, AbstractTrainingRule
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from nas.registry import Paper
 from nas.seeds import derive_seed
 from nas.space import SubsetOf
 from nas.supernet.alternations import Step
+from nas.supernet.budgets.pruning import epochs_of_gates
 from nas.supernet.declared_parts import Misfit
 from nas.supernet.fitting import Fitting
 from nas.supernet.loop import Checkpoint
 from nas.supernet.mixing import mix
-from nas.supernet.pruning import epochs_of_gates
 from nas.supernet.training_rules import TRAINING_RULES, AbstractTrainingRule
 
 if TYPE_CHECKING:

@@ -17,11 +17,17 @@ from nas.registry import Paper
 from nas.space import Choice
 from nas.supernet.alternations import Step
 from nas.supernet.binding import role
+from nas.supernet.budgets.pruning import (
+    Weak,
+    close_weak,
+    epochs_of_gates,
+    open_answers,
+    weak_answers,
+)
 from nas.supernet.declared_parts import Misfit
 from nas.supernet.fitting import Fitting, every_choice
 from nas.supernet.gate_samplers import answers_of
 from nas.supernet.loop import Checkpoint
-from nas.supernet.pruning import Weak, close_weak, epochs_of_gates, open_answers, weak_answers
 from nas.supernet.training_rules import TRAINING_RULES, AbstractTrainingRule
 
 if TYPE_CHECKING:

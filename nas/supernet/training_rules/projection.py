@@ -10,10 +10,10 @@ from pydantic import Field
 from nas.errors import BudgetError
 from nas.registry import Paper
 from nas.supernet.alternations import Step
-from nas.supernet.budget import Budget
-from nas.supernet.expected_cost import CostModel
+from nas.supernet.budgets.budget import Budget
+from nas.supernet.budgets.expected_cost import CostModel
+from nas.supernet.budgets.resources import BudgetOptions
 from nas.supernet.loop import Checkpoint
-from nas.supernet.resources import BudgetOptions
 from nas.supernet.training_rules import TRAINING_RULES, AbstractTrainingRule
 
 if TYPE_CHECKING:

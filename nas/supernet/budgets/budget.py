@@ -25,12 +25,12 @@ from torch import Tensor
 from nas.errors import BudgetError
 from nas.space import Choice, Decisions, OneOf, SubsetOf
 from nas.space.choices import Answer
-from nas.supernet.cost_terms import Terms
-from nas.supernet.expected_cost import CostModel, Costs, presence
+from nas.supernet.budgets.cost_terms import Terms
+from nas.supernet.budgets.expected_cost import CostModel, Costs, presence
+from nas.supernet.budgets.pruning import fewest
+from nas.supernet.budgets.resources import UNITS, Limit, amount
 from nas.supernet.gate_samplers import answers_of, is_on
-from nas.supernet.pruning import fewest
 from nas.supernet.relaxation import Context, Relaxation
-from nas.supernet.resources import UNITS, Limit, amount
 
 ROUNDS = 60
 """Steps along the steepest descent before the gates go straight to the cheapest member."""

@@ -38,7 +38,7 @@ from nas.errors import SpaceError
 from nas.space import AbstractSpace, Choice, Decisions, SubsetOf
 from nas.space.choices import Answer
 from nas.supernet.binding import Binder, EdgePath, Path, node_name
-from nas.supernet.cost_terms import COLUMNS, EdgeTerm, Level, Mixed, NodeTerm, Terms
+from nas.supernet.budgets.cost_terms import COLUMNS, EdgeTerm, Level, Mixed, NodeTerm, Terms
 from nas.supernet.gate_samplers import answers_of
 from nas.supernet.relaxation import Context, GateValues, Relaxation
 from nas.topology.layers import Shape

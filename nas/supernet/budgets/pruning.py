@@ -20,7 +20,7 @@ from torch import Tensor
 from nas.pareto.dominance import non_dominated
 from nas.space import Choice, Decisions, SubsetOf
 from nas.supernet.binding import Role, role
-from nas.supernet.expected_cost import CostModel, named, presence
+from nas.supernet.budgets.expected_cost import CostModel, named, presence
 from nas.supernet.gate_samplers import answers_of
 from nas.supernet.relaxation import Relaxation
 
