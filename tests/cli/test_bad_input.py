@@ -59,7 +59,12 @@ def refuse(nas: Nas, *arguments: object, code: int, messages: list[str]) -> None
         ("data: digits", "objectives: [eror]", 3, ["Unknown objective 'eror'", "'error'?"]),
         ("data: digits", "objectives: []", 2, ["objectives", "own.yaml:3"]),
         ("data: digits", "objectives: [error, error]", 2, ["are the same"]),
-        ("data: digits", "supernet: {sharing: all}", 3, ["sharing", "auto, family, none, position, role"]),
+        (
+            "data: digits",
+            "supernet: {sharing: all}",
+            3,
+            ["sharing", "auto, family, none, position, role"],
+        ),
         ("data: digits", "executor: {kind: slurm}", 2, ["'slurm'", "local"]),
         ("data: digits", "plugins: [no_such_module]", 3, ["'no_such_module'", "PYTHONPATH"]),
         ("data: digits", "device: cuda:9", 2, ["'cuda:9'", "cpu", "auto"]),
