@@ -33,6 +33,10 @@ the gates' images). Then further gate samplers in place of a preset's, planted o
 changes the places of channels behind each edge, which no frozen teacher does, so it is run with
 channels in their places as well.
 
+Read with it: while weights are frozen, `darts-2nd`, `rc-darts` (edges cost no MACs, so that its
+budget asks for nothing) and `sd-darts` are `darts`; `dots` always keeps two inputs per node, where
+seven nodes of the teacher have nine, so that at least five of its fourteen edges are wrong.
+
 The last line's `ratio` is the fourth best mean F1 of the presets; 0.75 is promised. With --record,
 what other presets and kinds gave under the same set-up is kept.
 """
