@@ -14,9 +14,9 @@ interrupted.
     python benchmarks/nasbench201_supernet.py score --work FOLDER --data CIFAR10 --table TABLE
     python benchmarks/nasbench201_supernet.py report --work FOLDER --table TABLE [--record]
 
-`score --untrained` scores the weights at their start, as a control. CIFAR10 is whatever
-`nas data check` accepts; TABLE is a CSV file with the columns `arch_str`, `idx`, `flops_m` and
-`cifar10_test_acc_ep200`.
+Controls: `--control uniform` trains and scores on uniform draws, `score --control untrained` scores
+the weights at their start. CIFAR10 is whatever `nas data check` accepts; TABLE is a CSV file with
+the columns `arch_str`, `idx`, `flops_m` and `cifar10_test_acc_ep200`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--data", help="CIFAR-10, as `nas search --data` takes it")
     parser.add_argument("--table", type=Path, help="the published table")
     parser.add_argument("--seed", type=int, default=1, help="of split, batches, paths and weights")
-    parser.add_argument("--untrained", action="store_true", help="score the weights at their start")
+    parser.add_argument("--control", choices=("untrained", "uniform"), help="other weights")
     parser.add_argument("--cells", type=int, default=CELLS, help="cells to score")
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
@@ -107,11 +107,14 @@ def parts_of(options: argparse.Namespace) -> FiveParts:
 
 def recipe_of(options: argparse.Namespace) -> PathConfig:
     epochs = SMALL["epochs"] if options.small else RECIPE.epochs
-    return RECIPE.model_copy(update={"threads": options.threads, "epochs": epochs})
+    sampler = "uniform" if options.control == "uniform" else RECIPE.sampler
+    changes = {"threads": options.threads, "epochs": epochs, "sampler": sampler}
+    return RECIPE.model_copy(update=changes)
 
 
-def reported(cells: list[TabulatedCell], options: argparse.Namespace) -> list[TabulatedCell]:
-    return cells[: SMALL["cells"] if options.small else options.cells]
+def named(kind: str, options: argparse.Namespace) -> Path:
+    control = f"{options.control}-" if options.control else ""
+    return Path(options.work / f"{kind}-{control}{options.seed}")
 
 
 def new_supernet(options: argparse.Namespace) -> Supernet:
@@ -140,7 +143,7 @@ def train(options: argparse.Namespace) -> None:
     recipe = recipe_of(options)
     supernet = new_supernet(options)
     course = PathTraining(supernet, parts_of(options).weights, recipe, seed=options.seed)
-    path = options.work / f"checkpoint-{options.seed}.npz"
+    path = named("checkpoint", options).with_suffix(".npz")
     average, before = resumed(course, path)
     last = max(1, round(recipe.epochs * TRAINED_SHARE))
     seconds = before
@@ -157,16 +160,18 @@ def train(options: argparse.Namespace) -> None:
         return course.step >= last * course.batches.steps_per_epoch
 
     course.run(keep, before_step)
-    write_arrays(options.work / f"weights-{options.seed}.npz", supernet.state_arrays() | average)
+    weights = supernet.state_arrays() | average
+    write_arrays(named("weights", options).with_suffix(".npz"), weights)
     facts = {
         "seed": options.seed,
+        "control": options.control,
         "epochs": last,
         "steps": course.step,
         "images": len(course.batches.part),
         "seconds": round(seconds, 1),
         "machine": harness.machine(options.threads, options.device),
     }
-    write_json(options.work / f"training-{options.seed}.json", facts)
+    write_json(named("training", options).with_suffix(".json"), facts)
 
 
 def follow(average: Arrays, supernet: Supernet, step: int) -> None:
@@ -198,18 +203,19 @@ def write_json(path: Path, document: object) -> None:
 
 
 def table_of(options: argparse.Namespace, *columns: str) -> list[TabulatedCell]:
-    """Return all cells in the one order that chose who selects and who is reported."""
+    """Return the cells to report, the first in an order of all."""
     cells = read_cell_table(options.table, ["idx", TRUTH, MACS, *columns])
     by_index = sorted(cells, key=lambda cell: cell.numbers["idx"])
     order = np.random.default_rng(CELL_SEED).permutation(len(by_index))
-    return [by_index[int(index)] for index in order]
+    count = SMALL["cells"] if options.small else options.cells
+    return [by_index[int(index)] for index in order[:count]]
 
 
 def score_cells(options: argparse.Namespace) -> None:
     """Score the reported cells with one seed's weights."""
     supernet = new_supernet(options)
-    if not options.untrained:
-        supernet.load_arrays(read_arrays(options.work / f"weights-{options.seed}.npz"))
+    if options.control != "untrained":
+        supernet.load_arrays(read_arrays(named("weights", options).with_suffix(".npz")))
     supernet.eval()
     data = scoring_data(
         parts_of(options),
@@ -218,7 +224,7 @@ def score_cells(options: argparse.Namespace) -> None:
         recalibration=Recalibration(images=RECALIBRATION_IMAGES),
         validation_images=VALIDATION_IMAGES,
     )
-    cells = reported(table_of(options), options)
+    cells = table_of(options)
     members = [supernet.space.build(cell.decisions) for cell in cells]
     start = time.perf_counter()
     found = score_all(supernet, members, data, threads=options.threads)
@@ -230,8 +236,7 @@ def score_cells(options: argparse.Namespace) -> None:
             for cell, each in zip(cells, found, strict=True)
         ],
     }
-    kind = "untrained" if options.untrained else "scores"
-    write_json(options.work / f"{kind}-{options.seed}.json", document)
+    write_json(named("scores", options).with_suffix(".json"), document)
 
 
 # --- report --------------------------------------------------------------------------------------
@@ -264,16 +269,13 @@ def read_scores(
 ) -> dict[str, NDArray[np.float64]]:
     """Return every ranking, larger being better: two numbers per seed, trained and not."""
     found: dict[str, NDArray[np.float64]] = {}
-    for path in sorted(options.work.glob("*-*.json")):
-        kind, _, seed = path.stem.partition("-")
-        if kind not in ("scores", "untrained"):
-            continue
+    for path in sorted(options.work.glob("scores-*.json")):
         by_text = {row["cell"]: row for row in json.loads(path.read_text())["cells"]}
         rows = [by_text[text] for text in texts]
-        name = f"seed {seed}" if kind == "scores" else f"untrained {seed}"
+        control, _, seed = path.stem.removeprefix("scores-").rpartition("-")
+        name = f"{control} {seed}" if control else f"seed {seed}"
         found[name] = -np.array([row["cross_entropy"] for row in rows])
-        if kind == "scores":
-            found[f"{name} accuracy"] = -np.array([row["error"] for row in rows])
+        found[f"{name} accuracy"] = -np.array([row["error"] for row in rows])
     return found
 
 
@@ -292,10 +294,8 @@ def rows_of(
             rho = pairs.correlate("spearman", ranking[chosen], truth[chosen])
             within = equal.correlate("tau", ranking[chosen], truth[chosen], "within")
             row: dict[str, Any] = {"subset": subset, "cells": len(chosen), "ranking": name}
-            row |= {
-                measure: rounded(draws.estimate().to_dict())
-                for measure, draws in zip(MEASURES, (tau, rho, tau - macs, within), strict=True)
-            }
+            for measure, draws in zip(MEASURES, (tau, rho, tau - macs, within), strict=True):
+                row[measure] = rounded(draws.estimate().to_dict())
             rows.append(row)
             print_row(row)
     return rows
@@ -351,7 +351,7 @@ def agreement(
 
 def report(options: argparse.Namespace) -> None:
     """Compare all scores there are with the table; print it, and one line of JSON at the end."""
-    cells = reported(table_of(options, *REFERENCES), options)
+    cells = table_of(options, *REFERENCES)
     rankings = {"macs": np.array([cell.numbers[MACS] for cell in cells])}
     rankings |= {name: np.array([cell.numbers[name] for cell in cells]) for name in REFERENCES}
     rankings |= read_scores(options, [cell.text for cell in cells])
