@@ -1,11 +1,11 @@
 """The policy `auto`: after a short common training, part the families whose gradients disagree.
 
 Once, at the start of an epoch, members are drawn, their gradients compared on the same images
-(`nas.supernet.agreement`), and every unit is split on which some families disagree: families are
-joined pair by pair, the most agreeing first, while the mean cosine between two groups reaches the
-threshold. The largest group keeps the weights, the others go on with copies of their own. The same
-seed gives the same splits; they are plain data among the supernet's arrays, so every checkpoint has
-them.
+(`nas.supernet.health.agreement`), and every unit is split on which some families disagree: families
+are joined pair by pair, the most agreeing first, while the mean cosine between two groups reaches
+the threshold. The largest group keeps the weights, the others go on with copies of their own. The
+same seed gives the same splits; they are plain data among the supernet's arrays, so every
+checkpoint has them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import final
 import numpy as np
 
 from nas.seeds import derive_seed
-from nas.supernet.agreement import Agreement, UnitAgreement, compare, member_gradients
+from nas.supernet.health.agreement import Agreement, UnitAgreement, compare, member_gradients
 from nas.supernet.sharing import family_at
 from nas.supernet.sharing_rule import Splits, node_of
 from nas.supernet.supernet import Supernet

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from nas.errors import ConfigError, DataError, TrialError
 from nas.seeds import derive_seed
-from nas.supernet.alarms import Alarm, divergence
 from nas.supernet.checkpoints import (
     VERSION,
     Fault,
@@ -31,6 +30,7 @@ from nas.supernet.checkpoints import (
 )
 from nas.supernet.checkpoints import Checkpoint as Checkpoint
 from nas.supernet.checkpoints import below as below
+from nas.supernet.health.alarms import Alarm, divergence
 from nas.supernet.optimizer import SliceSgd
 from nas.supernet.supernet import Supernet
 from nas.supernet.training_report import EpochHealth as EpochHealth

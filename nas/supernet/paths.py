@@ -28,7 +28,7 @@ from nas.supernet.blocks import BlockTeacher
 from nas.supernet.checkpoints import Checkpoint, below, pack, unpack
 from nas.supernet.declared_parts import PartDeclaration, make_part
 from nas.supernet.footprints import Footprint, Shape, joined
-from nas.supernet.gaps import path_agreement
+from nas.supernet.health.gaps import path_agreement
 from nas.supernet.loop import (
     AbstractLoop,
     AbstractLoopConfig,

@@ -22,14 +22,15 @@ from torch import Tensor
 from nas.errors import BudgetError, DataError
 from nas.seeds import derive_seed
 from nas.space import Decisions
-from nas.supernet.alarms import Alarm, gate_alarms
 from nas.supernet.alternations import ALTERNATIONS, AbstractAlternation, Batch, Step
 from nas.supernet.binding import Binder
 from nas.supernet.budgets.pruning import FoundMember
 from nas.supernet.declared_parts import make_part
 from nas.supernet.discretisations import DISCRETISATIONS, AbstractDiscretisation, Trained
-from nas.supernet.gaps import loss_numbers
-from nas.supernet.health import Usage, gate_numbers
+from nas.supernet.health.alarms import Alarm, gate_alarms
+from nas.supernet.health.gaps import loss_numbers
+from nas.supernet.health.gate_health import Usage, gate_numbers
+from nas.supernet.health.remedies import Remedies
 from nas.supernet.loop import (
     AbstractLoop,
     AbstractLoopConfig,
@@ -46,7 +47,6 @@ from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
 from nas.supernet.relaxation import Context, GateValues, Relaxation
 from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.relaxed import relaxed_logits
-from nas.supernet.remedies import Remedies
 from nas.supernet.supernet import Supernet
 from nas.supernet.training_rules import TRAINING_RULES, AbstractTrainingRule
 from nas.training.batches import Batches

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from nas.supernet.alarms import Alarm
 from nas.supernet.checkpoints import Checkpoint, Fault
+from nas.supernet.health.alarms import Alarm
 
 
 @final

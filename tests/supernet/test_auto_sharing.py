@@ -16,9 +16,9 @@ from nas.errors import RunError
 from nas.model import layers as model_layers
 from nas.space import AbstractSpace, Decisions
 from nas.space.choices import Answer, Choice, OneOf, Option
-from nas.supernet.agreement import Agreement, UnitAgreement, gradient_agreement
 from nas.supernet.auto_sharing import AutoSharing, choose_splits
 from nas.supernet.checkpoints import Checkpoint
+from nas.supernet.health.agreement import Agreement, UnitAgreement, gradient_agreement
 from nas.supernet.paths import PathConfig, train_paths
 from nas.supernet.sharing_config import AutoSharingConfig, SharingConfig
 from nas.supernet.supernet import Supernet

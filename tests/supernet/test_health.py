@@ -17,10 +17,11 @@ from supernet_cases import SHAPE, digits, digits_supernet, images, one_stage, sh
 
 from nas.search.learning import _Keeper
 from nas.space import AbstractSpace, OneOf, SubsetOf, space_from_dict
-from nas.supernet import gaps, health
-from nas.supernet.alarms import Alarm, collapse_limit, divergence, gate_alarms
 from nas.supernet.checkpoints import Checkpoint, Fault
 from nas.supernet.gate_samplers import answers_of
+from nas.supernet.health import gaps, gate_health
+from nas.supernet.health.alarms import Alarm, collapse_limit, divergence, gate_alarms
+from nas.supernet.health.remedies import EXPLORATION
 from nas.supernet.loop import EpochHealth
 from nas.supernet.paths import PathConfig, train_paths
 from nas.supernet.relaxation import Relaxation
@@ -30,7 +31,6 @@ from nas.supernet.relaxed_training import (
     make_relaxation,
     train_relaxation,
 )
-from nas.supernet.remedies import EXPLORATION
 from nas.supernet.supernet import Supernet
 from nas.training.parts import FiveParts, limited_parts
 
@@ -116,8 +116,8 @@ def prefer(name: str, logit: float) -> Callable[[Relaxation], None]:
 
 def test_health_is_reported_every_epoch_and_starts_at_full_entropy() -> None:
     relaxation = Relaxation(space("wired_cnn"))
-    assert health.gate_entropy(relaxation) == pytest.approx(1.0)
-    assert health.edge_share(relaxation) == pytest.approx(0.5)
+    assert gate_health.gate_entropy(relaxation) == pytest.approx(1.0)
+    assert gate_health.edge_share(relaxation) == pytest.approx(0.5)
     seen, _, _ = train(space("tiny_exhaustive"), CONFIG)
     assert len(seen) == 2
     for report in seen:
@@ -128,16 +128,16 @@ def test_health_is_reported_every_epoch_and_starts_at_full_entropy() -> None:
 
 def test_shares_tell_skips_from_other_operations_without_weights() -> None:
     relaxation = Relaxation(space("nasbench201"), operations="mixed")
-    assert health.free_share(relaxation) == pytest.approx(3 / 5)
-    assert health.free_share(relaxation, "identity") == pytest.approx(1 / 5)
-    assert health.fair_free_share(relaxation) == pytest.approx(3 / 5)
+    assert gate_health.free_share(relaxation) == pytest.approx(3 / 5)
+    assert gate_health.free_share(relaxation, "identity") == pytest.approx(1 / 5)
+    assert gate_health.fair_free_share(relaxation) == pytest.approx(3 / 5)
     for choice in relaxation.every_choice():
         relaxation.close(choice, "avg_pool3x3")
-    assert health.fair_free_share(relaxation) == pytest.approx(1 / 2)
-    assert health.free_share(relaxation) == pytest.approx(1 / 2)
+    assert gate_health.fair_free_share(relaxation) == pytest.approx(1 / 2)
+    assert gate_health.free_share(relaxation) == pytest.approx(1 / 2)
     prefer("identity", 5.0)(relaxation)
-    assert health.free_share(relaxation, "identity") > 0.95
-    assert health.free_share(Relaxation(one_stage())) == 0  # nothing without weights on offer
+    assert gate_health.free_share(relaxation, "identity") > 0.95
+    assert gate_health.free_share(Relaxation(one_stage())) == 0  # nothing without weights on offer
 
 
 def test_the_alarm_of_collapse_allows_for_spaces_that_start_high() -> None:
@@ -213,23 +213,23 @@ def test_answers_starve_when_they_never_got_a_chance() -> None:
     declared = one_stage("sum", "concat", patterns=("free",))
     relaxation = Relaxation(declared, operations="mixed")
     prefer("conv3x3", 30.0)(relaxation)
-    usage = health.Usage(relaxation)
+    usage = gate_health.Usage(relaxation)
     rng = np.random.default_rng(0)
-    for _ in range(health.ENOUGH_STEPS):
+    for _ in range(gate_health.ENOUGH_STEPS):
         context = relaxation.sample(rng)
         usage.add(relaxation, context, relaxation.values(context))
     assert usage.starved_share(relaxation) == 0  # two options need twice as many steps
-    for _ in range(health.ENOUGH_STEPS):
+    for _ in range(gate_health.ENOUGH_STEPS):
         context = relaxation.sample(rng)
         usage.add(relaxation, context, relaxation.values(context))
     starving = [choice for choice in relaxation.every_choice() if "mbconv3x3" in answers_of(choice)]
     share = usage.starved_share(relaxation)
     assert 0 < share < 0.5
-    late = health.Usage(relaxation)
-    late.load_arrays({"usage": usage.arrays()["usage"] + [[health.CHANCE], [0.0]]})
+    late = gate_health.Usage(relaxation)
+    late.load_arrays({"usage": usage.arrays()["usage"] + [[gate_health.CHANCE], [0.0]]})
     late.count *= 1000  # tried early, decided against since
     assert late.starved_share(relaxation) == 0
-    copy = health.Usage(relaxation)
+    copy = gate_health.Usage(relaxation)
     copy.load_arrays(usage.arrays())
     assert copy.starved_share(relaxation) == share
     for choice in starving:
@@ -320,7 +320,7 @@ def test_a_second_collapse_ends_the_search_at_fair_gates() -> None:
     assert training.remedies.collapses == 0
     training.remedies.take([collapse])
     assert torch.allclose(training.relaxation.logits, fair, atol=0.01)
-    assert health.free_share(training.relaxation) < 0.5  # no tie goes to the identity
+    assert gate_health.free_share(training.relaxation) < 0.5  # no tie goes to the identity
     steps = training.batches.steps_per_epoch
     assert [training.remedies.resting(step) for step in (0, steps - 1, steps)] == [
         True,

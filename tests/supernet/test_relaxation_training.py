@@ -11,7 +11,7 @@ import torch
 from supernet_cases import digits, digits_supernet, space
 
 from nas.errors import DataError
-from nas.supernet import health
+from nas.supernet.health import gate_health
 from nas.supernet.loop import Checkpoint
 from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
 from nas.supernet.relaxation import Context, Relaxation
@@ -115,7 +115,7 @@ def test_a_regulariser_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch
         regularisers=[{"name": "edges_cost", "strength": 1.0}],
     )
     train_relaxation(digits_supernet("wired_cnn"), relaxation, digits(), config, seed=0)
-    assert health.edge_share(relaxation) < 0.5
+    assert gate_health.edge_share(relaxation) < 0.5
 
 
 def test_no_images_for_the_gates_is_an_error() -> None:

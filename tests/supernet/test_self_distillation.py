@@ -11,7 +11,7 @@ from scale import scaled
 from supernet_cases import digits, one_stage
 
 from nas.space import AbstractSpace, space_from_dict
-from nas.supernet.gaps import sharpness
+from nas.supernet.health.gaps import sharpness
 from nas.supernet.relaxed_training import (
     RelaxationConfig,
     RelaxedTraining,

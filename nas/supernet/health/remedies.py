@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 import torch
 
-from nas.supernet.alarms import Alarm
 from nas.supernet.checkpoints import Checkpoint
-from nas.supernet.health import free_options
+from nas.supernet.health.alarms import Alarm
+from nas.supernet.health.gate_health import free_options
 
 if TYPE_CHECKING:
     from nas.supernet.relaxed_training import RelaxedTraining

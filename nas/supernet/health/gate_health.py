@@ -2,7 +2,7 @@
 
 A search that drifts to identities and pools ranks nothing, and one that never tries an answer says
 nothing about it; both show here long before a front does. What needs images is in
-`nas.supernet.gaps`.
+`nas.supernet.health.gaps`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.seeds import derive_seed
-from nas.supernet.agreement import gradient_agreement
+from nas.supernet.health.agreement import gradient_agreement
 from nas.supernet.mixing import mix
 from nas.supernet.supernet import Supernet
 from nas.topology.graph import Architecture

@@ -1,7 +1,7 @@
 """Alarms: what a training's health says aloud, as data, each with its remedy.
 
 An alarm is recorded whether its remedy is taken or not, and no remedy is taken without its alarm:
-`RelaxedTraining` raises alarms first and hands those to `nas.supernet.remedies`.
+`RelaxedTraining` raises alarms first and hands those to `nas.supernet.health.remedies`.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def gate_alarms(numbers: Mapping[str, float], *, remedies: bool) -> tuple[Alarm,
     """Return the alarms of an epoch's numbers.
 
     Args:
-        numbers: Of `nas.supernet.health.gate_numbers`.
+        numbers: Of `nas.supernet.health.gate_health.gate_numbers`.
         remedies: Whether the training takes them.
     """
     limits: dict[AlarmName, tuple[str, float]] = {
