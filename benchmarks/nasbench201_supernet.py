@@ -42,8 +42,8 @@ from nas.space import Decisions, load_space
 from nas.space.cell_table import TabulatedCell, read_cell_table
 from nas.supernet.loop import EpochHealth
 from nas.supernet.paths import PathConfig, PathTraining
-from nas.supernet.recalibration import Recalibration
-from nas.supernet.score import score_all, scoring_data
+from nas.supernet.scoring.recalibration import Recalibration
+from nas.supernet.scoring.score import score_all, scoring_data
 from nas.supernet.supernet import Supernet
 from nas.supernet.trust.correlation import MemberPairs
 from nas.training.data.load import load_data

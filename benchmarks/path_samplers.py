@@ -32,7 +32,7 @@ from nas.space import AbstractSpace, Decisions, space_from_dict
 from nas.supernet.member_sizes import MemberSizes
 from nas.supernet.path_samplers import PATH_SAMPLERS, Lesson
 from nas.supernet.paths import PathConfig, PathTraining
-from nas.supernet.score import score_all, scoring_data
+from nas.supernet.scoring.score import score_all, scoring_data
 from nas.supernet.supernet import Supernet
 from nas.training.data.load import load_data
 from nas.training.parts import FiveParts, split_five

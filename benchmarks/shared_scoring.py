@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from nas.space import AbstractSpace, load_space, space_from_dict
-from nas.supernet.recalibration import Recalibration
-from nas.supernet.score import InheritedScore, ScoringData, score, score_all
+from nas.supernet.scoring.recalibration import Recalibration
+from nas.supernet.scoring.score import InheritedScore, ScoringData, score, score_all
 from nas.supernet.supernet import Supernet
 from nas.topology.graph import Architecture
 

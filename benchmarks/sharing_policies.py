@@ -26,8 +26,8 @@ from hypernetwork_ranking import CLASSES, SHAPE, correlations, draw, truth
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions, load_space
 from nas.supernet.paths import PathConfig, train_paths
-from nas.supernet.recalibration import Recalibration
-from nas.supernet.score import score_all, scoring_data
+from nas.supernet.scoring.recalibration import Recalibration
+from nas.supernet.scoring.score import score_all, scoring_data
 from nas.supernet.sharing import SHARING
 from nas.supernet.sharing_config import SharingConfig
 from nas.supernet.supernet import Supernet

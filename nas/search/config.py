@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, final
 from pydantic import BaseModel, ConfigDict, Field
 
 from nas.objectives.latency_config import LatencyConfig
-from nas.supernet.recalibration import Recalibration
 from nas.supernet.relaxation_config import RelaxationSettings
+from nas.supernet.scoring.recalibration import Recalibration
 from nas.supernet.sharing_config import SharingConfig
 from nas.training.recipe import Recipe
 

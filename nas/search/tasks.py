@@ -120,7 +120,7 @@ class Subnets:
     def __init__(
         self, config: SearchConfig, space: AbstractSpace, arguments: Mapping[str, Any]
     ) -> None:
-        from nas.supernet.score import scoring_data
+        from nas.supernet.scoring.score import scoring_data
         from nas.supernet.supernet import Supernet
         from nas.training.device import memory_format, resolve_device
 
@@ -152,7 +152,7 @@ class Subnets:
 
     def score(self, architecture: Architecture) -> dict[str, Any]:
         """Return error, cross-entropy and count of images of a member."""
-        from nas.supernet.score import score
+        from nas.supernet.scoring.score import score
         from nas.training.device import use_threads
 
         with use_threads(self.threads):

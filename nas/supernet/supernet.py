@@ -34,7 +34,7 @@ from nas.supernet.execution import (
 )
 from nas.supernet.extraction import copy_member
 from nas.supernet.hypernetwork import Hypernetwork, is_generated
-from nas.supernet.running_statistics import RunningNorm, RunningStatistics
+from nas.supernet.scoring.running_statistics import RunningNorm, RunningStatistics
 from nas.supernet.sharing_config import SharingConfig
 from nas.supernet.sharing_rule import (
     DIVIDER,

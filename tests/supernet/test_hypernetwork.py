@@ -16,9 +16,9 @@ from nas.supernet.graph_encoding import encode
 from nas.supernet.hypernetwork import Hypernetwork, constant_length, is_generated
 from nas.supernet.mixing import mix
 from nas.supernet.paths import PathConfig, train_paths
-from nas.supernet.recalibration import Recalibration
 from nas.supernet.relaxation import Relaxation
-from nas.supernet.score import score, score_all, scoring_data
+from nas.supernet.scoring.recalibration import Recalibration
+from nas.supernet.scoring.score import score, score_all, scoring_data
 from nas.supernet.supernet import Supernet
 from nas.supernet.weights import SharedWeights
 from nas.topology.graph import Architecture

@@ -8,8 +8,8 @@ import torch
 from supernet_cases import digits, digits_supernet, space
 
 from nas.supernet.paths import PathConfig, train_paths
-from nas.supernet.recalibration import Recalibration
-from nas.supernet.score import score, score_all, scoring_data
+from nas.supernet.scoring.recalibration import Recalibration
+from nas.supernet.scoring.score import score, score_all, scoring_data
 from nas.training.evaluate import evaluate
 
 

@@ -20,8 +20,8 @@ from nas.supernet import loop
 from nas.supernet.loop import Checkpoint
 from nas.supernet.optimizer import SliceSgd
 from nas.supernet.paths import PathConfig, PathTraining, train_paths
-from nas.supernet.recalibration import Recalibration
-from nas.supernet.score import score, scoring_data
+from nas.supernet.scoring.recalibration import Recalibration
+from nas.supernet.scoring.score import score, scoring_data
 from nas.supernet.slots import SlotUse
 from nas.supernet.supernet import Supernet
 from nas.supernet.weights import SharedWeights

@@ -15,9 +15,9 @@ from supernet_cases import SHAPE, digits, digits_supernet, images, shaken, space
 from nas.errors import TrialError
 from nas.space import AbstractSpace, space_from_dict
 from nas.supernet.paths import PathConfig, train_paths
-from nas.supernet.recalibration import Recalibration
-from nas.supernet.score import ScoringData, score, score_all, scoring_data
-from nas.supernet.shared_passes import Expressions, SharedPass, in_shared_order
+from nas.supernet.scoring.recalibration import Recalibration
+from nas.supernet.scoring.score import ScoringData, score, score_all, scoring_data
+from nas.supernet.scoring.shared_passes import Expressions, SharedPass, in_shared_order
 from nas.supernet.supernet import Supernet
 from nas.topology.graph import Architecture
 from nas.training.evaluate import evaluate

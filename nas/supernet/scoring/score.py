@@ -17,8 +17,8 @@ from torch import Tensor
 
 from nas.seeds import derive_seed
 from nas.supernet.execution import Norm, Statistics
-from nas.supernet.recalibration import Recalibration
-from nas.supernet.shared_passes import (
+from nas.supernet.scoring.recalibration import Recalibration
+from nas.supernet.scoring.shared_passes import (
     Expressions,
     SharedPass,
     fixed_norms,

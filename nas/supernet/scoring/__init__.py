@@ -1,0 +1,1 @@
+"""Inherited scores: members measured with the shared weights, many at once."""
