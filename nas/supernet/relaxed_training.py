@@ -39,14 +39,14 @@ from nas.supernet.loop import (
     TrainingResult,
     below,
 )
-from nas.supernet.mixing import mix
-from nas.supernet.mixture import Mixing
+from nas.supernet.mixtures.mixing import mix
+from nas.supernet.mixtures.mixture import Mixing
+from nas.supernet.mixtures.relaxed import relaxed_logits
 from nas.supernet.optimizer import GateAdam
 from nas.supernet.partials import PARTIALS
 from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
 from nas.supernet.relaxation import Context, GateValues, Relaxation
 from nas.supernet.relaxation_config import RelaxationSettings
-from nas.supernet.relaxed import relaxed_logits
 from nas.supernet.supernet import Supernet
 from nas.supernet.training_rules import TRAINING_RULES, AbstractTrainingRule
 from nas.training.batches import Batches

@@ -30,9 +30,9 @@ from nas.supernet.gate_samplers import (
     is_on,
 )
 from nas.supernet.gates import normalised
-from nas.supernet.mixing import mix
+from nas.supernet.mixtures.mixing import mix
+from nas.supernet.mixtures.relaxed import RelaxedRun
 from nas.supernet.relaxation import Relaxation
-from nas.supernet.relaxed import RelaxedRun
 from nas.supernet.supernet import Supernet
 
 Case = tuple[str, Kind]

@@ -11,9 +11,9 @@ import torch
 from nas.errors import ConfigError
 from nas.space import AbstractSpace, space_from_dict
 from nas.supernet.binding import Binder
-from nas.supernet.mixing import mix
+from nas.supernet.mixtures.mixing import mix
+from nas.supernet.mixtures.relaxed import relaxed_logits
 from nas.supernet.relaxation import Relaxation
-from nas.supernet.relaxed import relaxed_logits
 from nas.supernet.supernet import Supernet
 
 Per = Literal["all", "stage", "cell"]

@@ -10,9 +10,9 @@ from supernet_cases import SHAPE, digits, images, shaken
 
 from nas.space import AbstractSpace, OneOf, SubsetOf, space_from_dict
 from nas.supernet.binding import Binder, flatten, role
-from nas.supernet.mixing import mix
+from nas.supernet.mixtures.mixing import mix
+from nas.supernet.mixtures.relaxed import relaxed_logits
 from nas.supernet.relaxation import Relaxation
-from nas.supernet.relaxed import relaxed_logits
 from nas.supernet.relaxed_training import RelaxationConfig, make_relaxation, train_relaxation
 from nas.supernet.supernet import Supernet
 

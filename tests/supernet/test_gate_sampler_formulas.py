@@ -20,9 +20,9 @@ from nas.supernet.binding import Binder
 from nas.supernet.declared_parts import make_part
 from nas.supernet.gate_samplers import GATE_SAMPLERS, AbstractGateSampler, GateInput
 from nas.supernet.gates import normalised
-from nas.supernet.mixing import mix
+from nas.supernet.mixtures.mixing import mix
+from nas.supernet.mixtures.relaxed import RelaxedRun
 from nas.supernet.relaxation import Relaxation
-from nas.supernet.relaxed import RelaxedRun
 from nas.supernet.supernet import Supernet
 
 OPTIONS = OneOf("question", tuple(Option(letter) for letter in "abcd"))

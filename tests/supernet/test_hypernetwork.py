@@ -14,7 +14,7 @@ from nas.errors import ConfigError, RunError
 from nas.supernet.binding import Binder
 from nas.supernet.graph_encoding import encode
 from nas.supernet.hypernetwork import Hypernetwork, constant_length, is_generated
-from nas.supernet.mixing import mix
+from nas.supernet.mixtures.mixing import mix
 from nas.supernet.paths import PathConfig, train_paths
 from nas.supernet.relaxation import Relaxation
 from nas.supernet.scoring.recalibration import Recalibration

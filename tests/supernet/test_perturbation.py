@@ -19,7 +19,7 @@ from nas.supernet.discretisations.perturbation import (
     without,
 )
 from nas.supernet.gate_samplers import answers_of
-from nas.supernet.mixture import Mixing
+from nas.supernet.mixtures.mixture import Mixing
 from nas.supernet.relaxation import Context, GateValues, Relaxation
 from nas.supernet.relaxed_training import RelaxationConfig, train_relaxation
 from nas.supernet.supernet import Supernet

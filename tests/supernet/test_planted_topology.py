@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from nas.supernet.binding import Binder
-from nas.supernet.mixing import mix
+from nas.supernet.mixtures.mixing import mix
+from nas.supernet.mixtures.relaxed import relaxed_logits
 from nas.supernet.planted_wiring import PlantedSetup, Question, plant, random_wiring
 from nas.supernet.relaxation import Relaxation
-from nas.supernet.relaxed import relaxed_logits
 
 QUESTIONS: list[Question] = ["subsets", "options"]
 

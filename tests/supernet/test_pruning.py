@@ -25,11 +25,11 @@ from nas.supernet.budgets.pruning import (
     to_array,
     weak_answers,
 )
-from nas.supernet.mixing import mix
+from nas.supernet.mixtures.mixing import mix
+from nas.supernet.mixtures.relaxed import relaxed_logits
 from nas.supernet.relaxation import Context, Relaxation
 from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.relaxation_parts import check_fit
-from nas.supernet.relaxed import relaxed_logits
 from nas.supernet.relaxed_training import (
     RelaxationConfig,
     RelaxedTraining,

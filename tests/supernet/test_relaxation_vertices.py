@@ -21,10 +21,10 @@ from nas.supernet.gates import (
     merge_strength,
     normalised,
 )
-from nas.supernet.mixing import mix
+from nas.supernet.mixtures.mixing import mix
+from nas.supernet.mixtures.relaxed import relaxed_logits
+from nas.supernet.mixtures.state_buffer import find_segments
 from nas.supernet.relaxation import Relaxation
-from nas.supernet.relaxed import relaxed_logits
-from nas.supernet.state_buffer import find_segments
 from nas.supernet.supernet import Supernet
 from nas.supernet.workspace import Workspace
 

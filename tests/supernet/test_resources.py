@@ -21,12 +21,12 @@ from nas.space.declared import space_names
 from nas.supernet.binding import Binder
 from nas.supernet.budgets.cost_terms import EdgeTerm, Level, Mixed, NodeTerm
 from nas.supernet.budgets.expected_cost import CostModel, named, presence
-from nas.supernet.mixing import mix
+from nas.supernet.mixtures.mixing import mix
+from nas.supernet.mixtures.relaxed import relaxed_logits
 from nas.supernet.optimizer import GateAdam
 from nas.supernet.regularisers.resource import Resource, ResourceOptions
 from nas.supernet.regularisers.skip import Skip
 from nas.supernet.relaxation import Relaxation
-from nas.supernet.relaxed import relaxed_logits
 from nas.supernet.relaxed_training import RelaxationConfig, train_relaxation
 from nas.supernet.supernet import Supernet
 from nas.topology.graph import Architecture, Edge, Node

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nas.registry import Registry
 from nas.supernet.declared_parts import AbstractPart
-from nas.supernet.mixture import Mixing
+from nas.supernet.mixtures.mixture import Mixing
 from nas.supernet.relaxation import Context
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import final
 from nas.registry import Registry
 from nas.space import Decisions
 from nas.supernet.declared_parts import AbstractPart
-from nas.supernet.mixture import Mixing
+from nas.supernet.mixtures.mixture import Mixing
 from nas.supernet.relaxation import Context, GateValues, Relaxation
 from nas.supernet.supernet import Supernet
 

@@ -16,7 +16,7 @@ from nas.space import Choice, Decisions, OneOf
 from nas.space.choices import Answer
 from nas.supernet.discretisations import DISCRETISATIONS, AbstractDiscretisation, Trained
 from nas.supernet.gate_samplers import answers_of, enough, is_on
-from nas.supernet.mixture import Mixing
+from nas.supernet.mixtures.mixture import Mixing
 from nas.supernet.relaxation import Context
 
 

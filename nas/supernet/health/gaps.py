@@ -19,7 +19,7 @@ from torch import Tensor
 
 from nas.seeds import derive_seed
 from nas.supernet.health.agreement import gradient_agreement
-from nas.supernet.mixing import mix
+from nas.supernet.mixtures.mixing import mix
 from nas.supernet.supernet import Supernet
 from nas.topology.graph import Architecture
 from nas.training.batches import part_tensors

@@ -22,7 +22,7 @@ from nas.supernet.budgets.pruning import epochs_of_gates
 from nas.supernet.declared_parts import Misfit
 from nas.supernet.fitting import Fitting
 from nas.supernet.loop import Checkpoint
-from nas.supernet.mixing import mix
+from nas.supernet.mixtures.mixing import mix
 from nas.supernet.training_rules import TRAINING_RULES, AbstractTrainingRule
 
 if TYPE_CHECKING:

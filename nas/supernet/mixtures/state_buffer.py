@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nas.supernet.binding import Path
-from nas.supernet.mixture import Mixing
+from nas.supernet.mixtures.mixture import Mixing
 from nas.supernet.slots import NodeCall
 from nas.supernet.workspace import Workspace
 

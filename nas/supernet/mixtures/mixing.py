@@ -14,7 +14,7 @@ from nas.errors import ConfigError, SpaceError
 from nas.space import SubsetOf
 from nas.supernet.binding import Binder, EdgePath, Governed, Path, with_edges
 from nas.supernet.gate_samplers import answers_of
-from nas.supernet.mixture import OFF, ON, Mixing, NodeMix
+from nas.supernet.mixtures.mixture import OFF, ON, Mixing, NodeMix
 from nas.supernet.partials import WHOLE, Portion, part_of
 from nas.supernet.relaxation import Context, strength_keys, strength_name
 from nas.supernet.sharing_rule import Owner

@@ -23,11 +23,11 @@ from nas.supernet.execution import (
     run_layers,
     run_node,
 )
-from nas.supernet.mixture import Mixing, NodeMix
+from nas.supernet.mixtures.mixture import Mixing, NodeMix
+from nas.supernet.mixtures.state_buffer import StateBuffer, find_segments
 from nas.supernet.partials import rejoined
 from nas.supernet.relaxation import GateValues
 from nas.supernet.slots import NodeCall, Program
-from nas.supernet.state_buffer import StateBuffer, find_segments
 from nas.supernet.supernet import Supernet
 
 FAINTEST = 1e-30

@@ -1,0 +1,1 @@
+"""A relaxed member: what is mixed where, and how it runs."""
