@@ -124,6 +124,7 @@ class Relaxation(nn.Module):
         self.logits = nn.Parameter(torch.zeros(self._keys.size))
         self.register_buffer("open", torch.ones(self._answers.size, dtype=torch.bool))
         self._scale: Tensor | None = None
+        self._indices: dict[tuple[int, ...], Tensor] = {}
 
     def _register(self, choice: Choice) -> None:
         self._keys.add(choice.name, self.sampler(choice).keys(choice))
@@ -159,15 +160,23 @@ class Relaxation(nn.Module):
         """Return what the choice's sampler reads."""
         factors: Tensor | None = None
         if self.edge_strengths and isinstance(choice, SubsetOf):
-            factors = self.logits[self.strength_positions(choice)].exp()
+            factors = self._taken(self.logits, self.strength_positions(choice)).exp()
         return GateInput(
             choice,
-            self.logits[self.positions(choice)],
-            self.open[self.answer_positions(choice)],
+            self._taken(self.logits, self.positions(choice)),
+            self._taken(self.open, self.answer_positions(choice)),
             self.temperature,
             noise,
             factors,
         )
+
+    def _taken(self, values: Tensor, places: list[int]) -> Tensor:
+        """Return some entries; places become a tensor once, on an accelerator that is a copy."""
+        key = tuple(places)
+        index = self._indices.get(key)
+        if index is None or index.device != values.device:
+            index = self._indices[key] = torch.tensor(places, device=values.device)
+        return values.index_select(0, index)
 
     def is_sampled(self, choice: Choice) -> bool:
         """Tell whether a choice is answered whole."""
@@ -229,7 +238,7 @@ class Relaxation(nn.Module):
         if not self.edge_strengths:
             return {}
         return {
-            strength_name(choice): self.logits[self.strength_positions(choice)]
+            strength_name(choice): self._taken(self.logits, self.strength_positions(choice))
             for choice in context.relaxed
         }
 
