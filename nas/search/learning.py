@@ -17,7 +17,7 @@ from nas.errors import RunError, TrialError
 from nas.search.session import Session, Stopped
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
-from nas.supernet.budgets.pruning import front_of, plain
+from nas.supernet.budgets.pruning import plain
 from nas.supernet.gate_space import GateSpace
 from nas.supernet.loop import Checkpoint, EpochHealth, TrainingResult
 from nas.supernet.paths import PathConfig, train_paths
@@ -66,7 +66,7 @@ def _relax(session: Session) -> Mapping[str, Any]:
     rng = np.random.default_rng(derive_seed(session.config.seed, "preferred", 0))
     preferred = training.preferred(settings.relaxation.proposals, rng)
     found = [plain(member) for member in training.found]
-    series = [member.decisions for member in front_of(training.found)]
+    series = [member.decisions for member in training.front]
     preferred += [decisions for decisions in series if decisions not in preferred]
     if space is not None:
         preferred = [space.original(decisions) for decisions in preferred]

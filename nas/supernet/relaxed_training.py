@@ -331,6 +331,11 @@ class RelaxedTraining(AbstractLoop):
         """Members that the rules found on the way, in order."""
         return [member for rule in self.rules for member in rule.found]
 
+    @property
+    def front(self) -> list[FoundMember]:
+        """Those of them that no other of the same rule beats, cheapest first."""
+        return [member for rule in self.rules for member in rule.front]
+
     def epoch_numbers(self) -> dict[str, float]:
         """Return the gates' health, the mixture's against members', and the rules' numbers."""
         self.relaxation.exploration = 0.0

@@ -209,6 +209,20 @@ def test_sharpness_is_the_loss_at_the_corner_that_the_slope_points_to() -> None:
     assert torch.equal(relaxation.logits, start)
 
 
+def test_a_mixture_of_nothing_is_not_sharp() -> None:
+    """Where operations are sampled, cells that choose nothing else leave no gate in the loss."""
+    declared = space("nasbench201_c8n1")
+    supernet = Supernet(declared, (1, 8, 8), 10)
+    training = RelaxedTraining(
+        supernet, make_relaxation(supernet, CONFIG), digits(), CONFIG, seed=0
+    )
+    training.train_step(*training.gate_batches.at(0), 0.0)
+    assert training.last is not None and training.last.context.relaxed == ()
+    numbers = gaps.mixture_numbers(training, training.gate_batches.at(0))
+    assert numbers["sharpness"] == 0
+    assert numbers["gap"] == pytest.approx(0, abs=1e-4)
+
+
 def test_answers_starve_when_they_never_got_a_chance() -> None:
     declared = one_stage("sum", "concat", patterns=("free",))
     relaxation = Relaxation(declared, operations="mixed")

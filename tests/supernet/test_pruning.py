@@ -17,6 +17,7 @@ from nas.pareto.dominance import dominates
 from nas.space import AbstractSpace, SubsetOf, space_from_dict
 from nas.supernet.binding import Binder, role
 from nas.supernet.budgets.pruning import (
+    FoundMember,
     close_weak,
     from_array,
     front_of,
@@ -38,6 +39,7 @@ from nas.supernet.relaxed_training import (
     train_relaxation,
 )
 from nas.supernet.supernet import Supernet
+from nas.supernet.training_rules.gradual_pruning import GradualPruning, GradualPruningOptions
 
 
 def random_gates(declared: AbstractSpace, seed: int) -> Relaxation:
@@ -188,6 +190,24 @@ def test_one_run_of_growing_weight_yields_five_networks_that_do_not_beat_each_ot
     stored = from_array(training.checkpoint()["rules/0/found"])
     assert stored == training.found == from_array(to_array(training.found))
     assert int((~training.relaxation.open).sum()) > 5
+
+
+def test_the_series_is_compared_by_what_its_rule_charges() -> None:
+    def member(macs: float, parameters: float, loss: float, memory: float = 1.0) -> FoundMember:
+        costs = {"macs": macs, "parameters": parameters, "bytes": memory, "latency_ms": 1.0}
+        return FoundMember({"at": f"{macs} {loss}"}, costs, costs, loss, 0, 0.0)
+
+    slim, light, poor = member(9, 1, 0.5), member(1, 9, 0.5, 2), member(8, 8, 0.9)
+    dense = member(18, 9, 0.6)
+    found = [poor, slim, light, dense]
+    assert front_of(found, "macs") == [light]
+    assert front_of(found, "parameters") == [slim]
+    assert front_of(found, "macs_per_byte") == [dense, slim]  # 18 and 9 MACs per byte
+    assert front_of([], "macs") == []
+    options = GradualPruningOptions(resource="parameters")
+    rule = GradualPruning(options)
+    rule.members = found
+    assert rule.front == [slim]
 
 
 def test_operations_are_dropped_until_few_are_left_and_the_weakest_go_first() -> None:

@@ -21,6 +21,7 @@ from nas.pareto.dominance import non_dominated
 from nas.space import Choice, Decisions, SubsetOf
 from nas.supernet.binding import Role, role
 from nas.supernet.budgets.expected_cost import CostModel, named, presence
+from nas.supernet.budgets.resources import POSITIONS, ResourceName, charged
 from nas.supernet.gate_samplers import answers_of
 from nas.supernet.relaxation import Relaxation
 
@@ -160,17 +161,26 @@ def member_loss(training: RelaxedTraining, decisions: Decisions) -> float:
     return float(np.mean(losses))
 
 
-def front_of(found: Iterable[FoundMember], resource: str = "macs") -> list[FoundMember]:
-    """Return the members that no other beats in both cost and loss, cheapest first."""
+def front_of(found: Iterable[FoundMember], resource: ResourceName) -> list[FoundMember]:
+    """Return the members that no other beats in both cost and loss, cheapest first.
+
+    Args:
+        found: The members.
+        resource: What they are charged for.
+    """
     members = list(found)
     if not members:
         return []
-    points = np.array([[member.costs[resource], member.loss] for member in members])
+
+    def cost(member: FoundMember) -> float:
+        return float(charged(resource, [member.costs[name] for name in POSITIONS]))
+
+    points = np.array([[cost(member), member.loss] for member in members])
     kept = [member for member, keep in zip(members, non_dominated(points), strict=True) if keep]
     unique: dict[str, FoundMember] = {}
     for member in kept:
         unique.setdefault(json.dumps(member.decisions), member)
-    return sorted(unique.values(), key=lambda member: member.costs[resource])
+    return sorted(unique.values(), key=cost)
 
 
 def to_array(found: Iterable[FoundMember]) -> NDArray[np.uint8]:

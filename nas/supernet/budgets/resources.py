@@ -32,6 +32,13 @@ def amount(name: ResourceName, costs: Any) -> Any:
     return costs[POSITIONS[name]]
 
 
+def charged(name: ResourceName, costs: Any) -> Any:
+    """Return what a resource is charged: its amount, for MACs per byte the bytes per MAC."""
+    if name == "macs_per_byte":
+        return costs[POSITIONS["bytes"]] / costs[POSITIONS["macs"]]
+    return costs[POSITIONS[name]]
+
+
 @final
 @dataclass(frozen=True)
 class Limit:

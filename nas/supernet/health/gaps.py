@@ -131,9 +131,12 @@ def sharpness(training: RelaxedTraining, batch: Batch) -> float:
         return training.loss(training.last.mixing, relaxation.values(context), batch)  # type: ignore[union-attr]
 
     here = loss()
-    if not here.requires_grad:  # everything was sampled whole
+    if not here.requires_grad:
         return 0.0
-    (gradient,) = torch.autograd.grad(here, [relaxation.logits])
+    # Where everything was sampled whole, no gate is in the loss: its slope is 0.
+    (gradient,) = torch.autograd.grad(
+        here, [relaxation.logits], allow_unused=True, materialize_grads=True
+    )
     logits = relaxation.logits.detach()
     corner = logits + SHARPNESS_BOX * (1 + logits.abs()) * gradient.sign()
     with torch.no_grad(), relaxation.at(corner):

@@ -26,7 +26,17 @@ class Entropy(AbstractRegulariser):
             p = relaxation.probabilities(choice)
             if isinstance(choice, SubsetOf):
                 pairs = torch.stack([p, 1 - p])
-                shares.append(torch.special.entr(pairs).sum(0).mean() / math.log(2))
+                shares.append(entropies(pairs).sum(0).mean() / math.log(2))
             elif len(p) > 1:
-                shares.append(torch.special.entr(p).sum() / math.log(len(p)))
+                shares.append(entropies(p).sum() / math.log(len(p)))
         return torch.stack(shares).mean() if shares else relaxation.logits.new_zeros(())
+
+
+def entropies(probabilities: Tensor) -> Tensor:
+    """Return `-p log p` of every entry, in nats; 0 with slope 0 where p is 0.
+
+    The slope grows without bound as p falls to 0. An answer that is exactly 0 is closed or has
+    been left out, and nothing is to move it.
+    """
+    entropy: Tensor = torch.special.entr(torch.where(probabilities > 0, probabilities, 1.0))
+    return entropy

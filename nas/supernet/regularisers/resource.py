@@ -9,7 +9,7 @@ from torch import Tensor
 from nas.cost.pieces import LinearLatency
 from nas.registry import Paper
 from nas.supernet.budgets.expected_cost import CostModel
-from nas.supernet.budgets.resources import POSITIONS, ResourceName
+from nas.supernet.budgets.resources import ResourceName, charged
 from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser, Strength
 from nas.supernet.relaxation import Context, Relaxation
 from nas.supernet.supernet import Supernet
@@ -47,12 +47,7 @@ class Resource(AbstractRegulariser):
 
     def term(self, relaxation: Relaxation, context: Context) -> Tensor:
         """Return the share."""
-        share: Tensor
-        costs, largest = self.model.expected(relaxation, context), self.model.largest
-        if self.options.resource == "macs_per_byte":
-            usual = largest[POSITIONS["bytes"]] / largest[POSITIONS["macs"]]
-            share = costs[POSITIONS["bytes"]] / costs[POSITIONS["macs"]] / usual
-        else:
-            column = POSITIONS[self.options.resource]
-            share = costs[column] / largest[column]
+        resource = self.options.resource
+        cost = charged(resource, self.model.expected(relaxation, context))
+        share: Tensor = cost / charged(resource, self.model.largest)
         return share.to(relaxation.logits)

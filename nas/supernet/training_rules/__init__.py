@@ -31,6 +31,11 @@ class AbstractTrainingRule(AbstractPart):
         """Members that the rule left on its way, in order."""
         return []
 
+    @property
+    def front(self) -> list[FoundMember]:
+        """Those of them that no other beats in both loss and what the rule charges for."""
+        return []
+
     def prepare(self, training: RelaxedTraining) -> None:
         """Look at the space once, before the training.
 

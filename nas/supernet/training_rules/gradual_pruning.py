@@ -25,6 +25,7 @@ from nas.supernet.budgets.pruning import (
     epochs_of_gates,
     find_members,
     from_array,
+    front_of,
     to_array,
     weak_answers,
 )
@@ -105,6 +106,11 @@ class GradualPruning(AbstractTrainingRule):
     def found(self) -> list[FoundMember]:
         """The members every stage left, in order."""
         return self.members
+
+    @property
+    def front(self) -> list[FoundMember]:
+        """Those of them that no other beats in both loss and the charged resource."""
+        return front_of(self.members, self.options.resource)
 
     def gate_loss(self, training: RelaxedTraining, step: Step) -> Tensor | None:
         """Return the resource term times its present factor."""
