@@ -134,6 +134,23 @@ def test_a_member_that_cannot_be_scored_is_reported_as_alone() -> None:
         score_all(supernet, members_of(declared, 2), data_for(Recalibration()))
 
 
+def test_running_averages_that_overflow_cost_a_member_nothing_but_the_number_beside_its_score() -> (
+    None
+):
+    supernet = Supernet(small_cells(), SHAPE, 5)
+    members = members_of(supernet.space, 2)
+    for member in members:
+        supernet(images(dtype=torch.float32), member)
+    for value in supernet.running.buffers():
+        value.fill_(float("inf"))
+    supernet.eval()
+    together = score_all(supernet, members, data_for(Recalibration()))
+    assert together == [score(supernet, member, data_for(Recalibration())) for member in members]
+    assert [each.uncalibrated for each in together] == [None, None]
+    with pytest.raises(TrialError, match="cross-entropy"):
+        score(supernet, members[0], data_for(Recalibration(policy="none")))
+
+
 def test_both_numbers_are_kept_and_recalibration_is_worth_something() -> None:
     supernet = digits_supernet()
     train_paths(supernet, digits(400), PathConfig(epochs=4, batch_size=32), seed=0)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas.errors import TrialError
 from nas.seeds import derive_seed
 from nas.supernet.execution import Norm, Statistics
 from nas.supernet.scoring.recalibration import Recalibration
@@ -47,7 +48,7 @@ class InheritedScore:
         error: Share of wrong answers, a fraction from 0 to 1.
         cross_entropy: Mean negative log-likelihood in nats.
         count: Images evaluated.
-        uncalibrated: The score without recalibration, if it was asked for.
+        uncalibrated: The score without recalibration, if it was asked for and is finite.
     """
 
     error: float
@@ -144,8 +145,24 @@ def score(
             statistics = supernet.recalibrate(architecture, data.recalibration, policy.passes)
         recalibrated = evaluated(statistics)
     if policy.policy == "none" or policy.compare:
-        uncalibrated = evaluated(supernet.running_statistics(architecture))
+        statistics = supernet.running_statistics(architecture)
+        uncalibrated = _beside(recalibrated, lambda: evaluated(statistics))
     return _inherited(recalibrated, uncalibrated)
+
+
+def _beside(
+    recalibrated: Evaluation | None, measure: Callable[[], Evaluation]
+) -> Evaluation | None:
+    """Return the score without recalibration; None if it is not finite beside one that is.
+
+    Averages over other paths may make activations overflow, which says nothing of the member.
+    """
+    try:
+        return measure()
+    except TrialError as error:
+        if recalibrated is None or error.kind != "nonfinite":
+            raise
+        return None
 
 
 def _inherited(recalibrated: Evaluation | None, uncalibrated: Evaluation | None) -> InheritedScore:
@@ -234,13 +251,9 @@ class _Together:
         if policy.policy == "none" or policy.compare:
             uncalibrated = self._scores(self._running())
         for place, index in enumerate(self.order):
-            note(
-                index,
-                _inherited(
-                    None if recalibrated is None else recalibrated[place].result(),
-                    None if uncalibrated is None else uncalibrated[place].result(),
-                ),
-            )
+            own = None if recalibrated is None else recalibrated[place].result()
+            beside = None if uncalibrated is None else _beside(own, uncalibrated[place].result)
+            note(index, _inherited(own, beside))
 
     def _measured(self) -> dict[int, Statistics]:
         found = [
