@@ -8,6 +8,7 @@ norms' sharing policy, and travel with the weights.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
@@ -40,9 +41,11 @@ class RunningStatistics(nn.Module):
     def _read(self, use: SlotUse, kind: str, like: Tensor) -> Tensor:
         (channels,) = use.shape
         known = self._find(use.key, kind)
-        if known is None or len(known) < channels:
-            known = self._file(use.key, kind, self._fresh(use, kind).to(like))
-        return known[:channels]
+        size = 0 if known is None else known.shape[0]
+        if known is None or size < channels:
+            return self._file(use.key, kind, self._fresh(use, kind).to(like))
+        # Every norm of every step asks: a slice of the whole would cost more than all the rest.
+        return known if size == channels else known[:channels]
 
     def _fresh(self, use: SlotUse, kind: str) -> Tensor:
         """Return a new tensor of the size of `use` that starts with what is known."""
@@ -102,6 +105,7 @@ class RunningStatistics(nn.Module):
         return value
 
 
+@lru_cache(maxsize=65_536)
 def _name(key: str, kind: str) -> str:
     return f"{key}|{kind}".replace(".", "\\")  # a dot is torch's separator of submodules
 
