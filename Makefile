@@ -17,7 +17,7 @@ PYTEST ?= $(BIN)/python -m pytest
 # Two processes, one thread each; files stay together so that their fixtures are built once.
 PYTEST_FLAGS ?= -q -n 2 --dist loadfile
 
-.PHONY: help install install-dev search test check bench soak lock clean
+.PHONY: help install install-dev search test check bench gpu-check soak lock clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ bench: install ## measure beside a reference: make bench NAME=supernet_step
 	@test -n "$(NAME)" || { echo "error: which one? fix: make bench NAME=..., one of: $(filter-out harness,$(basename $(notdir $(wildcard benchmarks/*.py))))" >&2; exit 2; }
 	@test -f benchmarks/$(NAME).py || { echo "error: no benchmark '$(NAME)'; fix: one of: $(filter-out harness,$(basename $(notdir $(wildcard benchmarks/*.py))))" >&2; exit 2; }
 	@$(BIN)/python benchmarks/$(NAME).py $(ARGS)
+
+gpu-check: install ## check on a GPU what the tests hold on a processor: make gpu-check ARGS="--data cifar10.npz"
+	@$(BIN)/python benchmarks/gpu_check.py --record $(ARGS)
 
 soak: install-dev ## the whole suite with every count in full; takes hours
 	@NAS_TEST_SCALE=full $(PYTEST) -q -n 2 --dist loadfile -o timeout=7200
