@@ -28,10 +28,9 @@ from nas.model.network import Network
 from nas.space import AbstractSpace, Decisions, space_from_dict
 from nas.supernet.binding import Binder
 from nas.supernet.mixtures.mixing import mix
-from nas.supernet.mixtures.relaxed import relaxed_logits
+from nas.supernet.mixtures.relaxed import relaxed_logits, relaxed_slots
 from nas.supernet.optimizer import GateAdam, SliceSgd
 from nas.supernet.relaxation import Context, Relaxation
-from nas.supernet.relaxed_training import relaxed_slots
 from nas.supernet.supernet import Supernet
 from nas.topology.graph import Architecture
 

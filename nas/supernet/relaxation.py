@@ -26,14 +26,15 @@ from nas.errors import ConfigError
 from nas.space import AbstractSpace, Choice, Decisions, OneOf, SubsetOf
 from nas.space.choices import Answer
 from nas.supernet.binding import role
-from nas.supernet.declared_parts import PartDeclaration, make_part
+from nas.supernet.declared_parts import PartDeclaration
 from nas.supernet.fitting import every_choice
+from nas.supernet.gate_places import Places, strength_keys, strength_name
 from nas.supernet.gate_samplers import (
-    GATE_SAMPLERS,
     AbstractGateSampler,
     GateInput,
     answers_of,
     is_on,
+    make_sampler,
 )
 from nas.supernet.gate_samplers.softmax import Softmax
 from nas.topology.operations import OPERATIONS
@@ -116,8 +117,8 @@ class Relaxation(nn.Module):
         self._joint = Softmax()
         self._options = make_sampler(options, "options")
         self._edges = make_sampler(edges, "edges")
-        self._keys = _Places()
-        self._answers = _Places()
+        self._keys = Places()
+        self._answers = Places()
         for choice in space.choices:
             self._register(choice)
         # One vector: choices come and go with the patterns, the optimiser's state does not.
@@ -367,99 +368,9 @@ class Relaxation(nn.Module):
         with torch.no_grad():
             return self.space.walk(ask)
 
-    def preferred(self, count: int, rng: np.random.Generator) -> list[Decisions]:
-        """Return the most probable members, discretised, best first.
-
-        The first has the most probable answer to every joint question; the others come from the
-        most probable of many sampled contexts.
-
-        Args:
-            count: How many; fewer come back if the space does not hold that many.
-            rng: Draws the contexts.
-        """
-        return self.discretised(count, rng, self.discretise)
-
-    def discretised(
-        self,
-        count: int,
-        rng: np.random.Generator,
-        discretise: Callable[[Context], Decisions | None],
-    ) -> list[Decisions]:
-        """Return what `discretise` makes of the most probable contexts, without repetition.
-
-        Contexts of which it makes nothing (None) are passed over.
-        """
-        contexts = [self.likeliest(), *(self.sample(rng) for _ in range(16 * count))]
-        with torch.no_grad():
-            ranked = sorted(contexts[1:], key=lambda context: -float(self.log_probability(context)))
-        found: list[Decisions] = []
-        tried: list[Mapping[str, Answer]] = []
-        for context in (contexts[0], *ranked):
-            if context.sampled in tried:
-                continue
-            tried.append(context.sampled)
-            member = discretise(context)
-            if member is not None and member not in found:
-                found.append(member)
-            if len(found) == count:
-                break
-        return found
-
     def every_choice(self) -> Iterator[Choice]:
         """Yield every choice that can ever be asked, once per name."""
         yield from every_choice(self.space)
-
-
-def strength_name(choice: Choice) -> str:
-    """Return the name under which gate values hold the strengths of a choice's edges."""
-    return f"{choice.name} strength"
-
-
-def strength_keys(choice: Choice) -> tuple[str, ...]:
-    """Return what each strength stands for: an item of a subset, the edges of other choices."""
-    return choice.items if isinstance(choice, SubsetOf) else ("edge",)
-
-
-@final
-class _Places:
-    """Numbers positions by choice and key; a key met again under the same name keeps its own."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._known: dict[str, dict[object, int]] = {}
-
-    def add(self, name: str, keys: tuple[object, ...]) -> None:
-        places = self._known.setdefault(name, {})
-        for key in keys:
-            if key not in places:
-                places[key] = self.size
-                self.size += 1
-
-    def find(self, name: str, keys: tuple[object, ...]) -> list[int]:
-        places = self._known[name]
-        return [places[key] for key in keys]
-
-
-def make_sampler(
-    declared: PartDeclaration, kind: Literal["options", "edges"]
-) -> AbstractGateSampler:
-    """Return the gate sampler that a config declares for one kind of choice.
-
-    Raises:
-        ConfigError: If it does not answer this kind.
-        NotFoundError: If it is unknown.
-    """
-    where = f"relaxation.gates.{kind}"
-    sampler = make_part(GATE_SAMPLERS, declared, where)
-    if kind not in sampler.kinds:
-        fitting = [name for name in GATE_SAMPLERS if kind in GATE_SAMPLERS.get(name).kinds]
-        name = declared if isinstance(declared, str) else declared["name"]
-        raise ConfigError(
-            f"The gate sampler '{name}' does not answer choices of {kind}.",
-            where=where,
-            fix=f"Those that do: {', '.join(fitting)}.",
-        )
-    return sampler
 
 
 def _base_answer(choice: Choice, closed: frozenset[Hashable] = frozenset()) -> Answer:

@@ -14,10 +14,9 @@ from nas.supernet.alternations import ALTERNATIONS
 from nas.supernet.declared_parts import AbstractPart, Misfit, PartDeclaration, make_part
 from nas.supernet.discretisations import DISCRETISATIONS
 from nas.supernet.fitting import Fitting, Shape
-from nas.supernet.gate_samplers import GATE_SAMPLERS
+from nas.supernet.gate_samplers import GATE_SAMPLERS, make_sampler
 from nas.supernet.partials import PARTIALS
 from nas.supernet.regularisers import REGULARISERS
-from nas.supernet.relaxation import make_sampler
 from nas.supernet.relaxation_config import GatesConfig, RelaxationSettings
 from nas.supernet.training_rules import TRAINING_RULES
 

@@ -10,8 +10,7 @@ Bilevel training: DARTS, Liu et al. 2019, arXiv:1806.09055.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import cast, final
 
 import numpy as np
@@ -26,7 +25,8 @@ from nas.supernet.alternations import ALTERNATIONS, AbstractAlternation, Batch, 
 from nas.supernet.binding import Binder
 from nas.supernet.budgets.pruning import FoundMember
 from nas.supernet.declared_parts import make_part
-from nas.supernet.discretisations import DISCRETISATIONS, AbstractDiscretisation, Trained
+from nas.supernet.discretisations import DISCRETISATIONS, AbstractDiscretisation
+from nas.supernet.gate_batches import GateBatches
 from nas.supernet.health.alarms import Alarm, gate_alarms
 from nas.supernet.health.gaps import loss_numbers
 from nas.supernet.health.gate_health import Usage, gate_numbers
@@ -41,9 +41,10 @@ from nas.supernet.loop import (
 )
 from nas.supernet.mixtures.mixing import mix
 from nas.supernet.mixtures.mixture import Mixing
-from nas.supernet.mixtures.relaxed import relaxed_logits
+from nas.supernet.mixtures.relaxed import relaxed_logits, relaxed_slots
 from nas.supernet.optimizer import GateAdam
 from nas.supernet.partials import PARTIALS
+from nas.supernet.proposals import likeliest_members, trained
 from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
 from nas.supernet.relaxation import Context, GateValues, Relaxation
 from nas.supernet.relaxation_config import RelaxationSettings
@@ -61,31 +62,6 @@ BASELINE_DECAY = 0.9
 @final
 class RelaxationConfig(RelaxationSettings, AbstractLoopConfig, frozen=True, extra="forbid"):
     """Settings of relaxed training, its length included."""
-
-
-@final
-class GateBatches:
-    """The gates' images by step, so that a resumed training reads the same ones."""
-
-    def __init__(self, batches: Batches, seed: int) -> None:
-        self.batches = batches
-        self.seed = seed
-        self._next = -1
-        self._last: Batch | None = None
-        self._stream: Iterator[Batch] = iter(())
-
-    def at(self, step: int) -> Batch:
-        """Return the batch of a step; asking in order is quick."""
-        if step == self._next - 1 and self._last is not None:
-            return self._last
-        epoch, number = divmod(step, self.batches.steps_per_epoch)
-        if step != self._next or number == 0:
-            self._stream = self.batches.epoch(self.seed, epoch)
-            for _ in range(number):
-                next(self._stream)
-        self._next = step + 1
-        self._last = next(self._stream)
-        return self._last
 
 
 @final
@@ -274,37 +250,6 @@ class RelaxedTraining(AbstractLoop):
         advantage = value - baseline
         return objective + advantage * self.relaxation.log_probability(step.context)
 
-    def trained(self) -> Trained:
-        """Return what a discretisation reads."""
-
-        def mixture(context: Context) -> Mixing:
-            return mix(self.supernet, self.binder, context, self.portion)
-
-        @torch.no_grad()
-        def loss(mixing: Mixing, values: GateValues) -> float:
-            return float(self.loss(mixing, values, self.gate_batches.at(self.step)))
-
-        tuning = GateBatches(self.batches, derive_seed(self.seed, "tuning images", 0))
-
-        def tune(mixing: Mixing, values: GateValues, number: int, learning_rate: float) -> None:
-            self.optimizer.zero_grad()
-            self.loss(mixing, values, tuning.at(number)).backward()  # type: ignore[no-untyped-call]
-            active = relaxed_slots(self.supernet, mixing)
-            self.optimizer.clip(active, self.config.gradient_clip)
-            self.optimizer.step(active, learning_rate)
-
-        return Trained(self.supernet, self.relaxation, mixture, loss, tune, self._undone, self.seed)
-
-    @contextmanager
-    def _undone(self) -> Iterator[None]:
-        """Put weights and momentum back at the end."""
-        weights, momentum = self.supernet.state_arrays(), self.optimizer.arrays()
-        try:
-            yield
-        finally:
-            self.supernet.load_arrays(weights)
-            self.optimizer.load_arrays(momentum)
-
     def preferred(self, count: int, rng: np.random.Generator) -> list[Decisions]:
         """Return the most probable members, discretised as declared, best first.
 
@@ -312,7 +257,7 @@ class RelaxedTraining(AbstractLoop):
             count: How many; fewer come back if the space does not hold that many.
             rng: Draws the contexts.
         """
-        found = self.relaxation.discretised(count, rng, self._settle_if_possible)
+        found = likeliest_members(self.relaxation, count, rng, self._settle_if_possible)
         # Where no context fits a budget, the error of the likeliest one says what is missing.
         return found or [self.settle(self.relaxation.likeliest())]
 
@@ -324,7 +269,7 @@ class RelaxedTraining(AbstractLoop):
 
     def settle(self, context: Context) -> Decisions:
         """Return the member of a context that the gates stand for, discretised as declared."""
-        return self.discretisation.settle(self.trained(), context)
+        return self.discretisation.settle(trained(self), context)
 
     @property
     def found(self) -> list[FoundMember]:
@@ -387,17 +332,6 @@ class RelaxedTraining(AbstractLoop):
         self.remedies.load_arrays(checkpoint)
         for number, rule in enumerate(self.rules):
             rule.load_arrays(below(checkpoint, f"rules/{number}/"))
-
-
-def relaxed_slots(supernet: Supernet, mixing: Mixing) -> dict[str, tuple[int, ...]]:
-    """Return the slots a relaxed member reads, with the leading slice it reads of each."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    program = mixing.program
-    whole = (use for use in program.uses if use.key not in mixing.narrowed)
-    for use in (*whole, *mixing.uses, *supernet.head_uses(program)):
-        known = shapes.get(use.key, use.shape)
-        shapes[use.key] = tuple(max(pair) for pair in zip(known, use.shape, strict=True))
-    return shapes
 
 
 def make_relaxation(supernet: Supernet, config: RelaxationSettings) -> Relaxation:

@@ -11,15 +11,15 @@ from torch import Tensor
 from nas.errors import ConfigError, SpaceError
 from nas.space import AbstractSpace, space_from_dict
 from nas.supernet.binding import Binder
+from nas.supernet.gate_places import strength_name
 from nas.supernet.mixtures.mixing import mix
 from nas.supernet.mixtures.mixture import Mixing
-from nas.supernet.mixtures.relaxed import RelaxedRun, relaxed_logits
+from nas.supernet.mixtures.relaxed import RelaxedRun, relaxed_logits, relaxed_slots
 from nas.supernet.partials import PARTIALS, WHOLE, Portion, part_of, rejoined
 from nas.supernet.partials.channels import ChannelOptions, Channels
-from nas.supernet.relaxation import Relaxation, strength_name
+from nas.supernet.relaxation import Relaxation
 from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.relaxation_parts import check_fit
-from nas.supernet.relaxed_training import relaxed_slots
 from nas.supernet.supernet import Supernet
 
 

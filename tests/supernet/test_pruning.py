@@ -27,7 +27,7 @@ from nas.supernet.budgets.pruning import (
     weak_answers,
 )
 from nas.supernet.mixtures.mixing import mix
-from nas.supernet.mixtures.relaxed import relaxed_logits
+from nas.supernet.mixtures.relaxed import relaxed_logits, relaxed_slots
 from nas.supernet.relaxation import Context, Relaxation
 from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.relaxation_parts import check_fit
@@ -35,7 +35,6 @@ from nas.supernet.relaxed_training import (
     RelaxationConfig,
     RelaxedTraining,
     make_relaxation,
-    relaxed_slots,
     train_relaxation,
 )
 from nas.supernet.supernet import Supernet

@@ -24,6 +24,7 @@ from nas.supernet.gates import (
 from nas.supernet.mixtures.mixing import mix
 from nas.supernet.mixtures.relaxed import relaxed_logits
 from nas.supernet.mixtures.state_buffer import find_segments
+from nas.supernet.proposals import likeliest_members
 from nas.supernet.relaxation import Relaxation
 from nas.supernet.supernet import Supernet
 from nas.supernet.workspace import Workspace
@@ -147,7 +148,7 @@ def test_preferred_members_are_valid_distinct_and_follow_the_logits() -> None:
                 places = relaxation.positions(choice)
                 relaxation.logits[places] = -4.0
                 relaxation.logits[places[0]] = 4.0
-    members = relaxation.preferred(5, np.random.default_rng(0))
+    members = likeliest_members(relaxation, 5, np.random.default_rng(0))
     assert len(members) == 5
     assert all(wired.normalise(member) == member for member in members)
     assert all(member["stage1.pattern"] == "free" for member in members)

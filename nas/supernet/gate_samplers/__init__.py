@@ -21,7 +21,7 @@ from nas.errors import ConfigError
 from nas.registry import Registry
 from nas.space import Choice, OneOf, SubsetOf
 from nas.space.choices import Answer
-from nas.supernet.declared_parts import AbstractPart
+from nas.supernet.declared_parts import AbstractPart, PartDeclaration, make_part
 from nas.supernet.gates import normalised
 
 Kind = Literal["options", "edges"]
@@ -141,6 +141,26 @@ class AbstractGateSampler(AbstractPart):
 
 
 GATE_SAMPLERS: Registry[type[AbstractGateSampler]] = Registry("gate sampler", __name__)
+
+
+def make_sampler(declared: PartDeclaration, kind: Kind) -> AbstractGateSampler:
+    """Return the gate sampler that a config declares for one kind of choice.
+
+    Raises:
+        ConfigError: If it does not answer this kind.
+        NotFoundError: If it is unknown.
+    """
+    where = f"relaxation.gates.{kind}"
+    sampler = make_part(GATE_SAMPLERS, declared, where)
+    if kind not in sampler.kinds:
+        fitting = [name for name in GATE_SAMPLERS if kind in GATE_SAMPLERS.get(name).kinds]
+        name = declared if isinstance(declared, str) else declared["name"]
+        raise ConfigError(
+            f"The gate sampler '{name}' does not answer choices of {kind}.",
+            where=where,
+            fix=f"Those that do: {', '.join(fitting)}.",
+        )
+    return sampler
 
 
 def answers_of(choice: Choice) -> tuple[Hashable, ...]:

@@ -13,10 +13,11 @@ from nas.cost.shapes import Adapter
 from nas.errors import ConfigError, SpaceError
 from nas.space import SubsetOf
 from nas.supernet.binding import Binder, EdgePath, Governed, Path, with_edges
+from nas.supernet.gate_places import strength_keys, strength_name
 from nas.supernet.gate_samplers import answers_of
 from nas.supernet.mixtures.mixture import OFF, ON, Mixing, NodeMix
 from nas.supernet.partials import WHOLE, Portion, part_of
-from nas.supernet.relaxation import Context, strength_keys, strength_name
+from nas.supernet.relaxation import Context
 from nas.supernet.sharing_rule import Owner
 from nas.supernet.slots import (
     EdgeCall,

@@ -212,3 +212,14 @@ def relaxed_logits(
         plain: Whether to leave out state buffers, for second derivatives.
     """
     return RelaxedRun(supernet, mixing, values, norm, plain=plain).logits(x)
+
+
+def relaxed_slots(supernet: Supernet, mixing: Mixing) -> dict[str, tuple[int, ...]]:
+    """Return the slots a relaxed member reads, with the leading slice it reads of each."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    program = mixing.program
+    whole = (use for use in program.uses if use.key not in mixing.narrowed)
+    for use in (*whole, *mixing.uses, *supernet.head_uses(program)):
+        known = shapes.get(use.key, use.shape)
+        shapes[use.key] = tuple(max(pair) for pair in zip(known, use.shape, strict=True))
+    return shapes
