@@ -322,7 +322,7 @@ class _Step:
 
 
 def _mean(values: list[Tensor]) -> float:
-    return sum(float(value) for value in values) / max(1, len(values))
+    return sum(torch.stack(values).tolist()) / len(values) if values else 0.0
 
 
 def train_paths(

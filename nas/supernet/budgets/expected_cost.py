@@ -127,8 +127,11 @@ class CostModel:
 
     def at(self, context: Context, gates: GateValues) -> Tensor:
         """Return the expected costs at given probabilities of the context's relaxed choices."""
-        parts = [presence(choice, gates[choice.name].double().cpu()) for choice in context.relaxed]
         constants = torch.tensor([0.0, 1.0], dtype=torch.float64)
+        parts = [gates[choice.name] for choice in context.relaxed]
+        if parts:  # an accelerator is waited for once, not once per choice
+            own = torch.cat(parts).double().cpu().split_with_sizes([len(part) for part in parts])
+            parts = [presence(*pair) for pair in zip(context.relaxed, own, strict=True)]
         return self.terms(context).expected(torch.cat([*parts, constants]))
 
     def terms(self, context: Context) -> Terms:
