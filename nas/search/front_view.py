@@ -4,9 +4,9 @@ Pure functions of the records, so that a view made twice has the same bytes. The
 non-dominated feasible trials in the searched objectives; what the confirmation found stands beside
 them and never chooses among them.
 
-Inherited scores are compared as far as the verdict of `nas supernet rank` allows: without one as
-they are, under the label `unverified`; with one within each family, or across families by the
-calibrated scores. The document's `trust` says which.
+Inherited scores are compared within each family, or across families by the calibrated scores where
+the verdict of `nas supernet rank` trusts these. The document's `trust` says which, and
+`unverified` where there is no verdict.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from nas.search.trust import (
     COMPUTED,
     NOT_INHERITED,
     PER_FAMILY,
-    RAW,
-    UNVERIFIED,
     Trust,
 )
 
@@ -121,7 +119,7 @@ class _Facts:
             return COMPUTED
         if calibrated or self.trust.across:
             return CALIBRATED
-        return RAW if self.trust.verdict == UNVERIFIED else PER_FAMILY
+        return PER_FAMILY
 
     def trusted(self) -> dict[str, Any]:
         """Return the verdict on the ranking, and what the front compares because of it."""

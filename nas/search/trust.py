@@ -1,9 +1,9 @@
 """What a run knows about its ranking, and what its front may therefore compare.
 
 The last verdict counts if it is about the weights that scored the trials. Without one the front is
-labelled unverified, or not trusted if the training of these weights diverged. With one, raw
-inherited scores are compared within a family only, and across families the calibrated predictions
-are, if the verdict trusts them.
+labelled unverified, or not trusted if the training of these weights diverged. Raw inherited scores
+are compared within a family only; across families the calibrated predictions are, if the verdict
+trusts them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from nas.supernet.trust.verdict import ACROSS, NOT_TRUSTED
 
 UNVERIFIED: Final = "unverified"
 NOT_INHERITED: Final = "not needed"
-RAW: Final = "raw scores, all families together"
 PER_FAMILY: Final = "raw scores, each family by itself"
 CALIBRATED: Final = "calibrated scores, all families together"
 COMPUTED: Final = "no inherited scores"

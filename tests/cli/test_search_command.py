@@ -329,7 +329,7 @@ class TestRank:
     def test_without_a_verdict_the_front_says_unverified(
         self, searched: Searched, nas: Nas
     ) -> None:
-        assert nas("front", searched[0]).out.startswith("ranking: unverified; raw scores, all")
+        assert nas("front", searched[0]).out.startswith("ranking: unverified; raw scores, each")
         answer = nas("front", searched[0], "--calibrated")
         assert answer.code == 2
         assert "Run 'real' has no calibration of its scores" in answer.err

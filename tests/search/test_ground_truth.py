@@ -83,7 +83,7 @@ def test_half_of_the_members_hold_the_true_front_with_inherited_errors(
     assert len(values) == members
     front = {tuple(row) for row in values[non_dominated(values)].tolist()}
     shown = [(p["objectives"]["error"]["value"], float(p["macs"])) for p in points(everything)]
-    assert set(shown) == front
+    assert set(shown) >= front  # each family's own front, since nobody ranked the supernet
     half = real(tmp_path, "half", seed, members // 2).table()
     found = [[t.value("error"), t.value("macs")] for t in half.finished()]
     # Chance-level error and a tenth beyond the largest member: inherited errors of these members
