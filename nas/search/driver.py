@@ -31,9 +31,10 @@ from nas.search.explore import explore
 from nas.search.front_view import PREPARE, register_views
 from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
-from nas.search.learning import relax, train_supernet
+from nas.search.learning import proposed_by_paths, relax, train_supernet
 from nas.search.material import Material, check_same_data, prepare_material
 from nas.search.progress import Listener, no_listener
+from nas.search.propose import PATH_TRAINING, RELAXATION
 from nas.search.resolve import resolve_space
 from nas.search.session import Session, Stopped
 from nas.space.declared import import_plugins
@@ -259,8 +260,9 @@ def _drive(
 def _stages(session: Session) -> None:
     started = time.perf_counter()
     session.stage(PREPARE, lambda: _prepare(session))
-    preferred = relax(session)
+    preferred = [(RELAXATION, each) for each in relax(session)]
     weights = train_supernet(session)
+    preferred += [(PATH_TRAINING, each) for each in proposed_by_paths(session)]
     explore(session, weights, preferred)
     confirm(session)
     session.again(REPORT, lambda: {"views": rebuild_views(session.run)})

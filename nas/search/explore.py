@@ -17,11 +17,10 @@ from nas.run_store import rebuild_views
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.base import classify
 from nas.search.history import BatchPlan, Entry, planned_trials, read_plans
-from nas.search.propose import Planner
+from nas.search.propose import Planner, Preferred
 from nas.search.quiet import QuietDevice
 from nas.search.session import Session, Stopped
 from nas.search.tasks import SCORE
-from nas.space import Decisions
 from nas.topology.identity import structural_id
 from nas.topology.serial import architecture_text, dump_architecture
 
@@ -30,7 +29,7 @@ EXPLORE = "explore"
 _log = logging.getLogger("nas")
 
 
-def explore(session: Session, weights: str | None, preferred: list[Decisions]) -> None:
+def explore(session: Session, weights: str | None, preferred: list[Preferred]) -> None:
     """Evaluate as many distinct members as the run is to have.
 
     Raises:
@@ -85,12 +84,12 @@ class _Explorer:
     Args:
         session: The session.
         weights: SHA-256 of the supernet's weights, None where no objective needs them.
-        preferred: Members that the relaxation prefers.
+        preferred: Members that a training prefers, with its name.
         total: Trials in all.
     """
 
     def __init__(
-        self, session: Session, weights: str | None, preferred: list[Decisions], total: int
+        self, session: Session, weights: str | None, preferred: list[Preferred], total: int
     ) -> None:
         self.session = session
         self.store = session.run

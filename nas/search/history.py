@@ -28,7 +28,8 @@ class Entry:
         trial: Number of the trial that evaluates it, or that evaluated the same member before.
         decisions: The member.
         duplicate: Whether it was answered from the record.
-        proposed_by: Name of the sampler, `known:<wiring>`, `relaxation` or `unseen`.
+        proposed_by: Name of the sampler, `known:<wiring>`, `relaxation`, `path_training` or
+            `unseen`.
         state: What the sampler wants back.
         replays: Trial of the same network whose inherited score counts for this one too.
     """

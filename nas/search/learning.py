@@ -75,6 +75,12 @@ def _relax(session: Session) -> Mapping[str, Any]:
     return {"checkpoint": sha, "preferred": preferred, "found": found, **keeper.summary(result)}
 
 
+def proposed_by_paths(session: Session) -> list[Decisions]:
+    """Return the members that path training wants tried first, once it is over."""
+    stage = session.run.table().stages.get(SUPERNET)
+    return [dict(each) for each in stage.finish.get("proposals", ())] if stage else []
+
+
 def train_supernet(session: Session) -> str | None:
     """Train the weights that score members; return their SHA-256, None if none are needed."""
     if not session.goals.needs_weights:
@@ -109,7 +115,8 @@ def _train(session: Session) -> Mapping[str, Any]:
         raise Stopped
     sha = session.run.weights.put(supernet.state_arrays())
     split = {"sharing": supernet.rule.to_dict()} if supernet.rule.measured else {}
-    return {"checkpoint": sha, **split, **keeper.summary(result)}
+    proposals = [dict(each) for each in result.proposals]
+    return {"checkpoint": sha, "proposals": proposals, **split, **keeper.summary(result)}
 
 
 def _new_supernet(

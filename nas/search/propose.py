@@ -38,6 +38,12 @@ ENUMERABLE = 200_000
 DESCENT_STEPS = 16
 """Most answers that are changed on the way to the cheapest member."""
 
+RELAXATION, PATH_TRAINING = "relaxation", "path_training"
+"""Trainings that prefer members."""
+
+Preferred = tuple[str, Decisions]
+"""One of those trainings, and a member that it prefers."""
+
 OPENING_SHARE = 0.5
 """Most trials that hand-made and preferred members may take."""
 
@@ -50,7 +56,7 @@ class Planner:
         space: The space.
         config: The resolved config.
         goals: Objectives and constraints.
-        preferred: Members that the relaxation prefers.
+        preferred: Members that a training prefers, with its name.
     """
 
     def __init__(
@@ -58,7 +64,7 @@ class Planner:
         space: AbstractSpace,
         config: SearchConfig,
         goals: Goals,
-        preferred: Sequence[Decisions] = (),
+        preferred: Sequence[Preferred] = (),
     ) -> None:
         self.space = space
         self.config = config
@@ -94,12 +100,11 @@ class Planner:
             found = self._members[text] = (network, runs)
         return found
 
-    def _opening(self, preferred: Sequence[Decisions]) -> Iterator[tuple[str, Decisions]]:
+    def _opening(self, preferred: Sequence[Preferred]) -> Iterator[tuple[str, Decisions]]:
         known = self.space.known() if self.config.search.seed_known_wirings else {}
         for name, decisions in known.items():
             yield f"known:{name}", decisions
-        for decisions in preferred:
-            yield "relaxation", decisions
+        yield from preferred
         small = {name: smallest(self.space, known[name]) for name in known}
         for name, decisions in small.items():
             yield f"known:{name}", decisions
@@ -109,7 +114,8 @@ class Planner:
     def _open(self, draft: _Draft, before: Sequence[BatchPlan]) -> None:
         """Propose the hand-made and the preferred members whose turn it is."""
         used = sum(
-            entry.proposed_by == "relaxation" or entry.proposed_by.startswith("known:")
+            entry.proposed_by in (RELAXATION, PATH_TRAINING)
+            or entry.proposed_by.startswith("known:")
             for plan in before
             for entry in plan.entries
         )

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nas.errors import ConfigError, DataError, TrialError
 from nas.seeds import derive_seed
+from nas.space import Decisions
 from nas.supernet.checkpoints import (
     VERSION,
     Fault,
@@ -170,6 +171,10 @@ class AbstractLoop(abc.ABC):
         """
         return {}
 
+    def proposals(self) -> list[Decisions]:
+        """Return members that the search is to try first, once the training is over."""
+        return []
+
     def more_arrays(self) -> Checkpoint:
         """Return what the checkpoint holds beyond weights, momentum and progress."""
         return {}
@@ -248,6 +253,7 @@ class AbstractLoop(abc.ABC):
             finished,
             self.faults,
             self.declared(),
+            tuple(self.proposals()) if finished else (),
         )
 
     def _guarded_epoch(self, on_epoch: OnEpoch | None, stop: Callable[[], bool]) -> bool:

@@ -143,6 +143,10 @@ class PathTraining(AbstractLoop):
             "distillation": self.paths.distillation,
         }
 
+    def proposals(self) -> list[Decisions]:
+        """Return what the sampler proposes."""
+        return self.sampler.proposals()
+
     def lessons(self, step: int, images: Tensor, labels: Tensor) -> tuple[Lesson, ...]:
         """Return what a step trains; a sampler that remembers steps has to be asked in order."""
 

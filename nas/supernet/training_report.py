@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from nas.space import Decisions
 from nas.supernet.checkpoints import Checkpoint, Fault
 from nas.supernet.health.alarms import Alarm
 
@@ -53,6 +54,7 @@ class TrainingResult:
         finished: False if it was stopped early.
         faults: Divergences it recovered from, those before a resumption included.
         declared: What a result must say of how the weights were trained, such as the sampler.
+        proposals: Members that the search is to try first.
     """
 
     steps: int
@@ -61,6 +63,7 @@ class TrainingResult:
     finished: bool
     faults: tuple[Fault, ...] = ()
     declared: Mapping[str, Any] = field(default_factory=dict)
+    proposals: tuple[Decisions, ...] = ()
 
     @property
     def recoveries(self) -> int:

@@ -98,13 +98,15 @@ def test_a_batch_sees_only_the_results_of_batches_before_it() -> None:
 def test_hand_made_wirings_and_preferred_members_come_first() -> None:
     config = config_for(search__trials=64)
     space = resolve_space(config)
-    wish = space.sample(np.random.default_rng(5))
-    planner = Planner(space, config, Goals.of(config), [wish])
+    rng = np.random.default_rng(5)
+    wishes = [(training, space.sample(rng)) for training in ("relaxation", "path_training")]
+    planner = Planner(space, config, Goals.of(config), wishes)
     plan = planner.plan([], TrialTable(), 64)
     assert plan is not None
     by = [entry.proposed_by for entry in plan.entries]
     assert {f"known:{name}" for name in space.known()} <= set(by)
-    assert "relaxation" in by
+    for training, wish in wishes:
+        assert (training, wish) in [(entry.proposed_by, entry.decisions) for entry in plan.entries]
     assert len(plan.trials) == 16
     without = config_for(search__trials=64, search__seed_known_wirings=False)
     plan = Planner(space, without, Goals.of(config)).plan([], TrialTable(), 64)

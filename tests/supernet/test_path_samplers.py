@@ -35,7 +35,7 @@ from nas.space import AbstractSpace, Decisions, OneOf, SubsetOf
 from nas.supernet.blocks import BlockTeacher, rating
 from nas.supernet.declared_parts import make_part
 from nas.supernet.footprints import joined, pieces
-from nas.supernet.member_sizes import MemberSizes, bin_of, every_choice
+from nas.supernet.member_sizes import MemberSizes, bin_of, every_question
 from nas.supernet.path_samplers import PATH_SAMPLERS, AbstractPathSampler, Lesson, Moment, Scene
 from nas.supernet.path_samplers.attentive import Attentive
 from nas.supernet.path_samplers.nested import Nested
@@ -269,6 +269,16 @@ def test_preferred_members_are_scored_as_untrained_networks() -> None:
     assert scores == sorted(scores, reverse=True)
 
 
+def test_only_preferred_members_are_proposed_and_only_once_the_training_is_over() -> None:
+    course = training("preferred", epochs=1)
+    assert course.run(should_stop=lambda: True).proposals == ()
+    done = course.run()
+    assert len(done.proposals) == 6
+    again = training("preferred", epochs=1).restore(course.checkpoint()).run()
+    assert again.proposals == done.proposals
+    assert training("uniform", epochs=1).run().proposals == ()
+
+
 def test_partition_gives_every_pattern_copies_and_trains_all_for_the_same_cost() -> None:
     assert pattern_questions(fitting_space()) == {"stage1.pattern": 0, "stage2.pattern": 1}
     net = supernet()
@@ -496,7 +506,7 @@ def test_a_batch_too_small_for_batch_norm_is_refused_before_training() -> None:
 
 
 def test_every_question_is_listed_once() -> None:
-    found = every_choice(fitting_space())
+    found = every_question(fitting_space())
     assert len({id(each) for each in found}) == len(found)
     assert {"stage1.pattern", "stage2.op3.inputs", "stage1.op1.operation"} <= {
         each.name for each in found

@@ -130,6 +130,10 @@ class AbstractPathSampler(AbstractPart):
     def observe(self, lessons: Sequence[Lesson], losses: Sequence[float]) -> None:
         """Take the losses of a step's lessons, if the sampler `learns`."""
 
+    def proposals(self) -> list[Decisions]:
+        """Return members that the search is to try first, once the training is over."""
+        return []
+
     def division(self, progress: float) -> int | None:
         """Return the stage whose patterns have weights of their own from now on, from 0."""
         return None

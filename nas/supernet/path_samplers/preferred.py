@@ -44,7 +44,7 @@ class Preferred(AbstractPathSampler):
 
     Attributes:
         members: The preferred members, once the first step has chosen them. Inherited scores of
-            other members mean little: let the search propose these.
+            other members mean little, so these are proposed to the search first.
     """
 
     Options = PreferredOptions
@@ -74,6 +74,10 @@ class Preferred(AbstractPathSampler):
         if not self.members:
             self.members = self.choose()
         return (Lesson(self.members[int(moment.rng.integers(len(self.members)))]),)
+
+    def proposals(self) -> list[Decisions]:
+        """Return the preferred members: no other member was trained as a whole."""
+        return self.members
 
     def choose(self) -> list[Decisions]:
         """Return the best scored of every group of sizes."""
