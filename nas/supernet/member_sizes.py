@@ -111,8 +111,11 @@ def is_open(choice: Choice) -> bool:
     return choice.members > 1 if isinstance(choice, SubsetOf) else len(choice.options) > 1
 
 
-def every_choice(space: AbstractSpace) -> list[Choice]:
-    """Return each question that can ever be asked, those that others open included."""
+def every_question(space: AbstractSpace) -> list[Choice]:
+    """Return each question that can ever be asked, those that others open included.
+
+    Questions of one name that offer different things, as under two patterns, are all there.
+    """
     found: dict[int, Choice] = {}
     pending = list(space.choices)
     while pending:

@@ -27,6 +27,9 @@ from nas.supernet.gates import normalised
 Kind = Literal["options", "edges"]
 EDGE_THRESHOLD = 0.5
 """Normalised gate from which an edge is kept; 1 is an edge as strong as its neighbours."""
+VERTEX = 800.0
+"""Logit of a sigmoid, and distance of logits of a softmax, that give exactly 0 or 1 in float64,
+whatever the noise."""
 CLOSED = -1e9
 """Logit of an answer that is closed: its softmax and its sigmoid are exactly 0."""
 

@@ -12,13 +12,14 @@ from nas.space import Choice
 from nas.space.choices import Answer
 from nas.supernet.gate_samplers import (
     GATE_SAMPLERS,
+    VERTEX,
     AbstractGateSampler,
     GateInput,
     Kind,
     is_on,
     straight_through,
 )
-from nas.supernet.gate_samplers.gumbel_softmax import VERTEX, perturbed
+from nas.supernet.gate_samplers.gumbel_softmax import perturbed
 
 
 @final

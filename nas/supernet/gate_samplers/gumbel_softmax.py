@@ -9,10 +9,14 @@ from torch import Tensor
 from nas.registry import Paper
 from nas.space import Choice
 from nas.space.choices import Answer
-from nas.supernet.gate_samplers import GATE_SAMPLERS, AbstractGateSampler, GateInput, Kind, is_on
-
-VERTEX = 800.0
-"""Distance of logits that no Gumbel noise in float64 bridges."""
+from nas.supernet.gate_samplers import (
+    GATE_SAMPLERS,
+    VERTEX,
+    AbstractGateSampler,
+    GateInput,
+    Kind,
+    is_on,
+)
 
 
 def perturbed(gate: GateInput) -> Tensor:

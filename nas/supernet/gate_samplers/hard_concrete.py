@@ -11,10 +11,14 @@ from torch import Tensor
 from nas.registry import Paper
 from nas.space import Choice
 from nas.space.choices import Answer
-from nas.supernet.gate_samplers import GATE_SAMPLERS, AbstractGateSampler, GateInput, Kind, is_on
-
-VERTEX = 800.0
-"""Logit at which a gate is 0 or 1 whatever the noise."""
+from nas.supernet.gate_samplers import (
+    GATE_SAMPLERS,
+    VERTEX,
+    AbstractGateSampler,
+    GateInput,
+    Kind,
+    is_on,
+)
 
 
 @final

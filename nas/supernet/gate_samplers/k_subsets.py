@@ -25,6 +25,7 @@ from nas.supernet.declared_parts import Misfit
 from nas.supernet.gate_samplers import (
     CLOSED,
     GATE_SAMPLERS,
+    VERTEX,
     AbstractGateSampler,
     GateInput,
     Kind,
@@ -34,8 +35,6 @@ from nas.supernet.gate_samplers import (
 if TYPE_CHECKING:
     from nas.supernet.fitting import Fitting
 
-VERTEX = 800.0
-"""Distance of logits at which a softmax in float64 is exactly 0 and 1."""
 MOST_SUBSETS = 1000
 """Subsets of one node, each with a logit."""
 

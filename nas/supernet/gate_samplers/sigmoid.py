@@ -11,14 +11,12 @@ from nas.space import Choice
 from nas.space.choices import Answer
 from nas.supernet.gate_samplers import (
     GATE_SAMPLERS,
+    VERTEX,
     AbstractGateSampler,
     GateInput,
     Kind,
     is_on,
 )
-
-VERTEX = 800.0
-"""Logit at which a sigmoid in float64 is exactly 1, and exactly 0 with the other sign."""
 
 
 @final

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from nas.registry import Paper
 from nas.space import AbstractSpace, Choice, Decisions, OneOf
 from nas.space.choices import Answer
-from nas.supernet.member_sizes import every_choice, is_open, is_size
+from nas.supernet.member_sizes import every_question, is_open, is_size
 from nas.supernet.path_samplers import (
     AbstractPathSampler,
     Lesson,
@@ -40,7 +40,7 @@ class Nested(AbstractPathSampler):
 
     def check(self, space: AbstractSpace) -> None:
         """Refuse a space in which every number is fixed."""
-        if not any(is_size(choice) and is_open(choice) for choice in every_choice(space)):
+        if not any(is_size(choice) and is_open(choice) for choice in every_question(space)):
             raise self.unfit(
                 space,
                 "No depth and no width is open, so no member is a prefix of another.",

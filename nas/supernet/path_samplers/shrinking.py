@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 from nas.registry import Paper
 from nas.space import AbstractSpace, Choice, OneOf, SubsetOf
 from nas.space.choices import Answer
-from nas.supernet.member_sizes import every_choice, is_open, is_size
+from nas.supernet.member_sizes import every_question, is_open, is_size
 from nas.supernet.path_samplers import AbstractPathSampler, Lesson, Moment, path_sampler
 
 Kind = Literal["depth", "width", "in_degree"]
@@ -60,7 +60,7 @@ class Shrinking(AbstractPathSampler):
             )
 
     def _phases(self, space: AbstractSpace) -> list[Kind]:
-        open_kinds = {kind(choice) for choice in every_choice(space) if is_open(choice)}
+        open_kinds = {kind(choice) for choice in every_question(space) if is_open(choice)}
         return [each for each in self.options.order if each in open_kinds]
 
     def opened(self, progress: float) -> dict[Kind, float]:

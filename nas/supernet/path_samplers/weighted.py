@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from nas.registry import Paper
 from nas.space import AbstractSpace, Choice, OneOf
 from nas.space.choices import Answer
-from nas.supernet.member_sizes import every_choice
+from nas.supernet.member_sizes import every_question
 from nas.supernet.path_samplers import AbstractPathSampler, Lesson, Moment, path_sampler
 from nas.topology.operations import OPERATIONS
 
@@ -42,7 +42,7 @@ class Weighted(AbstractPathSampler):
 
     def check(self, space: AbstractSpace) -> None:
         """Refuse a space in which the odds change nothing."""
-        if not any(has_both(choice) for choice in every_choice(space)):
+        if not any(has_both(choice) for choice in every_question(space)):
             raise self.unfit(
                 space,
                 "None of its questions offers operations with weights beside operations without.",
