@@ -22,7 +22,7 @@ from nas.supernet.gates import (
     normalised,
 )
 from nas.supernet.mixtures.mixing import mix
-from nas.supernet.mixtures.relaxed import relaxed_logits
+from nas.supernet.mixtures.relaxed import entries, relaxed_logits
 from nas.supernet.mixtures.state_buffer import find_segments
 from nas.supernet.proposals import likeliest_members
 from nas.supernet.relaxation import Relaxation
@@ -228,3 +228,12 @@ def test_two_relaxed_passes_may_be_alive_at_once() -> None:
     assert torch.equal(gradient(first), alone[0])
     del first, second
     assert len(supernet.workspace._free) > 0
+
+
+@pytest.mark.parametrize("places", [[], [2], [1, 2, 3], [3, 1], [0, 2, 4]])
+def test_entries_are_those_at_the_places_wherever_they_stand(places: list[int]) -> None:
+    vector = torch.arange(5.0, requires_grad=True)
+    found = entries(vector, places)
+    assert found.tolist() == [float(place) for place in places]
+    (gradient,) = torch.autograd.grad(found.sum(), [vector])
+    assert gradient.tolist() == [float(place in places) for place in range(5)]

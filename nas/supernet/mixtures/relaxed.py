@@ -148,7 +148,7 @@ class RelaxedRun:
         entry = call.inputs[number]
         if options is None:
             return adapt(entry, states, self.weights, self.norm)
-        shares = self.vector[[position for position, _, _ in options]]
+        shares = entries(self.vector, [position for position, _, _ in options])
         present = shares.sum()
         shares = shares / torch.where(present > FAINTEST, present, torch.ones_like(present))
         x = cast(Tensor, states[entry.source])
@@ -166,7 +166,7 @@ class RelaxedRun:
         """Return a node's operation, or the mixture of its operations."""
         if not mixed.operations:
             return run_layers(call.layers, merged, self.weights, self.norm)
-        shares = self.vector[[position for position, _ in mixed.operations]]
+        shares = entries(self.vector, [position for position, _ in mixed.operations])
         part = merged[:, : mixed.part]
         outputs = [
             (shares[number], run_layers(layers, part, self.weights, self.norm))
@@ -181,6 +181,13 @@ class RelaxedRun:
             return output
         portion = self.mixing.portion
         return rejoined(output, x[:, part:], portion.divisor, shuffled=portion.shuffled)
+
+
+def entries(vector: Tensor, places: list[int]) -> Tensor:
+    """Return some entries; where they stand side by side an accelerator is not waited for."""
+    if places and places == list(range(places[0], places[0] + len(places))):
+        return vector[places[0] : places[0] + len(places)]
+    return vector[places]
 
 
 def weighted(outputs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
