@@ -140,9 +140,7 @@ class RelaxedTraining(AbstractLoop):
         return loss + 0 * watched
 
     def _step(self, images: Tensor, labels: Tensor, learning_rate: float) -> Step:
-        warmup = self.relaxed.gate_warmup_epochs * self.batches.steps_per_epoch
-        last = self.config.epochs * self.batches.steps_per_epoch - 1
-        progress = min(1.0, max(0.0, (self.step - warmup) / max(1.0, last - warmup)))
+        progress = self._progress(self.step)
         self.relaxation.temperature = self.relaxed.temperature.at(progress)
         self.relaxation.exploration = self.remedies.exploration(self.step)
         rng = np.random.default_rng(derive_seed(self.seed, "context", self.step))
@@ -155,9 +153,19 @@ class RelaxedTraining(AbstractLoop):
             batch=(images, labels),
             learning_rate=learning_rate if self.weights_learn else 0.0,
             progress=progress,
-            gates_learn=self.step >= warmup and not self.remedies.resting(self.step),
+            gates_learn=self.step >= self._warmup and not self.remedies.resting(self.step),
         )
         return self.last
+
+    @property
+    def _warmup(self) -> float:
+        """Steps before the gates move."""
+        return self.relaxed.gate_warmup_epochs * self.batches.steps_per_epoch
+
+    def _progress(self, step: int) -> float:
+        """Return the share of the gates' steps that lie before a step, from 0 to 1."""
+        last = self.config.epochs * self.batches.steps_per_epoch - 1
+        return min(1.0, max(0.0, (step - self._warmup) / max(1.0, last - self._warmup)))
 
     def noise(self, step: Step) -> torch.Generator:
         """Return where the gate samplers of a step draw from; the same at every call."""
@@ -325,6 +333,10 @@ class RelaxedTraining(AbstractLoop):
         with torch.no_grad():
             self.relaxation.logits.copy_(torch.from_numpy(checkpoint["gates/logits"]))
             self.relaxation.open.copy_(torch.from_numpy(checkpoint["gates/open"]))
+        # What settles right behind a restored training reads gates as its last step left them.
+        self.relaxation.temperature = self.relaxed.temperature.at(
+            self._progress(max(0, self.step - 1))
+        )
         baseline = checkpoint["gates/baseline"]
         self.baseline = float(baseline[0]) if len(baseline) else None
         self.adam.load_arrays(checkpoint)

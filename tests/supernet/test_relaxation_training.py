@@ -13,6 +13,7 @@ from supernet_cases import digits, digits_supernet, space
 from nas.errors import DataError
 from nas.supernet.health import gate_health
 from nas.supernet.loop import Checkpoint
+from nas.supernet.proposals import likeliest_members
 from nas.supernet.regularisers import REGULARISERS, AbstractRegulariser
 from nas.supernet.relaxation import Context, Relaxation
 from nas.supernet.relaxed_training import RelaxationConfig, RelaxedTraining, train_relaxation
@@ -65,6 +66,21 @@ def same(first: Checkpoint, second: Checkpoint) -> bool:
     return set(first) == set(second) and all(
         np.array_equal(first[name], second[name]) for name in first
     )
+
+
+def test_a_finished_relaxation_settles_alike_when_it_is_restored() -> None:
+    schedule = {"start": 5.0, "end": 0.1}
+    config = RelaxationConfig(**CONFIG.model_dump() | {"temperature": schedule, "epochs": 1})
+    parts, declared = only_two_parts(), space("tiny_exhaustive")
+    _, first = train_relaxation(digits_supernet(), Relaxation(declared), parts, config, seed=0)
+    _, again = train_relaxation(
+        digits_supernet(), Relaxation(declared), parts, config, seed=0, state=first.checkpoint()
+    )
+    assert again.relaxation.temperature == first.relaxation.temperature == pytest.approx(0.1)
+    drawn = [
+        likeliest_members(each.relaxation, 4, np.random.default_rng(0)) for each in (first, again)
+    ]
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize("alternation", ["first_order", "one_level"])
