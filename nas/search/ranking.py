@@ -72,7 +72,7 @@ def trained_weights(run: Run) -> str:
         raise RunError(
             f"Run '{run.path.name}' has no trained supernet.",
             where=str(run.path),
-            why="Its objectives need none, or it was stopped before the training was over.",
+            why="Its objectives need none, or the training was stopped or diverged.",
             fix=f"Go on with `nas resume {run.path.name}`, or search for error or cross_entropy.",
         )
     return stage.checkpoint

@@ -143,9 +143,13 @@ def check_names(config: SearchConfig, document: Document) -> None:
         raise
     if config.search.sampler not in SAMPLERS:
         raise SAMPLERS.unknown(config.search.sampler)
-    rule = SharingRule.of(config.supernet.sharing)
-    if config.supernet.weights == "hypernetwork":
-        rule.check_hypernetwork()
+    try:
+        rule = SharingRule.of(config.supernet.sharing)
+        if config.supernet.weights == "hypernetwork":
+            rule.check_hypernetwork()
+    except NasError as error:
+        error.where = document.where(("supernet", "sharing"))
+        raise
 
 
 def check_path_sampler(config: SearchConfig, space: AbstractSpace, document: Document) -> None:

@@ -63,7 +63,7 @@ def refuse(nas: Nas, *arguments: object, code: int, messages: list[str]) -> None
             "data: digits",
             "supernet: {sharing: all}",
             3,
-            ["sharing", "auto, family, none, position, role"],
+            ["own.yaml:", "key supernet.sharing", "auto, family, none, position, role"],
         ),
         ("data: digits", "executor: {kind: slurm}", 2, ["'slurm'", "local"]),
         ("data: digits", "plugins: [no_such_module]", 3, ["'no_such_module'", "PYTHONPATH"]),

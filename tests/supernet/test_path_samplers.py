@@ -469,8 +469,9 @@ def test_partition_refuses_a_question_that_is_none() -> None:
 
 
 def test_a_missing_predictor_is_refused() -> None:
-    with pytest.raises(ConfigError, match="to compare by a predictor, and none is given"):
+    with pytest.raises(ConfigError, match="to compare by a predictor, and none is given") as caught:
         begun("attentive", by="predictor")
+    assert caught.value.fix and "train_paths" in caught.value.fix
 
 
 def test_an_unknown_zero_cost_score_is_refused_before_training() -> None:

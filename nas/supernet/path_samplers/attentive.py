@@ -56,7 +56,7 @@ class Attentive(AbstractPathSampler):
             raise ConfigError(
                 "The path sampler 'attentive' is to compare by a predictor, and none is given.",
                 where=WHERE,
-                fix="Pass `predictor` to the training, or write `by: batch`.",
+                fix="Write `by: batch`; only `nas.supernet.paths.train_paths` takes a `predictor`.",
             )
         self.bounds = scene.sizes.bins(self.options.bins, scene.seed)
         if self.options.bins > 1 and not self.bounds:
