@@ -45,7 +45,7 @@ from nas.supernet.paths import PathConfig, PathTraining
 from nas.supernet.scoring.recalibration import Recalibration
 from nas.supernet.scoring.score import score_all, scoring_data
 from nas.supernet.supernet import Supernet
-from nas.supernet.trust.correlation import MemberPairs
+from nas.supernet.trust.correlation import METHODS, Draws, MemberPairs, mean_draws
 from nas.training.data.load import load_data
 from nas.training.parts import FiveParts, limited_parts, split_five
 from nas.training.splits import SplitFractions
@@ -135,9 +135,6 @@ def read_arrays(path: Path) -> Arrays:
         return {name: archive[name] for name in archive.files}
 
 
-# --- train ---------------------------------------------------------------------------------------
-
-
 def train(options: argparse.Namespace) -> None:
     """Train one seed, going on from its checkpoint; leave the averaged weights and the facts."""
     recipe = recipe_of(options)
@@ -199,9 +196,6 @@ def write_json(path: Path, document: object) -> None:
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-# --- score ---------------------------------------------------------------------------------------
-
-
 def table_of(options: argparse.Namespace, *columns: str) -> list[TabulatedCell]:
     """Return the cells to report, the first in an order of all."""
     cells = read_cell_table(options.table, ["idx", TRUTH, MACS, *columns])
@@ -237,9 +231,6 @@ def score_cells(options: argparse.Namespace) -> None:
         ],
     }
     write_json(named("scores", options).with_suffix(".json"), document)
-
-
-# --- report --------------------------------------------------------------------------------------
 
 
 def is_connected(decisions: Decisions) -> bool:
@@ -289,16 +280,25 @@ def rows_of(
         pairs = MemberPairs(["cell"] * len(chosen))
         equal = MemberPairs([f"{value:.4f}" for value in rankings["macs"][chosen]])
         macs = pairs.correlate("tau", rankings["macs"][chosen], truth[chosen])
+        found: dict[str, Sequence[Draws]] = {}
         for name, ranking in rankings.items():
-            tau = pairs.correlate("tau", ranking[chosen], truth[chosen])
-            rho = pairs.correlate("spearman", ranking[chosen], truth[chosen])
-            within = equal.correlate("tau", ranking[chosen], truth[chosen], "within")
+            both = (ranking[chosen], truth[chosen])
+            tau, rho = (pairs.correlate(method, *both) for method in METHODS)
+            found[name] = (tau, rho, tau - macs, equal.correlate("tau", *both, "within"))
+        if trained := [found[name] for name in found if is_seed(name)]:
+            found["mean of seeds"] = [mean_draws(each) for each in zip(*trained, strict=True)]
+        for name, draws in found.items():
             row: dict[str, Any] = {"subset": subset, "cells": len(chosen), "ranking": name}
-            for measure, draws in zip(MEASURES, (tau, rho, tau - macs, within), strict=True):
-                row[measure] = rounded(draws.estimate().to_dict())
+            for measure, each in zip(MEASURES, draws, strict=True):
+                row[measure] = rounded(each.estimate().to_dict())
             rows.append(row)
             print_row(row)
     return rows
+
+
+def is_seed(ranking: str) -> bool:
+    """Tell whether a ranking is that of a trained seed by cross-entropy."""
+    return ranking.removeprefix("seed ").isdigit()
 
 
 def rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -319,7 +319,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for subset in dict.fromkeys(row["subset"] for row in rows):
         mine = [row for row in rows if row["subset"] == subset]
-        trained = [row for row in mine if row["ranking"].removeprefix("seed ").isdigit()]
+        trained = [row for row in mine if is_seed(row["ranking"])]
         document: dict[str, Any] = {"subset": subset, "seeds": len(trained)}
         for measure in MEASURES if trained else ():
             values = [row[measure]["value"] for row in trained]
@@ -331,16 +331,16 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def spread(values: Sequence[float]) -> dict[str, float]:
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    numbers = (statistics.fmean(values), deviation, min(values), max(values))
-    names = ("mean", "deviation", "least", "most")
-    return {name: round(number, 4) for name, number in zip(names, numbers, strict=True)}
+    numbers = {"mean": statistics.fmean(values), "deviation": deviation}
+    numbers |= {"least": min(values), "most": max(values)}
+    return {name: round(number, 4) for name, number in numbers.items()}
 
 
 def agreement(
     rankings: Mapping[str, NDArray[np.float64]], chosen: NDArray[np.int64]
 ) -> list[float]:
     """Return tau between each two trained seeds."""
-    seeds = [name for name in rankings if name.removeprefix("seed ").isdigit()]
+    seeds = [name for name in rankings if is_seed(name)]
     pairs = MemberPairs(["cell"] * len(chosen), samples=1)
     return [
         round(pairs.correlate("tau", rankings[one][chosen], rankings[other][chosen]).value, 4)
