@@ -264,7 +264,9 @@ def _shown(policies: Mapping[str, Any]) -> str:
 def unit_of(key: str) -> str:
     """Return what is split as a whole: one operation at one place, or an edge's merge weight."""
     parts = key.split("|")
-    return "|".join(parts[:2]) if len(parts) > 2 else parts[0]
+    # Forms of a merge differ in shape: an edge's number and its projection are two units.
+    whole = len(parts) > 2 or "<" in parts[0]
+    return "|".join(parts[:2]) if whole else parts[0]
 
 
 def node_of(key: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 import pytest
 import torch
-from supernet_cases import digits, one_stage, shaken
+from supernet_cases import digits, one_stage, shaken, space
 
 from nas.errors import RunError
 from nas.model import layers as model_layers
@@ -235,3 +235,18 @@ def test_nothing_is_measured_under_other_policies() -> None:
     auto = AutoSharing(supernet, part, seed=0, epochs=2, steps_per_epoch=2)
     auto.before_step(auto.due)
     assert supernet.rule.splits == {}
+
+
+@pytest.mark.parametrize("sharing", ["position", "role", "family"])
+def test_gradients_compare_where_members_merge_an_edge_in_different_forms(sharing: str) -> None:
+    wired = space("wired_cnn")
+    supernet = Supernet(wired, SHAPE, 5, sharing=sharing).train()
+    families: dict[str, list[Architecture]] = {"first": [], "second": []}
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        members = families["first" if number % 2 else "second"]
+        members.append(wired.build(wired.sample(rng)))
+    drawn = torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(0))
+    found = gradient_agreement(supernet, families, drawn, torch.tensor([0, 1, 2, 3]))
+    assert all(-1.001 <= value <= 1.001 for value in found.numbers().values())
+    assert len(found.numbers()) == 2
