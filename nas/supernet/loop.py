@@ -333,7 +333,8 @@ class AbstractLoop(abc.ABC):
             loss=self.losses[-1],
             seconds=self._seconds(),
             faults=self.faults,
-            numbers=numbers,
+            # A run's log holds no NaN: one odd number must not cost a training that is fine.
+            numbers={name: value for name, value in numbers.items() if math.isfinite(value)},
             alarms=(*alarms, *self.epoch_alarms(numbers)),
         )
 

@@ -106,6 +106,23 @@ def test_the_loss_falls_and_health_is_reported_per_epoch() -> None:
     assert {"gradient_norm", "loss/chain"} <= set(seen[0].numbers)
 
 
+def test_a_number_of_an_epoch_that_is_not_finite_is_not_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nas.supernet.paths.path_agreement", lambda _: {"odd": float("nan")})
+    told: list[dict[str, float]] = []
+    config = CONFIG.model_copy(update={"epochs": 1})
+    train_paths(
+        digits_supernet(),
+        digits(),
+        config,
+        seed=0,
+        on_epoch=lambda health, _: told.append(dict(health.numbers)),
+    )
+    assert "odd" not in told[0]
+    assert "gradient_norm" in told[0]
+
+
 def test_a_time_budget_ends_the_training_early() -> None:
     config = PathConfig(epochs=1000, batch_size=32, seconds=0.2)
     result, _ = train_paths(digits_supernet(), digits(), config, seed=0)
