@@ -103,31 +103,17 @@ def _whole(text: str) -> int:
 
 def _session(run: Run, workers: int | None, executor: str | None) -> Session:
     """Return a session of a run whose space and data are what they were."""
-    from nas.search.driver import check_unchanged, run_config
+    from nas.search.driver import check_unchanged, open_session, run_config
     from nas.search.executors import EXECUTORS
-    from nas.search.goals import Goals
     from nas.search.interrupts import Stopper
     from nas.search.material import prepare_material
-    from nas.search.resolve import resolve_space
-    from nas.search.session import Session
-    from nas.training.device import resolve_device
 
     config: SearchConfig = run_config(run)
     if executor is not None:
         EXECUTORS.get(executor)
     material = prepare_material(config)
     check_unchanged(run, config, material)
-    return Session(
-        run=run,
-        config=config,
-        space=resolve_space(config),
-        goals=Goals.of(config),
-        material=material,
-        device=resolve_device(str(run.environment.get("device", config.device))),
-        stopper=Stopper(run.stop_requested),
-        workers=workers,
-        executor_kind=executor,
-    )
+    return open_session(run, material, Stopper(run.stop_requested), workers, executor)
 
 
 def _rank(

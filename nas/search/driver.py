@@ -221,17 +221,26 @@ def _check_executor(kind: str) -> None:
         import_ray()
 
 
-def _drive(
+def open_session(
     run: Run,
     material: Material,
-    time_limit_s: float | None,
-    listener: Listener,
+    stopper: Stopper,
     workers: int | None,
     executor: str | None,
-) -> None:
+    listener: Listener = no_listener,
+) -> Session:
+    """Return a session of an owned run, on the device that the run was made on.
+
+    Args:
+        run: The run.
+        material: Its data, prepared and unchanged.
+        stopper: Asked whether to stop.
+        workers: Evaluations at a time; None takes the config's.
+        executor: Name of the executor; None takes the config's.
+        listener: Told how far a stage is.
+    """
     config = run_config(run)
-    stopper = Stopper(run.stop_requested, time_limit_s)
-    session = Session(
+    return Session(
         run=run,
         config=config,
         space=resolve_space(config),
@@ -243,6 +252,18 @@ def _drive(
         workers=workers,
         executor_kind=executor,
     )
+
+
+def _drive(
+    run: Run,
+    material: Material,
+    time_limit_s: float | None,
+    listener: Listener,
+    workers: int | None,
+    executor: str | None,
+) -> None:
+    stopper = Stopper(run.stop_requested, time_limit_s)
+    session = open_session(run, material, stopper, workers, executor, listener)
     register_views()
     try:
         with stopper.listening():

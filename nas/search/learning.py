@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, final
+from typing import Any, TypedDict, final
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
 from nas.supernet.budgets.pruning import plain
 from nas.supernet.gate_space import GateSpace
-from nas.supernet.loop import Checkpoint, EpochHealth, TrainingResult
+from nas.supernet.loop import Checkpoint, EpochHealth, OnEpoch, TrainingResult
 from nas.supernet.paths import PathConfig, train_paths
 from nas.supernet.relaxed_training import RelaxationConfig, make_relaxation, train_relaxation
 from nas.supernet.sharing_rule import SharingRule
@@ -56,13 +56,9 @@ def _relax(session: Session) -> Mapping[str, Any]:
         session.material.parts,
         config,
         seed=derive_seed(session.config.seed, "relaxation", 0),
-        on_epoch=keeper.on_epoch,
-        should_stop=session.stopper,
-        state=keeper.state(),
+        **keeper.hooks(),
     )
-    if not result.finished:
-        keeper.keep(training.checkpoint(), result.steps)
-        raise Stopped
+    keeper.check_finished(result, training.checkpoint)
     rng = np.random.default_rng(derive_seed(session.config.seed, "preferred", 0))
     preferred = training.preferred(settings.relaxation.proposals, rng)
     found = [plain(member) for member in training.found]
@@ -106,13 +102,9 @@ def _train(session: Session) -> Mapping[str, Any]:
             session.material.parts,
             config,
             seed=derive_seed(session.config.seed, "paths", 0),
-            on_epoch=keeper.on_epoch,
-            should_stop=session.stopper,
-            state=keeper.state(),
+            **keeper.hooks(),
         )
-    if not result.finished:
-        keeper.keep(checkpoint, result.steps)
-        raise Stopped
+    keeper.check_finished(result, lambda: checkpoint)
     sha = session.run.weights.put(supernet.state_arrays())
     split = {"sharing": supernet.rule.to_dict()} if supernet.rule.measured else {}
     proposals = [dict(each) for each in result.proposals]
@@ -138,6 +130,14 @@ def _new_supernet(
     return supernet.to(session.device, memory_format=place)  # type: ignore[call-overload,no-any-return]
 
 
+class _Hooks(TypedDict):
+    """Arguments of every supernet training that concern the run it belongs to."""
+
+    on_epoch: OnEpoch
+    should_stop: Callable[[], bool]
+    state: Checkpoint | None
+
+
 @final
 class _Keeper:
     """Keeps checkpoints of a training and tells how it goes.
@@ -155,6 +155,24 @@ class _Keeper:
         self._clock = clock
         self._kept_at = clock()
         self._last: EpochHealth | None = None
+
+    def hooks(self) -> _Hooks:
+        """Return what ties a training to the run; begins or goes on with the stage."""
+        return {
+            "on_epoch": self.on_epoch,
+            "should_stop": self.session.stopper,
+            "state": self.state(),
+        }
+
+    def check_finished(self, result: TrainingResult, checkpoint: Callable[[], Checkpoint]) -> None:
+        """Keep the checkpoint of a training that was stopped.
+
+        Raises:
+            Stopped: Then.
+        """
+        if not result.finished:
+            self.keep(checkpoint(), result.steps)
+            raise Stopped
 
     def state(self) -> Checkpoint | None:
         """Return the checkpoint to go on from, if there is one that can be read."""
