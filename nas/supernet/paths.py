@@ -134,6 +134,13 @@ class PathTraining(AbstractLoop):
                 where=WHERE,
                 fix="Use shared weights, or another path sampler.",
             )
+        if self.supernet.rule.measured and self.sampler.by_stages:
+            raise ConfigError(
+                f"The path sampler '{self.sampler.name}' trains stages between states of a fixed "
+                "teacher, and the sharing policy 'auto' would take its weights apart.",
+                where=WHERE,
+                fix="Use another sharing policy, or another path sampler.",
+            )
 
     def declared(self) -> dict[str, Any]:
         """Return sampler, its options and the factor of distillation."""

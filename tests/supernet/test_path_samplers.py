@@ -499,6 +499,12 @@ def test_a_teacher_and_distillation_exclude_each_other() -> None:
         training("blockwise", distillation=0.5)
 
 
+def test_a_teacher_and_weights_that_are_taken_apart_exclude_each_other() -> None:
+    net = Supernet(fitting_space(), SHAPE, CLASSES, sharing="auto")
+    with pytest.raises(ConfigError, match="between states of a fixed teacher, and the sharing"):
+        PathTraining(net, part(), config("blockwise"), seed=0)
+
+
 def test_a_batch_too_small_for_batch_norm_is_refused_before_training() -> None:
     with pytest.raises(ConfigError, match=r"trained on 1 image at a time[\s\S]*divides the 12"):
         training("batch_split", sampler={"name": "batch_split", "members": 8})
