@@ -50,14 +50,15 @@ def _relax(session: Session) -> Mapping[str, Any]:
     supernet = _new_supernet(session, "relaxed supernet", space=space)
     relaxation = make_relaxation(supernet, config)
     keeper = _Keeper(session, RELAX)
-    result, training = train_relaxation(
-        supernet,
-        relaxation,
-        session.material.parts,
-        config,
-        seed=derive_seed(session.config.seed, "relaxation", 0),
-        **keeper.hooks(),
-    )
+    with keeper.diagnosing():
+        result, training = train_relaxation(
+            supernet,
+            relaxation,
+            session.material.parts,
+            config,
+            seed=derive_seed(session.config.seed, "relaxation", 0),
+            **keeper.hooks(),
+        )
     keeper.check_finished(result, training.checkpoint)
     rng = np.random.default_rng(derive_seed(session.config.seed, "preferred", 0))
     preferred = training.preferred(settings.relaxation.proposals, rng)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from nas.errors import ConfigError, NasError, NotFoundError, SpaceError, TrialError
 from nas.search.config import PathTrainingConfig
+from nas.search.driver import search
 from nas.search.learning import SUPERNET, _Keeper
 from nas.search.resolve import resolve_config
 from nas.supernet.checkpoints import Fault
@@ -96,3 +99,20 @@ def test_a_training_that_fails_leaves_its_diagnosis_in_the_run() -> None:
         raise TrialError("The supernet diverged again at step 3.", kind="nonfinite")
     assert notes[0]["kind"] == "training_failed" and notes[0]["trustworthy"] is False
     assert "diverged again" in notes[0]["diagnosis"]
+
+
+def test_a_search_that_explodes_stops_with_a_diagnosis_in_its_run(tmp_path: Path) -> None:
+    config = resolve_config(
+        {"space": "tiny_exhaustive", "data": "digits", "max_train_images": 300},
+        overrides=[
+            "objectives=[error, macs]",
+            "supernet.relaxation.enabled=false",
+            "supernet.training={learning_rate: 100, epochs: 6}",
+        ],
+    )
+    with pytest.raises(TrialError, match="diverged again"):
+        search(config, runs=tmp_path, name="exploded")
+    notes = (tmp_path / "exploded" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    failed = [note for note in map(json.loads, notes) if note["kind"] == "training_failed"]
+    assert [note["stage"] for note in failed] == ["supernet"]
+    assert not failed[0]["trustworthy"] and "diverged again" in failed[0]["diagnosis"]
