@@ -38,7 +38,7 @@ def test_scores_do_not_depend_on_each_other_and_validation_can_be_cut() -> None:
     before = torch.get_num_threads()
     together = score_all(supernet, members, data, on_score=lambda index, _: seen.append(index))
     assert torch.get_num_threads() == before
-    assert seen == [0, 1, 2]
+    assert sorted(seen) == [0, 1, 2]  # members with much in common are scored side by side
     assert together == [score(supernet, member, data) for member in members]
 
 

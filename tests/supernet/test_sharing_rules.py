@@ -182,7 +182,8 @@ def test_gates_have_a_slot_per_policy() -> None:
 
 def test_keys_tell_their_unit_and_node() -> None:
     edge = "stage1.op2<stage1.op1|projection"
-    assert unit_of(edge) == "stage1.op2<stage1.op1" and node_of(edge) == "stage1.op2"
+    assert unit_of(edge) == edge and node_of(edge) == "stage1.op2"
+    assert unit_of("stage1.op2<stage1.op1|scalar") != unit_of(edge)  # they differ in shape
     nested = "stage1.cell1/node3<node0|conv3x3|1|weight"
     assert unit_of(nested) == "stage1.cell1/node3<node0|conv3x3"
     assert node_of(nested) == "stage1.cell1"
