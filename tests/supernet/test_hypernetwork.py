@@ -13,6 +13,7 @@ from supernet_cases import SHAPE, digits, digits_supernet, images, shaken, space
 from nas.errors import ConfigError, RunError
 from nas.supernet.binding import Binder
 from nas.supernet.graph_encoding import encode
+from nas.supernet.health.agreement import gradient_agreement
 from nas.supernet.hypernetwork import Hypernetwork, constant_length, is_generated
 from nas.supernet.mixtures.mixing import mix
 from nas.supernet.paths import PathConfig, train_paths
@@ -151,3 +152,11 @@ def test_shared_weights_and_a_hypernetwork_refuse_each_others_arrays() -> None:
         generated.load_arrays(shared.state_arrays())
     with pytest.raises(RunError, match="stored supernet has no weights for"):
         shared.load_arrays(generated.state_arrays())
+
+
+def test_gradients_of_a_hypernetwork_compare_between_members() -> None:
+    supernet = hyper("tiny_exhaustive").train()
+    first, *others = drawn(supernet, 6)
+    batch = images(4, dtype=torch.float32), torch.tensor([0, 1, 2, 3])
+    found = gradient_agreement(supernet, {"first": [first], "others": others}, *batch)
+    assert all(-1.001 <= value <= 1.001 for value in found.numbers().values())

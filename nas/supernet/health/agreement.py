@@ -99,12 +99,13 @@ def member_gradients(
     """
     for member in members:
         supernet.program(member)  # late slots are held before any gradient has their size
-    return [_gradients(supernet, member, images, labels) for member in members]
+    return _aligned([_gradients(supernet, member, images, labels) for member in members])
 
 
 def _gradients(
     supernet: Supernet, architecture: Architecture, images: Tensor, labels: Tensor
-) -> Gradients:
+) -> dict[str, dict[str, Tensor]]:
+    """Return a member's gradient by unit and slot."""
     keys = list(supernet.active(architecture))
     parameters = [supernet.weights.slot(key) for key in keys]
     with torch.enable_grad():
@@ -112,11 +113,30 @@ def _gradients(
             logits = supernet.run(images, architecture)
         loss = F.cross_entropy(logits.float(), labels)
         found = torch.autograd.grad(loss, parameters, allow_unused=True)
-    parts: dict[str, list[Tensor]] = defaultdict(list)
+    parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, parameter, gradient in zip(keys, parameters, found, strict=True):
         value = torch.zeros_like(parameter) if gradient is None else gradient
-        parts[unit_of(key)].append(value.detach().double().flatten().cpu())
-    return {unit: torch.cat(values) for unit, values in parts.items()}
+        parts[unit_of(key)][key] = value.detach().double().flatten().cpu()
+    return parts
+
+
+def _aligned(gradients: Sequence[Mapping[str, Mapping[str, Tensor]]]) -> list[Gradients]:
+    """Return one vector per unit, over all slots that any member reads there.
+
+    Members may read different slots of one unit, as the parts of a hypernetwork that only some
+    kernels need; what a member does not read has no gradient of it.
+    """
+    blank: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for units in gradients:
+        for unit, slots in units.items():
+            blank[unit] |= {key: torch.zeros_like(value) for key, value in slots.items()}
+    return [
+        {
+            unit: torch.cat([slots.get(key, zeros) for key, zeros in blank[unit].items()])
+            for unit, slots in units.items()
+        }
+        for units in gradients
+    ]
 
 
 def compare(gradients: Sequence[Gradients], family_of: Callable[[int, str], str]) -> Agreement:
