@@ -84,7 +84,7 @@ WITHOUT_TORCH = awk '/^[^ ]/ {keep = !/^(torch==|triton==|nvidia-|cuda-)/} keep'
 lock: $(VENV)/.python ## resolve the dependencies anew and rewrite both locks
 	@$(PIP) uv
 	@echo "$(TORCH)" > $(VENV)/torch.in
-	@$(COMPILE) -c $(VENV)/torch.in --extra ray --group build pyproject.toml > $(VENV)/all.lock
+	@$(COMPILE) -c $(VENV)/torch.in --extra ray --extra onnx --group build pyproject.toml > $(VENV)/all.lock
 	@$(WITHOUT_TORCH) $(VENV)/all.lock > requirements.lock
 	@$(COMPILE) -c requirements.lock --group dev > requirements-dev.lock
 
