@@ -21,7 +21,13 @@ from torch import Tensor
 from nas.errors import BudgetError, DataError
 from nas.seeds import derive_seed
 from nas.space import Decisions
-from nas.supernet.alternations import ALTERNATIONS, AbstractAlternation, Batch, Step
+from nas.supernet.alternations import (
+    ALTERNATIONS,
+    AbstractAlternation,
+    AbstractBilevel,
+    Batch,
+    Step,
+)
 from nas.supernet.binding import Binder
 from nas.supernet.budgets.pruning import FoundMember
 from nas.supernet.declared_parts import make_part
@@ -117,7 +123,7 @@ class RelaxedTraining(AbstractLoop):
             rule.prepare(self)
 
     def _gate_part(self, part: DataPart) -> Batches:
-        if len(part) == 0 and not self.alternation.together:
+        if len(part) == 0 and isinstance(self.alternation, AbstractBilevel):
             raise DataError(
                 "There are 0 images to train the gates on.",
                 why="Gates learn on images that neither train the weights nor score.",
@@ -130,7 +136,7 @@ class RelaxedTraining(AbstractLoop):
         """Update the gates, then the weights of one relaxed member."""
         step = self._step(images, labels, learning_rate)
         watched = torch.zeros((), device=self.device)
-        if step.gates_learn and not self.alternation.together:
+        if step.gates_learn and isinstance(self.alternation, AbstractBilevel):
             loss, gradient = self.alternation.gate_gradient(self, step)
             self._move_gates(step, gradient)
             watched = loss + gradient.sum()
@@ -189,7 +195,7 @@ class RelaxedTraining(AbstractLoop):
 
     def weight_step(self, step: Step) -> Tensor:
         """Update the weights of a relaxed member, and its gates where both learn together."""
-        together = step.gates_learn and self.alternation.together
+        together = step.gates_learn and not isinstance(self.alternation, AbstractBilevel)
         values: GateValues = self.values(step)
         if step.gates_learn:
             self.usage.add(self.relaxation, step.context, values)

@@ -1,13 +1,14 @@
 """Alternations: how weights and gates take turns; one file each.
 
-An alternation answers one question: the gradient of the logits at a step. The training does the
-rest (Adam on the logits, SGD on the weights), so that a new one is a formula and nothing else.
+A bilevel alternation answers one question: the gradient of the logits at a step. The training does
+the rest (Adam on the logits, SGD on the weights): a new one is a formula and nothing else.
 """
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, final
 
 from torch import Tensor
 
@@ -48,15 +49,18 @@ class Step:
 
 
 class AbstractAlternation(AbstractPart):
-    """How weights and gates take turns."""
+    """How weights and gates take turns.
 
-    together: ClassVar[bool] = False
-    """Whether weights and gates learn from one pass on the weights' images; then
-    `gate_gradient` is not asked."""
+    A plain one is one-level: weights and gates learn from one pass on the weights' images.
+    """
 
+
+class AbstractBilevel(AbstractAlternation):
+    """Gates that learn on images of their own, in a step before that of the weights."""
+
+    @abc.abstractmethod
     def gate_gradient(self, training: RelaxedTraining, step: Step) -> tuple[Tensor, Tensor]:
         """Return the loss on the gates' images and the gradient of the logits."""
-        raise NotImplementedError
 
 
 ALTERNATIONS: Registry[type[AbstractAlternation]] = Registry("alternation", __name__)

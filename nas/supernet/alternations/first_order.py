@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nas.registry import Paper
-from nas.supernet.alternations import ALTERNATIONS, AbstractAlternation, Step
+from nas.supernet.alternations import ALTERNATIONS, AbstractBilevel, Step
 
 if TYPE_CHECKING:
     from nas.supernet.relaxed_training import RelaxedTraining
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @final
 @ALTERNATIONS.register("first_order", Paper("Liu et al.", 2019, arxiv="1806.09055"))
-class FirstOrder(AbstractAlternation):
+class FirstOrder(AbstractBilevel):
     """The gradient of the gates' loss at the present weights (DARTS with xi = 0)."""
 
     def gate_gradient(self, training: RelaxedTraining, step: Step) -> tuple[Tensor, Tensor]:

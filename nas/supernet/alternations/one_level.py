@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import final
 
 from nas.registry import Paper
 from nas.supernet.alternations import ALTERNATIONS, AbstractAlternation
@@ -12,5 +12,3 @@ from nas.supernet.alternations import ALTERNATIONS, AbstractAlternation
 @ALTERNATIONS.register("one_level", Paper("Bi et al.", 2020, arxiv="2007.03331"))
 class OneLevel(AbstractAlternation):
     """Both move on the gradient of one loss, as in GOLD-NAS; half the time of two levels."""
-
-    together: ClassVar[bool] = True

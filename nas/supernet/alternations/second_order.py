@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 
 from nas.registry import Paper
-from nas.supernet.alternations import ALTERNATIONS, AbstractAlternation, Step
+from nas.supernet.alternations import ALTERNATIONS, AbstractBilevel, Step
 from nas.supernet.bilevel import Weights, difference_gradient, unrolled_gradient
 from nas.supernet.weights import leading_slice
 
@@ -31,7 +31,7 @@ class SecondOrderOptions(BaseModel, frozen=True, extra="forbid"):
 
 @final
 @ALTERNATIONS.register("second_order", Paper("Liu et al.", 2019, arxiv="1806.09055"))
-class SecondOrder(AbstractAlternation):
+class SecondOrder(AbstractBilevel):
     """The gradient of the gates' loss after one plain step of gradient descent on the weights.
 
     The step that is looked ahead has the decay of the weights and not their momentum. State
