@@ -24,7 +24,7 @@ from nas.errors import (
 from nas.run_store import Run, rebuild_views
 from nas.run_store.layout import check_slug
 from nas.search.config import SearchConfig
-from nas.search.confirm import confirm
+from nas.search.confirm.stage import confirm
 from nas.search.device_check import check_same_device, package_versions
 from nas.search.executors import EXECUTORS
 from nas.search.explore import explore

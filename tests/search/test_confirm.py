@@ -17,11 +17,11 @@ from search_runs import asked_and_closed
 
 from nas.errors import InterruptedRunError, NotFoundError, TrialError
 from nas.run_store import Run, rebuild_views
-from nas.search import confirm as confirming
+from nas.search.confirm import stage as confirming
 from nas.search import learning
 from nas.search.api import SearchRun
 from nas.search.config import SearchConfig
-from nas.search.confirm import spread
+from nas.search.confirm.stage import spread
 from nas.search.driver import resume, search
 from nas.search.front_view import front_document
 from nas.search.material import prepare_material
