@@ -17,6 +17,7 @@ from nas.errors import ConfigError, DataError, TrialError
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
 from nas.objectives.names import objective
 from nas.topology.identity import structural_id
+from nas.units import Unit
 
 
 def fake_error(architecture: Any) -> float:
@@ -31,7 +32,7 @@ class FakeError(AbstractObjective):
     """A made-up error."""
 
     family: ClassVar[str] = "fake_error"
-    unit: ClassVar[str] = "fraction"
+    unit: ClassVar[Unit] = Unit.FRACTION
     source: ClassVar[Source] = "computed"
 
     def measure(self, context: EvaluationContext) -> Measurement:
@@ -45,7 +46,7 @@ class FakeLatency(AbstractObjective):
     """A made-up measurement, taken by the driver."""
 
     family: ClassVar[str] = "fake_latency"
-    unit: ClassVar[str] = "ms"
+    unit: ClassVar[Unit] = Unit.MILLISECONDS
     source: ClassVar[Source] = "measured"
 
     def measure(self, context: EvaluationContext) -> Measurement:
@@ -59,7 +60,7 @@ class Faulty(AbstractObjective):
     """Fails for every third network, each time in one of several ways."""
 
     family: ClassVar[str] = "faulty"
-    unit: ClassVar[str] = "fraction"
+    unit: ClassVar[Unit] = Unit.FRACTION
     source: ClassVar[Source] = "computed"
 
     def measure(self, context: EvaluationContext) -> Measurement:
@@ -80,7 +81,7 @@ class Hopeless(AbstractObjective):
     """Never has a number."""
 
     family: ClassVar[str] = "hopeless"
-    unit: ClassVar[str] = "fraction"
+    unit: ClassVar[Unit] = Unit.FRACTION
     source: ClassVar[Source] = "computed"
 
     def measure(self, context: EvaluationContext) -> Measurement:

@@ -14,6 +14,7 @@ from typing import ClassVar, final
 from nas.cost.shapes import plan
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
 from nas.objectives.names import objective
+from nas.units import Unit
 
 
 @objective()
@@ -23,7 +24,7 @@ class Activations(AbstractObjective):
     """Numbers in the outputs of all nodes, for one image."""
 
     family: ClassVar[str] = "activations"
-    unit: ClassVar[str] = "numbers"
+    unit: ClassVar[Unit] = Unit.COUNT
     source: ClassVar[Source] = "computed"
 
     def measure(self, context: EvaluationContext) -> Measurement:

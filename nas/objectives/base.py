@@ -20,6 +20,7 @@ from nas.errors import ConfigError, TrialError
 from nas.objectives.latency_config import LatencyConfig
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
+from nas.units import Unit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,7 +56,7 @@ class Measurement:
     """
 
     value: float
-    unit: str
+    unit: Unit
     source: Source
     iqr: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -130,7 +131,7 @@ class AbstractObjective(abc.ABC):
 
     Class attributes:
         family: Name under which it is registered.
-        unit: Unit of its values; `latency` uses `ms`, fractions use `fraction`.
+        unit: Unit of its values, one of the closed set of `nas.units`.
         source: How its numbers come about.
         deterministic: Whether the same architecture and weights give the same number every time.
         aliases: Further names it answers to.
@@ -139,7 +140,7 @@ class AbstractObjective(abc.ABC):
     """
 
     family: ClassVar[str]
-    unit: ClassVar[str]
+    unit: ClassVar[Unit]
     source: ClassVar[Source]
     deterministic: ClassVar[bool] = True
     aliases: ClassVar[tuple[str, ...]] = ()

@@ -2,36 +2,39 @@
 
 A constraint may bound an objective that the search does not minimise. It is kept under the
 objective's full name, so that `latency` and `latency_ms[eager,b1,fp32]` cannot hold two budgets.
+A bare number is in the objective's unit; where that makes no sense of it, as when seconds were
+meant, the user is told the unit.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, final
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, final
 
 from nas.errors import ConfigError
 from nas.objectives.base import AbstractObjective
 from nas.objectives.names import resolve_objective
+from nas.units import NUMBER, SUFFIX, Quantity, Unit, parse_quantity
 
 Side = Literal["max", "min"]
 
+_log = logging.getLogger("nas")
+
 _COMPARISON = re.compile(
     r"\s*(?P<name>[A-Za-z_][\w.]*\s*(?:\[[^\[\]]*\])?)\s*(?P<sign><=|>=|<|>|==?|≤|≥)\s*"
-    r"(?P<number>[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?nan|[-+]?inf)"
-    r"\s*(?P<unit>[A-Za-zµ%]*)\s*",
+    rf"(?P<quantity>(?P<number>{NUMBER})\s*(?P<suffix>{SUFFIX}))\s*",
 )
 _SIDES: dict[str, Side] = {"<=": "max", "<": "max", "≤": "max", ">=": "min", ">": "min", "≥": "min"}
-_COUNT = {"k": 1e3, "M": 1e6, "G": 1e9}
-_UNITS: dict[str, dict[str, float]] = {
-    "ms": {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3},
-    "fraction": {"%": 0.01},
-    "nats": {"nats": 1.0},
-    "bytes": {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20},
-}
 _FORM = "Write 'latency <= 2 ms' or 'latency: {max: 2.0}'."
+PLAUSIBLE_PASS: Final = (Quantity(0.005, Unit.MILLISECONDS), Quantity(1000.0, Unit.MILLISECONDS))
+"""Latencies outside of which a bare number was hardly meant in milliseconds: below, calling a few
+operations takes longer than the bound; above, a second was hardly written as 1000."""
+FAR: Final = 100.0
+"""Factor between a bare bound and what networks take from which its unit is doubted."""
 
 
 @final
@@ -44,12 +47,14 @@ class Constraint:
         upper: Largest value allowed.
         lower: Smallest value allowed, if there is such a bound.
         unit: Unit of the bounds.
+        bare: Whether the user wrote the upper bound without a unit.
     """
 
     objective: str
     upper: float
     lower: float | None = None
-    unit: str = ""
+    unit: Unit = Unit.COUNT
+    bare: bool = field(default=False, compare=False)
 
     def violation(self, value: float) -> float:
         """Return by how much `value` breaks the bounds; 0 or below where it keeps them."""
@@ -74,6 +79,7 @@ class _Bound:
     side: Side
     value: float
     text: str
+    bare: bool
 
 
 def parse_constraints(
@@ -84,6 +90,7 @@ def parse_constraints(
     Args:
         given: A mapping such as `{latency: {max: 2.0}}`, a text such as `latency <= 2 ms`, or a
             list of either. Units are optional: ms, s, us; %; k, M, G for counts; B, kB, MB, MiB.
+            A bare latency that no network takes is warned about.
 
     Returns:
         One constraint per objective, in order of appearance.
@@ -123,7 +130,49 @@ def _constraint(own: Mapping[Side, _Bound]) -> Constraint:
             fix="Raise the upper bound or lower the other.",
         )
     kind = upper.objective
-    return Constraint(kind.name, upper.value, lower.value if lower else None, kind.unit)
+    found = Constraint(
+        kind.name, upper.value, lower.value if lower else None, kind.unit, upper.bare
+    )
+    doubt = _doubt_beforehand(found)
+    if doubt:
+        _log.warning("the constraint '%s': %s", upper.text, doubt)
+    return found
+
+
+def doubt_of_unit(constraint: Constraint, taken: float) -> str | None:
+    """Say that a bound was hardly meant in its unit, seen what a network takes.
+
+    Args:
+        constraint: The bound.
+        taken: What some network takes, in the constraint's unit.
+
+    Returns:
+        A sentence that names the unit and what may have been meant; None where the bound came with
+        a unit, or is not far from what networks take.
+    """
+    if not constraint.bare or constraint.unit is not Unit.MILLISECONDS or taken <= 0:
+        return None
+    if 1 / FAR < constraint.upper / taken < FAR:
+        return None
+    return f"{_as_meant(constraint)} A network here takes {taken:.3g} {constraint.unit}."
+
+
+def _doubt_beforehand(constraint: Constraint) -> str | None:
+    if not constraint.bare or constraint.unit is not Unit.MILLISECONDS:
+        return None
+    fastest, slowest = PLAUSIBLE_PASS
+    bound = Quantity(constraint.upper, constraint.unit)
+    return None if fastest <= bound < slowest else _as_meant(constraint)
+
+
+def _as_meant(constraint: Constraint) -> str:
+    bound = Quantity(constraint.upper, constraint.unit)
+    other = Unit.MICROSECONDS if bound >= PLAUSIBLE_PASS[1] else Unit.SECONDS
+    meant = Quantity(bound.value, other)
+    return (
+        f"{bound.value:g} without a unit is in {constraint.unit}, so the bound is "
+        f"{bound.readable()}; write '{meant}' if that is what you mean."
+    )
 
 
 def _bounds(given: Any) -> Iterator[_Bound]:
@@ -148,11 +197,17 @@ def _from_text(text: str) -> _Bound:
     if form is None or form["sign"] not in _SIDES:
         raise ConfigError(f"'{text}' is no constraint.", fix=_FORM)
     objective = resolve_objective(form["name"])
-    factor = _factor(objective, form["unit"], text)
-    number = float(form["number"])
-    # Divide where the unit is a part, so that 20 % is exactly 0.2.
-    value = number / round(1 / factor) if 0 < factor < 1 else number * factor
-    return _bound(objective, _SIDES[form["sign"]], value, text.strip())
+    value = _value(objective, form["quantity"], text)
+    return _bound(objective, _SIDES[form["sign"]], value, text.strip(), not form["suffix"])
+
+
+def _value(objective: AbstractObjective, quantity: str, text: str) -> float:
+    try:
+        return parse_quantity(quantity, objective.unit).value
+    except ConfigError as error:
+        raise ConfigError(
+            f"The constraint '{text.strip()}' bounds {objective.name}: {error.what}", fix=error.fix
+        ) from None
 
 
 def _from_mapping(name: str, limits: Any) -> Iterator[_Bound]:
@@ -167,16 +222,21 @@ def _from_mapping(name: str, limits: Any) -> Iterator[_Bound]:
             fix="The keys are max and min: 'latency: {max: 2.0}'.",
         )
     for side, value in limits.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        text = f"{name}: {{{side}: {value}}}"
+        if isinstance(value, str):
+            bare = value.strip()[-1:].isdigit()
+            yield _bound(objective, side, _value(objective, value, text), text, bare)
+        elif isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigError(
                 f"The constraint '{name}: {{{side}: {value!r}}}' holds no number.",
-                why=f"Here bounds are plain numbers, for {objective.name} in {objective.unit}.",
+                why=f"A bound is a number, for {objective.name} in {objective.unit}.",
                 fix=_FORM,
             )
-        yield _bound(objective, side, float(value), f"{name}: {{{side}: {value}}}")
+        else:
+            yield _bound(objective, side, float(value), text, True)
 
 
-def _bound(objective: AbstractObjective, side: Side, value: float, text: str) -> _Bound:
+def _bound(objective: AbstractObjective, side: Side, value: float, text: str, bare: bool) -> _Bound:
     problem = ""
     if not math.isfinite(value):
         problem = "it must be a finite number"
@@ -189,15 +249,4 @@ def _bound(objective: AbstractObjective, side: Side, value: float, text: str) ->
             f"The constraint '{text}' has a bound of {value:g} {objective.unit}: {problem}.",
             fix=_FORM,
         )
-    return _Bound(objective, side, value, text)
-
-
-def _factor(objective: AbstractObjective, unit: str, text: str) -> float:
-    known = {"": 1.0, objective.unit: 1.0, **_UNITS.get(objective.unit, _COUNT)}
-    if unit not in known:
-        raise ConfigError(
-            f"The constraint '{text.strip()}' has the unit '{unit}', but {objective.name} is in "
-            f"{objective.unit}.",
-            fix=f"Units that fit: {', '.join(sorted(name for name in known if name))}.",
-        )
-    return known[unit]
+    return _Bound(objective, side, value, text, bare)

@@ -9,6 +9,7 @@ from typing import TypeVar
 from nas.errors import ConfigError
 from nas.objectives.base import AbstractObjective
 from nas.registry import Paper, Registry
+from nas.units import parse_unit
 
 OBJECTIVES: Registry[type[AbstractObjective]] = Registry(
     "objective", package="nas.objectives.kinds"
@@ -23,10 +24,11 @@ def objective(paper: Paper | None = None) -> Callable[[type[Kind]], type[Kind]]:
     """Return a decorator that registers an objective class under its `family`.
 
     Raises:
-        ConfigError: If the name is taken.
+        ConfigError: If the name is taken, or the unit is none of `nas.units`.
     """
 
     def decorate(kind: type[Kind]) -> type[Kind]:
+        kind.unit = parse_unit(kind.unit)
         OBJECTIVES.add(kind.family, kind, paper)
         return kind
 

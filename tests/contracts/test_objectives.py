@@ -21,6 +21,7 @@ from nas.objectives import (
 )
 from nas.objectives.names import objective
 from nas.topology.graph import Architecture, Edge, Node
+from nas.units import Unit
 
 ARCHITECTURE = Architecture(
     (Node(), Node("conv3x3", width=8), Node("conv3x3")), (Edge(0, 1), Edge(1, 2))
@@ -187,14 +188,14 @@ def test_latency_is_measured_by_the_meter_and_network_it_is_given() -> None:
     )
     answer = resolve_objective("latency[b4,bf16]").evaluate(shown)
     assert asked == [(4, "bf16", 2, SHAPE, "cpu"), own]
-    assert answer == Measurement(1.5, "ms", "measured", 0.1, {"pairs": 4})
+    assert answer == Measurement(1.5, Unit.MILLISECONDS, "measured", 0.1, {"pairs": 4})
 
 
 def test_a_plugin_registers_an_objective_of_its_own_and_a_taken_name_is_refused() -> None:
     @dataclass(frozen=True)
     class Nodes(AbstractObjective):
         family: ClassVar[str] = "error"
-        unit: ClassVar[str] = "nodes"
+        unit: ClassVar[Unit] = Unit.COUNT
         source: ClassVar[Source] = "computed"
 
         def measure(self, context: EvaluationContext) -> Measurement:
@@ -203,4 +204,20 @@ def test_a_plugin_registers_an_objective_of_its_own_and_a_taken_name_is_refused(
     OBJECTIVES.load()
     with pytest.raises(ConfigError, match="The objective 'error' is registered already"):
         objective()(Nodes)
-    assert Nodes().evaluate(context()) == Measurement(3.0, "nodes", "computed")
+    assert Nodes().evaluate(context()) == Measurement(3.0, Unit.COUNT, "computed")
+
+
+def test_an_objective_with_a_unit_of_its_own_is_refused_with_the_units_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"'furlongs' is no unit[\s\S]*count"):
+
+        @objective()
+        @dataclass(frozen=True)
+        class Strange(AbstractObjective):
+            family: ClassVar[str] = "strange"
+            unit: ClassVar[Unit] = "furlongs"  # type: ignore[assignment]
+            source: ClassVar[Source] = "computed"
+
+            def measure(self, context: EvaluationContext) -> Measurement:
+                return self.answer(1.0)
+
+    assert "strange" not in OBJECTIVES

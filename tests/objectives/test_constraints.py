@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from nas.errors import ConfigError, NotFoundError
 from nas.objectives import Constraint, parse_constraints
+from nas.objectives.constraints import doubt_of_unit
+from nas.units import Unit
 
 LATENCY = "latency_ms[eager,b1,fp32]"
 
@@ -24,6 +27,7 @@ LATENCY = "latency_ms[eager,b1,fp32]"
         ("latency[b8] <= 2.5 ms", "latency_ms[eager,b8,fp32]", 2.5),
         ({"latency": {"max": 2}}, LATENCY, 2.0),
         ({"latency": 2.0}, LATENCY, 2.0),
+        ({"latency": {"max": "2e-3 s"}}, LATENCY, 2.0),
         ([{"latency": {"max": 2.0}}], LATENCY, 2.0),
         (["error <= 20 %"], "error", 0.2),
         ("error <= 0.1", "error", 0.1),
@@ -50,8 +54,8 @@ def test_no_constraints_are_none(nothing: Any) -> None:
 def test_bounds_of_several_objectives_keep_their_order() -> None:
     found = parse_constraints(["macs <= 1M", "latency >= 1 ms", "latency <= 3 ms"])
     assert found == (
-        Constraint("macs", 1e6, None, "MACs"),
-        Constraint(LATENCY, 3.0, 1.0, "ms"),
+        Constraint("macs", 1e6, None, Unit.MACS),
+        Constraint(LATENCY, 3.0, 1.0, Unit.MILLISECONDS),
     )
     assert str(found[1]) == f"{LATENCY} <= 3 ms, >= 1"
 
@@ -134,7 +138,9 @@ def test_text_that_is_no_comparison_is_refused(text: str) -> None:
 
 
 def test_a_unit_that_does_not_fit_is_refused_with_those_that_do() -> None:
-    with pytest.raises(ConfigError, match=r"has the unit 'MB'[\s\S]*ms, s, us"):
+    with pytest.raises(
+        ConfigError, match=r"'latency <= 2 MB'[\s\S]*has the unit 'MB'[\s\S]*us, ms, s"
+    ):
         parse_constraints("latency <= 2 MB")
 
 
@@ -143,7 +149,8 @@ def test_a_unit_that_does_not_fit_is_refused_with_those_that_do() -> None:
     [
         ({"maximum": 2}, "unknown key 'maximum'"),
         ({}, "has no bound"),
-        ({"max": "2 ms"}, "holds no number"),
+        ({"max": "fast"}, "no number with a unit"),
+        ({"max": "2 MB"}, "has the unit 'MB'"),
         ({"max": True}, "holds no number"),
         (None, "holds no number"),
     ],
@@ -162,3 +169,52 @@ def test_constraints_of_the_wrong_type_are_refused(given_as: Any) -> None:
 def test_a_constraint_on_an_unknown_objective_lists_what_there_is() -> None:
     with pytest.raises(NotFoundError, match=r"Unknown objective 'speed'[\s\S]*parameters"):
         parse_constraints("speed <= 2")
+
+
+@pytest.mark.parametrize(
+    ("given_as", "words"),
+    [
+        ("latency <= 0.002", "in ms, so the bound is 2 us; write '0.002 s'"),
+        ({"latency": {"max": 0.002}}, "in ms, so the bound is 2 us; write '0.002 s'"),
+        ("latency <= 2000", "in ms, so the bound is 2 s; write '2000 us'"),
+    ],
+)
+def test_seconds_taken_for_milliseconds_are_told_with_the_unit(
+    given_as: Any, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "nas"):
+        parse_constraints(given_as)
+    assert words in caplog.text
+
+
+@pytest.mark.parametrize(
+    "given_as", ["latency <= 2", "latency <= 0.002 ms", "latency <= 2000 ms", "macs <= 0.002"]
+)
+def test_bounds_with_a_unit_and_usual_ones_are_taken_without_a_word(
+    given_as: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "nas"):
+        parse_constraints(given_as)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("given_as", "taken", "doubted"),
+    [
+        ("latency <= 0.02", 3.0, True),
+        ("latency <= 900", 2.0, True),
+        ("latency <= 1", 3.0, False),
+        ("latency <= 0.02 ms", 3.0, False),
+        ({"latency": "0.02 ms"}, 3.0, False),
+        ({"latency": "0.02"}, 3.0, True),
+        ("macs <= 2", 1e6, False),
+        ("latency <= 0.02", 0.0, False),
+    ],
+)
+def test_a_bare_bound_far_from_what_networks_take_is_doubted(
+    given_as: Any, taken: float, doubted: bool
+) -> None:
+    (constraint,) = parse_constraints(given_as)
+    doubt = doubt_of_unit(constraint, taken)
+    assert (doubt is not None) == doubted
+    assert doubt is None or f"A network here takes {taken:g} ms" in doubt

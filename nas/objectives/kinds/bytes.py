@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
 from nas.objectives.names import objective
+from nas.units import Unit
 
 
 @objective()
@@ -16,7 +17,7 @@ class Bytes(AbstractObjective):
     """Bytes moved on one image in float32: each tensor written once and read once per reader."""
 
     family: ClassVar[str] = "bytes"
-    unit: ClassVar[str] = "bytes"
+    unit: ClassVar[Unit] = Unit.BYTES
     source: ClassVar[Source] = "computed"
 
     def measure(self, context: EvaluationContext) -> Measurement:

@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
 from nas.objectives.names import objective
+from nas.units import Unit
 
 
 @objective()
@@ -20,7 +21,7 @@ class CrossEntropy(AbstractObjective):
     """
 
     family: ClassVar[str] = "cross_entropy"
-    unit: ClassVar[str] = "nats"
+    unit: ClassVar[Unit] = Unit.NATS
     source: ClassVar[Source] = "inherited"
 
     def measure(self, context: EvaluationContext) -> Measurement:

@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
 from nas.objectives.names import objective
+from nas.units import Unit
 
 
 @objective()
@@ -16,7 +17,7 @@ class Depth(AbstractObjective):
     """Operations with weights on the longest path from input to output."""
 
     family: ClassVar[str] = "depth"
-    unit: ClassVar[str] = "operations"
+    unit: ClassVar[Unit] = Unit.OPERATIONS
     source: ClassVar[Source] = "computed"
 
     def measure(self, context: EvaluationContext) -> Measurement:

@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
 from nas.objectives.names import objective
+from nas.units import Unit
 
 
 @objective()
@@ -16,7 +17,7 @@ class Error(AbstractObjective):
     """Fraction of validation images that the subnet with inherited weights classifies wrongly."""
 
     family: ClassVar[str] = "error"
-    unit: ClassVar[str] = "fraction"
+    unit: ClassVar[Unit] = Unit.FRACTION
     source: ClassVar[Source] = "inherited"
     largest: ClassVar[float | None] = 1.0
 

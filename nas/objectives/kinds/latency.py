@@ -11,6 +11,7 @@ from nas.objectives.base import AbstractObjective, EvaluationContext, Measuremen
 from nas.objectives.latency_config import Dtype, LatencyConfig, Runtime
 from nas.objectives.names import objective
 from nas.registry import Paper
+from nas.units import Unit
 
 _BATCH = re.compile(r"b([1-9][0-9]{0,4})")
 _FORM = "latency_ms[RUNTIME,bBATCH,DTYPE]"
@@ -37,7 +38,7 @@ class Latency(AbstractObjective):
     dtype: Dtype = "fp32"
 
     family: ClassVar[str] = "latency"
-    unit: ClassVar[str] = "ms"
+    unit: ClassVar[Unit] = Unit.MILLISECONDS
     source: ClassVar[Source] = "measured"
     deterministic: ClassVar[bool] = False
     aliases: ClassVar[tuple[str, ...]] = ("latency_ms",)

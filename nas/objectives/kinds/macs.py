@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
 from nas.objectives.names import objective
+from nas.units import Unit
 
 
 @objective()
@@ -16,7 +17,7 @@ class Macs(AbstractObjective):
     """Multiply-adds of convolutions and matrix products on one image, adapters included."""
 
     family: ClassVar[str] = "macs"
-    unit: ClassVar[str] = "MACs"
+    unit: ClassVar[Unit] = Unit.MACS
     source: ClassVar[Source] = "computed"
 
     def measure(self, context: EvaluationContext) -> Measurement:

@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
 from nas.objectives.names import objective
+from nas.units import Unit
 
 
 @objective()
@@ -16,7 +17,7 @@ class Parameters(AbstractObjective):
     """Trainable numbers of the network, head and adapters included."""
 
     family: ClassVar[str] = "parameters"
-    unit: ClassVar[str] = "parameters"
+    unit: ClassVar[Unit] = Unit.PARAMETERS
     source: ClassVar[Source] = "computed"
 
     def measure(self, context: EvaluationContext) -> Measurement:
