@@ -1,0 +1,19 @@
+"""What figures allow to be said: paired differences, corrections, intervals, agreement.
+
+Pure functions of numbers on numpy and scipy; nothing here knows what was trained.
+"""
+
+from nas.statistics.agreement import kendall_w
+from nas.statistics.holm import holm
+from nas.statistics.paired import PairedDifference, paired_difference, sign_flip
+from nas.statistics.shares import Share, share
+
+__all__ = [
+    "PairedDifference",
+    "Share",
+    "holm",
+    "kendall_w",
+    "paired_difference",
+    "share",
+    "sign_flip",
+]
