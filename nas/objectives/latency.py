@@ -30,7 +30,8 @@ from nas.objectives.paired_timing import (
     no_positive_duration,
     time_pairs,
 )
-from nas.objectives.standalone import prepared_call, reference_network
+from nas.objectives.runtimes import prepare
+from nas.objectives.standalone import reference_network
 from nas.topology.layers import Shape
 
 BLOCKS = 12
@@ -114,7 +115,7 @@ class LatencyMeter:
         self.input_shape = input_shape
         self.device = device
         self._stopwatch = stopwatch or _stopwatch(device)
-        self._reference = prepared_call(reference_network(input_shape), input_shape, config, device)
+        self._reference = prepare(reference_network(input_shape), input_shape, config, device).call
         self._reference_ms = reference_ms
         self._observed: deque[float] = deque(maxlen=DRIFT_OVER)
 
@@ -148,7 +149,7 @@ class LatencyMeter:
         Raises:
             EnvironmentFault: If the device is not there or its clock gives no positive duration.
         """
-        call = prepared_call(network, self.input_shape, self.config, self.device)
+        call = prepare(network, self.input_shape, self.config, self.device).call
         scale = self.reference_ms
         reading = self._reading(self._times(call), scale)
         if reading.relative_error > self.config.unstable_above:

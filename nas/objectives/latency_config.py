@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, final
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from nas.errors import ConfigError
 
-Runtime = Literal["eager"]
-Dtype = Literal["fp32", "bf16", "fp16"]
+Dtype = Literal["fp32", "bf16", "fp16", "int8", "int8-dynamic"]
+"""Number formats. `int8`: weights and activations, whose ranges were measured on calibration
+images. `int8-dynamic`: weights ahead, activations of matrix products in every call."""
 
 
 @final
 class LatencyConfig(BaseModel, frozen=True, extra="forbid"):
     """How latency is measured: single calls, paired with a fixed reference network."""
 
-    runtime: Runtime = "eager"
-    """What executes the network."""
+    runtime: str = "eager"
+    """What executes the network: `eager`, `compile`, `ort` (ONNX Runtime) or `cudagraph`."""
 
     batch: Annotated[int, Field(ge=1, le=65_536)] = 1
     """Images in one call."""
 
     dtype: Dtype = "fp32"
-    """Number format of weights and images."""
+    """Number format of weights and images; a runtime has its own few."""
 
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """Threads of one forward pass, fixed while measuring."""
@@ -50,6 +51,16 @@ class LatencyConfig(BaseModel, frozen=True, extra="forbid"):
 
     warm_up: Annotated[int, Field(ge=0, le=100_000)] = 10
     """Untimed calls of either network before the first timed one."""
+
+    @field_validator("runtime")
+    @classmethod
+    def _check_runtime(cls, name: str) -> str:
+        from nas.objectives.runtimes import RUNTIMES
+
+        if name not in RUNTIMES:
+            unknown = RUNTIMES.unknown(name)
+            raise ConfigError(unknown.what, fix=unknown.fix)
+        return name
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:

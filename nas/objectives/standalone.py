@@ -7,23 +7,14 @@ turned into milliseconds with.
 
 from __future__ import annotations
 
-import copy
 from itertools import pairwise
 
 import torch
 from torch import nn
 
-from nas.errors import EnvironmentFault
-from nas.objectives.latency_config import Dtype, LatencyConfig
-from nas.objectives.paired_timing import Call
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
-_DTYPES: dict[Dtype, torch.dtype] = {
-    "fp32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
 REFERENCE_WIDTH = 16
 REFERENCE_SIDE = 64
 """Larger images are subsampled by the first convolution, so that the reference stays quick."""
@@ -65,36 +56,3 @@ def reference_network(input_shape: Shape) -> nn.Module:
         for parameter in network.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
     return network.eval()
-
-
-def prepared_call(
-    network: nn.Module, input_shape: Shape, config: LatencyConfig, device: str
-) -> Call:
-    """Return one forward pass of a copy of `network`, channels last, on fixed random images.
-
-    Args:
-        network: Any module from images to logits; it is left as it is.
-        input_shape: `(channels, height, width)` of one image.
-        config: Batch and number format.
-        device: Torch device.
-
-    Raises:
-        EnvironmentFault: If the device is not there.
-    """
-    kind = torch.device(device)
-    if kind.type == "cuda" and not torch.cuda.is_available():
-        raise EnvironmentFault(
-            f"The device '{device}' is not there: torch sees no CUDA device.",
-            fix="Use --device cpu.",
-        )
-    dtype = _DTYPES[config.dtype]
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(config.batch, *input_shape, generator=generator)
-    images = images.to(kind, dtype).contiguous(memory_format=torch.channels_last)
-    own = copy.deepcopy(network).eval().to(kind, dtype)
-    own.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def call() -> object:
-        return own(images)
-
-    return call

@@ -15,7 +15,8 @@ from nas.errors import EnvironmentFault
 from nas.objectives.latency import LatencyMeter, shared_meter
 from nas.objectives.latency_config import LatencyConfig
 from nas.objectives.paired_timing import AbstractStopwatch, Call
-from nas.objectives.standalone import prepared_call, reference_network
+from nas.objectives.runtimes import prepare
+from nas.objectives.standalone import reference_network
 
 SHAPE = (1, 8, 8)
 QUICK = LatencyConfig(max_seconds=0.05, warm_up=5)
@@ -102,7 +103,7 @@ def test_the_call_that_is_timed_runs_in_eval_mode_on_channels_last_images() -> N
             return x
 
     config = LatencyConfig(batch=3, dtype="bf16")
-    prepared_call(Spy().train(), (3, 4, 4), config, "cpu")()
+    prepare(Spy().train(), (3, 4, 4), config).call()
     assert seen == [(False, True, torch.bfloat16, 3)]
 
 

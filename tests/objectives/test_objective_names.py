@@ -38,7 +38,7 @@ def test_an_unknown_objective_lists_what_there_is_and_guesses() -> None:
         assert name in str(e.value)
 
 
-@pytest.mark.parametrize("word", ["foo", "b0", "b", "b99999", "fp8", "ort"])
+@pytest.mark.parametrize("word", ["foo", "b0", "b", "b99999", "fp8", "tensorrt"])
 def test_an_unknown_word_in_the_brackets_is_named_with_the_form(word: str) -> None:
     with pytest.raises(ConfigError, match=rf"'{word}' is no runtime[\s\S]*latency_ms\[RUNTIME,b"):
         resolve_objective(f"latency_ms[{word}]")

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Self, final, get_args
 
 from nas.errors import ConfigError
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
-from nas.objectives.latency_config import Dtype, LatencyConfig, Runtime
+from nas.objectives.latency_config import Dtype, LatencyConfig
 from nas.objectives.names import objective
+from nas.objectives.runtimes import RUNTIMES
 from nas.registry import Paper
 from nas.units import Unit
 
@@ -33,7 +34,7 @@ class Latency(AbstractObjective):
         dtype: Number format of weights and images.
     """
 
-    runtime: Runtime = "eager"
+    runtime: str = "eager"
     batch: int = 1
     dtype: Dtype = "fp32"
 
@@ -53,7 +54,8 @@ class Latency(AbstractObjective):
         """Read runtime, batch and number format, in any order.
 
         Raises:
-            ConfigError: If a word is none of them, or two are of one kind.
+            ConfigError: If a word is none of them, two are of one kind, or the runtime does not
+                execute the number format.
         """
         fields: dict[str, Any] = {}
         for word in qualifiers:
@@ -65,7 +67,9 @@ class Latency(AbstractObjective):
                     fix=f"Keep one; the form is {_FORM}.",
                 )
             fields[field] = value
-        return cls(**fields)
+        found = cls(**fields)
+        RUNTIMES.get(found.runtime).check_dtype(found.dtype)
+        return found
 
     def measure(self, context: EvaluationContext) -> Measurement:
         """Time the stand-alone network; nothing else may run on the device meanwhile."""
@@ -85,7 +89,7 @@ class Latency(AbstractObjective):
 
 
 def _read(word: str) -> tuple[str, str | int]:
-    if word in get_args(Runtime):
+    if word in RUNTIMES:
         return "runtime", word
     if word in get_args(Dtype):
         return "dtype", word
@@ -95,7 +99,7 @@ def _read(word: str) -> tuple[str, str | int]:
     raise ConfigError(
         f"'{word}' is no runtime, batch or number format of a latency.",
         fix=(
-            f"The form is {_FORM}; runtimes: {', '.join(get_args(Runtime))}; batches: b1 to "
+            f"The form is {_FORM}; runtimes: {', '.join(RUNTIMES)}; batches: b1 to "
             f"b65536; number formats: {', '.join(get_args(Dtype))}."
         ),
     )
