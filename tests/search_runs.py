@@ -27,6 +27,18 @@ FAKE = {
 }
 
 
+SCRIPT = """
+import sys
+from search_runs import fake_config
+from nas.search.driver import resume, search
+if sys.argv[2] == "search":
+    search(fake_config(*sys.argv[4:]), runs=sys.argv[1], name=sys.argv[3])
+else:
+    resume(sys.argv[1] + "/" + sys.argv[3])
+"""
+"""Searches or resumes in a process of its own: folder of runs, verb, name, overrides."""
+
+
 def fake_config(*overrides: str) -> SearchConfig:
     """Return the config of a search without training."""
     return resolve_config(FAKE, overrides=overrides)

@@ -45,7 +45,8 @@ def list_all(runs: RunsOption = RUNS, as_json: Json = False) -> None:
 
 @app.command()
 def show(run: RunArgument, runs: RunsOption = RUNS, as_json: Json = False) -> None:
-    """Show one run: its state, stages, trials and settings."""
+    """Show one run: its state, stages, trials, what it spent, and its settings."""
+    from nas.cli.ledger import print_ledger
     from nas.config_files import dump_yaml
     from nas.run_store import Run
 
@@ -66,6 +67,7 @@ def show(run: RunArgument, runs: RunsOption = RUNS, as_json: Json = False) -> No
     )
     for name, state in document["stages"].items():
         print_text(f"{'stage':<10}{name}: {state}")
+    print_ledger(document["ledger"])
     print_text(dump_yaml({"config": document["config"]}).rstrip("\n"))
 
 
@@ -124,6 +126,8 @@ def _entry(summary: RunSummary) -> dict[str, Any]:
 
 
 def _document(run: Run) -> dict[str, Any]:
+    from nas.search.ledger import ledger_document
+
     table = run.table()
     owner = run.owner()
     return {
@@ -140,6 +144,7 @@ def _document(run: Run) -> dict[str, Any]:
             "open": len(table.stale()),
             "failures": table.failures_by_reason(),
         },
+        "ledger": ledger_document(run),
         "config": run.config,
         "environment": run.environment,
     }

@@ -65,6 +65,7 @@ def finish(path: Path, as_json: bool) -> None:
 
 def _print_result(run: Run, document: Mapping[str, Any]) -> None:
     from nas.cli.front import print_front
+    from nas.cli.ledger import print_ledger
 
     print_front(document)
     simple = document.get("simple_baselines") or []
@@ -75,6 +76,8 @@ def _print_result(run: Run, document: Mapping[str, Any]) -> None:
             for each in simple
         ]
         print_table(("classifier on raw pixels", "test accuracy %"), rows)
+    print_text("")
+    print_ledger(document["ledger"])
     print_text("")
     best = _best_confirmed(document)
     if best is not None:

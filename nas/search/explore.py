@@ -8,6 +8,7 @@ else of the search runs on the device.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, final
@@ -232,16 +233,20 @@ class _Batch:
         """Measure the trials that wait for it, one by one, and close them."""
         for number in sorted(self.waiting):
             outcome = self.waiting[number]
+            started = time.perf_counter()
             try:
                 architecture = self.session.space.build(self.entries[number].decisions)
                 measured = self.device.measure(architecture)
             except (NasError, RuntimeError, MemoryError) as error:
                 reason, message = classify(error)
-                self._fail(number, reason, message, outcome.seconds)
+                spent = time.perf_counter() - started
+                self._fail(number, reason, message, outcome.seconds, spent)
                 continue
-            self._finish(number, outcome, measured)
+            self._finish(number, outcome, measured, time.perf_counter() - started)
 
-    def _finish(self, number: int, outcome: Outcome, measured: Mapping[str, Any]) -> None:
+    def _finish(
+        self, number: int, outcome: Outcome, measured: Mapping[str, Any], measuring_s: float = 0.0
+    ) -> None:
         assert outcome.result is not None
         values = {**outcome.result["values"], **measured["values"]}
         ordered = {each.name: values[each.name] for each in self.session.goals.every}
@@ -256,10 +261,13 @@ class _Batch:
                 "violations": self.session.goals.violations(ordered),
                 "measurements": measured.get("measurements", {}),
                 "seconds": round(outcome.seconds, 4),
+                "measuring_seconds": round(measuring_s, 4),
             }
         )
 
-    def _fail(self, number: int, reason: str, message: str, seconds: float) -> None:
+    def _fail(
+        self, number: int, reason: str, message: str, seconds: float, measuring_s: float = 0.0
+    ) -> None:
         _log.debug("trial %d failed (%s): %s", number, reason, message)
         self.session.run.append(
             {
@@ -269,5 +277,6 @@ class _Batch:
                 "reason": reason,
                 "message": message[:2000],
                 "seconds": round(seconds, 4),
+                "measuring_seconds": round(measuring_s, 4),
             }
         )

@@ -23,6 +23,7 @@ import numpy as np
 from nas.errors import RunError
 from nas.pareto import best_per_group, front
 from nas.run_store import Run, Trial, register_view
+from nas.search.ledger import ledger_document
 from nas.search.trust import (
     CALIBRATED,
     COMPUTED,
@@ -74,6 +75,7 @@ def front_document(run: Run, *, calibrated: bool = False) -> dict[str, Any]:
         "best_per_pattern": facts.best_per_pattern(),
         "baselines": facts.baselines(),
         "simple_baselines": facts.simple_baselines(),
+        "ledger": ledger_document(run),
     }
 
 

@@ -154,7 +154,7 @@ class _Keeper:
         self.session = session
         self.stage = stage
         self._clock = clock
-        self._kept_at = clock()
+        self._began_at = self._kept_at = clock()
         self._last: EpochHealth | None = None
 
     def hooks(self) -> _Hooks:
@@ -215,10 +215,17 @@ class _Keeper:
     def keep(self, checkpoint: Checkpoint, step: int) -> None:
         """Store a checkpoint and say so in the log."""
         sha = self.session.run.weights.put(checkpoint)
-        self.session.run.append(
-            {"kind": "checkpoint_saved", "stage": self.stage, "checkpoint": sha, "step": step}
-        )
         self._kept_at = self._clock()
+        self.session.run.append(
+            {
+                "kind": "checkpoint_saved",
+                "stage": self.stage,
+                "checkpoint": sha,
+                "step": step,
+                # Since this owner began: all that is known of its time if it is killed.
+                "seconds": round(self._kept_at - self._began_at, 3),
+            }
+        )
 
     @contextmanager
     def diagnosing(self) -> Iterator[None]:

@@ -240,7 +240,8 @@ class _Ranking:
                 _log.warning("member %s was not scored: %s", outcome.key, outcome.message)
                 return
             head = {"kind": SCORES, "supernet": self.weights, "member": outcome.key}
-            self.session.run.append({**head, **outcome.result})
+            spent = {"seconds": round(outcome.seconds, 3)}
+            self.session.run.append({**head, **outcome.result, **spent})
 
         self._perform("rank-score", jobs, keep, "members", len(jobs) + len(done))
         if failures and len(failures) == len(jobs) + len(done):
@@ -273,7 +274,8 @@ class _Ranking:
                 _log.warning("no zero-cost scores of %s: %s", outcome.key, outcome.message)
                 return
             head = {"kind": ZERO_COST_SCORES, "member": outcome.key}
-            self.session.run.append({**head, **outcome.result})
+            spent = {"seconds": round(outcome.seconds, 3)}
+            self.session.run.append({**head, **outcome.result, **spent})
 
         self._perform("rank-untrained", jobs, keep, "networks", len(members))
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 import torch
 
+from nas.errors import NasError
 from nas.run_store import Run
 from nas.search.config import SearchConfig
 from nas.search.executors import EXECUTORS, AbstractExecutor, Setup
@@ -83,11 +86,19 @@ class Session:
         return self.again(name, work)
 
     def again(self, name: str, work: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Run a stage whether it was finished before or not."""
+        """Run a stage whether it was finished before or not; the log keeps how long it took."""
         self.check_stop()
         self.run.append({"kind": "stage_started", "stage": name})
         _log.debug("stage %s begins", name)
-        self.run.append({"kind": "stage_finished", "stage": name, **work()})
+        started = time.perf_counter()
+        try:
+            found = work()
+        except BaseException:
+            # What it spent counts all the same; a log that cannot be written has its own error.
+            with suppress(NasError):
+                self.run.append({"kind": "stage_left", "stage": name, **_elapsed(started)})
+            raise
+        self.run.append({"kind": "stage_finished", "stage": name, **found, **_elapsed(started)})
         return self.run.table().stages[name].finish
 
     def executor(self, setup: Setup) -> AbstractExecutor:
@@ -109,6 +120,10 @@ class Session:
         if self._executor is not None:
             self._executor.close()
             self._executor = None
+
+
+def _elapsed(started: float) -> dict[str, float]:
+    return {"wall_seconds": round(time.perf_counter() - started, 3)}
 
 
 def default_workers() -> int:

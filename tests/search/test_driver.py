@@ -15,6 +15,7 @@ import pytest
 from scale import scaled
 from search_fakes import fake_error
 from search_runs import (
+    SCRIPT,
     TRIALS,
     asked_and_closed,
     canonical,
@@ -44,16 +45,6 @@ from nas.search.executors.inline import InlineExecutor
 from nas.search.front_view import front_document
 from nas.search.quiet import QuietDevice
 from nas.space import load_space
-
-SCRIPT = """
-import sys
-from search_runs import fake_config
-from nas.search.driver import resume, search
-if sys.argv[2] == "search":
-    search(fake_config(*sys.argv[4:]), runs=sys.argv[1], name=sys.argv[3])
-else:
-    resume(sys.argv[1] + "/" + sys.argv[3])
-"""
 
 
 @pytest.fixture(scope="module")
