@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,39 @@ from nas.training.device import reduced_precision
 from nas.training.faults import memory_faults, nonfinite
 from nas.training.parts import DataPart
 
+FOLDS = 64
+"""Parts of the images whose sums are kept: from them two classifiers' errors tell how much of them
+is shared."""
+
+
+@final
+@dataclass(frozen=True)
+class ScoreNoise:
+    """How far a score may be off, for images drawn anew, and what it shares with other scores.
+
+    Image i belongs to fold i modulo `FOLDS`, so that scores on the same images have the same folds.
+
+    Args:
+        cross_entropy_error: Standard error of the mean cross-entropy in nats; None for one image.
+        images: Images per fold.
+        wrong: Wrong answers per fold.
+        cross_entropies: Sum of negative log-likelihoods per fold, in nats.
+    """
+
+    cross_entropy_error: float | None
+    images: tuple[int, ...]
+    wrong: tuple[int, ...]
+    cross_entropies: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values, sums to seven digits."""
+        return {
+            "cross_entropy_error": self.cross_entropy_error,
+            "images": list(self.images),
+            "wrong": list(self.wrong),
+            "cross_entropies": [float(f"{each:.7g}") for each in self.cross_entropies],
+        }
+
 
 @final
 @dataclass(frozen=True)
@@ -28,11 +61,13 @@ class Evaluation:
         error: Share of wrong answers, a fraction from 0 to 1.
         cross_entropy: Mean negative log-likelihood in nats.
         count: Images evaluated.
+        noise: How far these may be off.
     """
 
     error: float
     cross_entropy: float
     count: int
+    noise: ScoreNoise | None = None
 
     @property
     def accuracy(self) -> float:
@@ -97,14 +132,23 @@ class Tally:
         self._count = 0
         self._wrong = torch.zeros((), dtype=torch.int64, device=device)
         self._total = torch.zeros((), dtype=torch.float64)
+        self._squares = torch.zeros((), dtype=torch.float64)
+        # Per fold: images, wrong answers, cross-entropies.
+        self._folds = torch.zeros(3, FOLDS, dtype=torch.float64)
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Count one batch: logits `(batch, classes)`, labels `(batch,)`."""
         logits = logits.float()
-        self._wrong += (logits.argmax(dim=1) != labels).sum()
-        losses = F.cross_entropy(logits, labels, reduction="none")
+        wrong = logits.argmax(dim=1) != labels
+        self._wrong += wrong.sum()
         # Summed in float64 on the CPU: MPS has no float64.
-        self._total += losses.cpu().double().sum()
+        losses = F.cross_entropy(logits, labels, reduction="none").cpu().double()
+        self._total += losses.sum()
+        self._squares += losses.square().sum()
+        folds = torch.arange(self._count, self._count + len(labels)) % FOLDS
+        self._folds.index_add_(
+            1, folds, torch.stack((torch.ones_like(losses), wrong.cpu(), losses))
+        )
         self._count += len(labels)
 
     def result(self) -> Evaluation:
@@ -119,7 +163,18 @@ class Tally:
         cross_entropy = float(self._total) / self._count
         if not math.isfinite(cross_entropy):
             raise nonfinite("cross-entropy", cross_entropy, where="evaluation")
-        return Evaluation(int(self._wrong) / self._count, cross_entropy, self._count)
+        return Evaluation(
+            int(self._wrong) / self._count, cross_entropy, self._count, self._noise(cross_entropy)
+        )
+
+    def _noise(self, mean: float) -> ScoreNoise:
+        used = min(FOLDS, self._count)
+        images, wrong, losses = self._folds[:, :used].tolist()
+        error = None
+        if self._count > 1:
+            variance = (float(self._squares) - self._count * mean**2) / (self._count - 1)
+            error = math.sqrt(max(variance, 0.0) / self._count)
+        return ScoreNoise(error, tuple(map(int, images)), tuple(map(int, wrong)), tuple(losses))
 
 
 def _score(

@@ -14,7 +14,7 @@ from nas.training.baselines import simple_baselines
 from nas.training.batches import part_tensors
 from nas.training.data import load_data
 from nas.training.data.image_data import ImageData
-from nas.training.evaluate import evaluate, evaluate_part
+from nas.training.evaluate import FOLDS, evaluate, evaluate_part
 from nas.training.faults import is_out_of_memory, memory_faults
 from nas.training.fit import EpochReport, fit, make_optimizer, parameter_groups
 from nas.training.parts import FiveParts, split_five
@@ -225,6 +225,33 @@ def test_an_evaluation_counts_errors_and_nats(parts: FiveParts) -> None:
     assert score.error == pytest.approx(1 - threes / len(labels))
     expected = math.log(9 + math.e) - threes / len(labels)
     assert score.cross_entropy == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_evaluation_tells_its_own_noise(parts: FiveParts) -> None:
+    images, labels = part_tensors(parts.test, CPU)
+    network = tiny_network().eval()
+    score = evaluate(network, images, labels, batch_size=100)
+    with torch.no_grad():
+        logits = network(images)
+    losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none").double()
+    noise = score.noise
+    assert noise is not None
+    expected = float(losses.std() / math.sqrt(len(labels)))
+    assert noise.cross_entropy_error == pytest.approx(expected, rel=1e-5)
+    assert sum(noise.images) == len(labels) and len(noise.images) == FOLDS
+    assert sum(noise.wrong) == round(score.error * len(labels))
+    fold = torch.arange(len(labels)) % FOLDS == 5
+    assert noise.cross_entropies[5] == pytest.approx(float(losses[fold].sum()), rel=1e-5)
+    assert noise.wrong[5] == int((logits.argmax(1) != labels)[fold].sum())
+    assert noise.to_dict()["images"] == list(noise.images)
+
+
+def test_few_images_have_a_fold_each(parts: FiveParts) -> None:
+    images, labels = part_tensors(parts.test, CPU)
+    noise = evaluate(tiny_network(), images[:3], labels[:3]).noise
+    assert noise is not None and noise.images == (1, 1, 1)
+    alone = evaluate(tiny_network(), images[:1], labels[:1]).noise
+    assert alone is not None and alone.cross_entropy_error is None
 
 
 def test_an_evaluation_leaves_every_mode_as_it_was(parts: FiveParts) -> None:

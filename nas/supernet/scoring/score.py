@@ -8,7 +8,7 @@ are those of the validation part. Fused norms and latency belong to the stand-al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -31,7 +31,7 @@ from nas.supernet.supernet import Supernet
 from nas.topology.graph import Architecture
 from nas.training.batches import part_tensors
 from nas.training.device import reduced_precision, use_threads
-from nas.training.evaluate import Evaluation, Tally, evaluate
+from nas.training.evaluate import Evaluation, ScoreNoise, Tally, evaluate
 from nas.training.faults import memory_faults
 from nas.training.parts import DataPart, FiveParts
 
@@ -49,12 +49,14 @@ class InheritedScore:
         cross_entropy: Mean negative log-likelihood in nats.
         count: Images evaluated.
         uncalibrated: The score without recalibration, if it was asked for and is finite.
+        noise: How far error and cross-entropy may be off, for validation images drawn anew.
     """
 
     error: float
     cross_entropy: float
     count: int
     uncalibrated: Evaluation | None = None
+    noise: ScoreNoise | None = None
 
     @property
     def accuracy(self) -> float:
@@ -63,10 +65,20 @@ class InheritedScore:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        values = asdict(self)
-        if self.uncalibrated is None:
-            del values["uncalibrated"]
+        values = _numbers(self)
+        if self.uncalibrated is not None:
+            values["uncalibrated"] = _numbers(self.uncalibrated)
+        if self.noise is not None:
+            values["noise"] = self.noise.to_dict()
         return values
+
+
+def _numbers(score: InheritedScore | Evaluation) -> dict[str, Any]:
+    return {
+        "error": score.error,
+        "cross_entropy": score.cross_entropy,
+        "count": score.count,
+    }
 
 
 @final
@@ -168,7 +180,7 @@ def _beside(
 def _inherited(recalibrated: Evaluation | None, uncalibrated: Evaluation | None) -> InheritedScore:
     found = recalibrated or uncalibrated
     assert found is not None
-    return InheritedScore(found.error, found.cross_entropy, found.count, uncalibrated)
+    return InheritedScore(found.error, found.cross_entropy, found.count, uncalibrated, found.noise)
 
 
 def score_all(
