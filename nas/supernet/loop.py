@@ -39,6 +39,7 @@ from nas.supernet.training_report import OnEpoch as OnEpoch
 from nas.supernet.training_report import TrainingResult as TrainingResult
 from nas.training.batches import Augmentation, Batches
 from nas.training.device import deterministic_kernels, use_threads
+from nas.training.device_lock import SharedTurn, working_on
 from nas.training.faults import memory_faults
 from nas.training.parts import DataPart
 
@@ -141,6 +142,8 @@ class AbstractLoop(abc.ABC):
         self._worst_loss = WORST_LOSS * math.log(max(2, supernet.num_classes))
         self._watched: list[Tensor] = []
         self._epoch_losses: list[float] = []
+        self._turn = SharedTurn(None)
+        self._paused_s = 0.0
         self._started = time.perf_counter()
 
     @abc.abstractmethod
@@ -233,7 +236,7 @@ class AbstractLoop(abc.ABC):
         Raises:
             TrialError: Of kind `nonfinite` if the training diverges twice, `oom` if memory ends.
         """
-        self._started = time.perf_counter()
+        self._started, self._paused_s = time.perf_counter(), 0.0
         stop = should_stop or (lambda: False)
         finished = True
         accelerators = [self.device] if self.device.type == "cuda" else []
@@ -242,6 +245,7 @@ class AbstractLoop(abc.ABC):
             deterministic_kernels(),
             torch.random.fork_rng(accelerators),
             use_threads(self.config.threads),
+            working_on(self.device) as self._turn,
         ):
             self.supernet.train()
             while finished and self.step < self.config.epochs * self.batches.steps_per_epoch:
@@ -278,6 +282,7 @@ class AbstractLoop(abc.ABC):
             if stop() or self._out_of_time():
                 self._look()
                 return False
+            self._paused_s += self._turn.pause()
             rate = self.config.rate_at(self.step, self.batches.steps_per_epoch) * self.rate_factor
             torch.manual_seed(derive_seed(self.seed, "noise", self.step))  # of plugins' dropout
             self._watched.append(self.train_step(images, labels, rate))
@@ -339,7 +344,8 @@ class AbstractLoop(abc.ABC):
         )
 
     def _out_of_time(self) -> bool:
-        return self.config.seconds is not None and self._seconds() > self.config.seconds
+        budget = self.config.seconds
+        return budget is not None and self._seconds() - self._paused_s > budget
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._started

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from nas.errors import DataError
 from nas.training.batches import Batches
 from nas.training.device import reduced_precision
+from nas.training.device_lock import working_on
 from nas.training.faults import memory_faults, nonfinite
 from nas.training.parts import DataPart
 
@@ -183,8 +184,14 @@ def _score(
     device: torch.device,
 ) -> Evaluation:
     tally = Tally(device)
-    with torch.no_grad(), _eval_mode(module), memory_faults("evaluation"):
+    with (
+        torch.no_grad(),
+        _eval_mode(module),
+        memory_faults("evaluation"),
+        working_on(device) as turn,
+    ):
         for images, labels in batches:
+            turn.pause()
             with reduced_precision(device):
                 logits = module(images)
             tally.add(logits, labels)

@@ -21,6 +21,7 @@ from nas.errors import DataError
 from nas.seeds import derive_seed
 from nas.training.batches import Batches
 from nas.training.device import deterministic_kernels, memory_format, reduced_precision
+from nas.training.device_lock import SharedTurn, working_on
 from nas.training.faults import memory_faults, nonfinite
 from nas.training.parts import DataPart
 from nas.training.recipe import Recipe
@@ -100,7 +101,12 @@ def fit(
     target = torch.device(device)
     training = _Training(module, recipe, target)
     cuda = [target] if target.type == "cuda" else []
-    with memory_faults("training"), deterministic_kernels(), torch.random.fork_rng(cuda):
+    with (
+        memory_faults("training"),
+        deterministic_kernels(),
+        torch.random.fork_rng(cuda),
+        working_on(target) as training.turn,
+    ):
         # torch accepts both at once, but its stubs do not say so.
         module.to(target, memory_format=memory_format(target))  # type: ignore[call-overload]
         batches = Batches(part, recipe.batch_size, target, recipe.augmentation)
@@ -152,6 +158,7 @@ class _Training:
         self.steps = 0
         self.losses: list[float] = []
         self.stopped = False
+        self.turn = SharedTurn(None)
         self.started = time.perf_counter()
 
     def run(
@@ -186,6 +193,7 @@ class _Training:
         for images, labels in stream:
             if should_stop():
                 return None
+            self.turn.pause()
             rate = self.recipe.learning_rate_at(self.steps, batches.steps_per_epoch)
             for group in optimizer.param_groups:
                 group["lr"] = rate
