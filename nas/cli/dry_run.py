@@ -31,7 +31,7 @@ _SCORED_IMAGES = 256
 _PATH_OVERHEAD = 1.2
 _MIXTURE_OVERHEAD = 2.0
 _WORKER_START_S = 4.0
-_GUESSED_FRONT = 10
+_RIVAL_KINDS = 2
 _PUBLISHED = 3
 _BYTES_PER_TRIAL = 20_000
 _FLOAT_BYTES = 4
@@ -238,10 +238,22 @@ def _trainings(config: SearchConfig, space: AbstractSpace) -> int:
     confirm = config.confirm
     if not confirm.enabled:
         return 0
-    points = min(confirm.max_points or _GUESSED_FRONT, config.search.trials)
+    # A guess from above: every bin names another network, and every rival can be had.
+    searched = min(confirm.bins * confirm.shortlist, config.search.trials)
+    named = confirm.bins * (1 + _RIVAL_KINDS)
     known = min(confirm.baselines.hand_made, len(space.known()))
-    published = _PUBLISHED if confirm.baselines.published else 0
-    return (points + known + confirm.baselines.random + published) * confirm.seeds
+    brought = {
+        "space_wirings": known,
+        "published": _PUBLISHED,
+        "random_members": confirm.baselines.random,
+    }
+    rivals = sum(brought.get(name, confirm.bins) for name in confirm.rivals)
+    varied = len(confirm.varied_recipes()) - 1
+    return (
+        (searched + rivals) * confirm.seeds_a
+        + named * confirm.seeds_b
+        + named * varied * confirm.recipes.seeds
+    )
 
 
 def _confirm_seconds(

@@ -7,11 +7,12 @@ only, and what the user writes wins over them; `nas.search.resolve` does both.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Any, Literal, Self, final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nas.objectives.latency_config import LatencyConfig
+from nas.search.confirm.rival_settings import EqualCostConfig, SweepConfig
 from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.scoring.recalibration import Recalibration
 from nas.supernet.sharing_config import SharingConfig
@@ -25,6 +26,7 @@ Count = Annotated[int, Field(ge=0, le=1_000_000)]
 PositiveCount = Annotated[int, Field(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Factors = Annotated[list[Rate], Field(min_length=1, max_length=16)]
 
 
 class _Part(BaseModel):
@@ -150,42 +152,106 @@ class ExploreConfig(_Part):
 
 @final
 class BaselinesConfig(_Part):
-    """Networks that are trained beside the front, with the same recipe."""
+    """How many networks the rivals of `confirm.rivals` bring."""
 
     hand_made: Count = 8
-    """Most hand-made wirings of the same space."""
+    """Most hand-made wirings of the same space (`space_wirings`)."""
 
     random: Count = 3
-    """Random members of the same space."""
+    """Random members of the same space (`random_members`)."""
 
-    published: bool = True
-    """ResNet, DenseNet-BC and FractalNet in published form, of the size of the front's middle."""
+    equal_cost: EqualCostConfig = EqualCostConfig()
+    """Random search that costs what the search did (`random_halving`, `random_weight_sharing`)."""
+
+    sweep: SweepConfig = SweepConfig()
+    """Hand-made families in several sizes (`swept_wirings`, `swept_published`)."""
+
+
+@final
+class RecipesConfig(_Part):
+    """Recipes under which the named networks are trained again, on validation: rates x decays."""
+
+    rate_factors: Factors = [0.4, 1.0, 2.5]
+    """Learning rates, as multiples of the recipe's."""
+
+    decay_factors: Factors = [1.0, 0.2]
+    """Weight decays, as multiples of the recipe's."""
+
+    seeds: PositiveCount = 1
+    """Trainings per network and recipe, with the first of seeds A; at most as many as those."""
+
+    @model_validator(mode="after")
+    def _enough_to_rank(self) -> Self:
+        count = len(self.rate_factors) * len(self.decay_factors)
+        if count == 2:
+            raise ValueError(
+                "2 recipes say nothing about the stability of a ranking: declare at least 3, or "
+                "1 to leave this out"
+            )
+        return self
 
 
 @final
 class ConfirmConfig(_Part):
-    """The confirmation: the front's points trained alone, beside baselines; test accuracy."""
+    """The confirmation: a shortlist trained alone beside rivals, and what it allows to claim."""
 
     enabled: bool = True
     """Whether the front is confirmed at the end of the search."""
 
-    seeds: Annotated[int, Field(ge=2, le=1000)] = 2
-    """Trainings per network, each with a seed of its own."""
+    bins: Annotated[int, Field(ge=1, le=100)] = 3
+    """Most ranges of latency, in each of which one network is named; without latency they lie
+    along the first cost that is searched."""
 
-    max_points: PositiveCount | None = None
-    """Most points of the front that are trained, spread along it; null trains all."""
+    shortlist: Annotated[int, Field(ge=1, le=10_000)] = 3
+    """Most points of the front per bin that are trained alone, the best on validation."""
+
+    rivals: list[str] = ["space_wirings", "published", "random_members"]
+    """Who stands beside the shortlist; the best of each kind in a bin is its candidate's rival."""
+
+    seeds_a: Annotated[int, Field(ge=1, le=1000)] = 2
+    """Trainings per network that rank it, on the validation images."""
+
+    seeds_b: Annotated[int, Field(ge=2, le=1000)] = 10
+    """Fresh trainings of each named network and its rivals, each tested once; a claim takes at
+    least 5, and with 10 a gain of two standard deviations of a training is rarely missed."""
+
+    recipes: RecipesConfig = RecipesConfig()
+    """Other recipes of the named networks and their rivals."""
 
     test_images: PositiveCount | None = None
     """Most test images that a training is tested on, the same for all; null takes all."""
 
     recipe: Recipe = Recipe(epochs=60, batch_size=64)
-    """The one recipe of all trainings."""
+    """The one recipe of all trainings with seeds A and B."""
 
     baselines: BaselinesConfig = BaselinesConfig()
-    """What is trained beside the front."""
+    """How many networks the rivals bring."""
 
     timeout_s: Seconds = 86_400.0
     """Wall-clock limit of one training, in seconds."""
+
+    @model_validator(mode="after")
+    def _recipes_that_can_be(self) -> Self:
+        if self.recipes.seeds > self.seeds_a:
+            raise ValueError(
+                f"recipes.seeds is {self.recipes.seeds}, but there are {self.seeds_a} seeds A"
+            )
+        self.varied_recipes()
+        return self
+
+    def varied_recipes(self) -> list[Recipe]:
+        """Return the recipes to compare; that of seeds A and B comes first."""
+        found = [self.recipe]
+        for rate in self.recipes.rate_factors:
+            for decay in self.recipes.decay_factors:
+                changed = {
+                    "learning_rate": self.recipe.learning_rate * rate,
+                    "weight_decay": self.recipe.weight_decay * decay,
+                }
+                varied = Recipe.model_validate({**self.recipe.as_dict(), **changed})
+                if varied.recipe_hash not in {each.recipe_hash for each in found}:
+                    found.append(varied)
+        return found
 
 
 @final

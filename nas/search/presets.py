@@ -28,7 +28,11 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "search": {"trials": 128},
         "latency": {"max_seconds": 0.1},
         "confirm": {
-            "max_points": 6,
+            "bins": 2,
+            "shortlist": 2,
+            "seeds_a": 1,
+            "seeds_b": 2,
+            "recipes": {"rate_factors": [1.0], "decay_factors": [1.0]},
             "test_images": 1000,
             "recipe": {"epochs": 20},
             "baselines": {"hand_made": 4, "random": 2},
@@ -38,7 +42,14 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "full": {
         "supernet": {"training": {"epochs": 300}, "relaxation": {"epochs": 60, "proposals": 16}},
         "search": {"trials": 1000},
-        "confirm": {"seeds": 5, "recipe": {"epochs": 200}, "baselines": {"random": 10}},
+        "confirm": {
+            "bins": 4,
+            "seeds_a": 3,
+            "seeds_b": 15,
+            "recipes": {"decay_factors": [0.2, 1.0, 5.0], "seeds": 2},
+            "recipe": {"epochs": 200},
+            "baselines": {"random": 10},
+        },
     },
 }
 """What each preset writes under the user's keys; `small` is the defaults themselves."""

@@ -143,6 +143,7 @@ def check_names(config: SearchConfig, document: Document) -> None:
         raise
     if config.search.sampler not in SAMPLERS:
         raise SAMPLERS.unknown(config.search.sampler)
+    _check_rivals(config, document)
     try:
         rule = SharingRule.of(config.supernet.sharing)
         if config.supernet.weights == "hypernetwork":
@@ -150,6 +151,26 @@ def check_names(config: SearchConfig, document: Document) -> None:
     except NasError as error:
         error.where = document.where(("supernet", "sharing"))
         raise
+
+
+def _check_rivals(config: SearchConfig, document: Document) -> None:
+    """Check that every rival of the confirmation exists, once, and is none of the searched."""
+    from nas.search.confirm.arms import ARMS
+
+    names = config.confirm.rivals
+    where = document.where(("confirm", "rivals"))
+    for name in names:
+        if name not in ARMS:
+            error = ARMS.unknown(name)
+            error.where = where
+            raise error
+        if names.count(name) > 1 or ARMS.get(name).kind == "searched":
+            raise ConfigError(
+                f"'{name}' is {'named twice' if names.count(name) > 1 else 'no rival'}.",
+                where=where,
+                why="What the search found always takes part; rivals stand beside it, each once.",
+                fix=f"Leave it out of confirm.rivals: {', '.join(names)}.",
+            )
 
 
 def check_path_sampler(config: SearchConfig, space: AbstractSpace, document: Document) -> None:

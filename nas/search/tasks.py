@@ -13,7 +13,6 @@ from typing import Any, final
 
 import numpy as np
 
-from nas.errors import ConfigError
 from nas.objectives.base import EvaluationContext
 from nas.run_store.weights import WeightStore
 from nas.search.config import SearchConfig
@@ -26,6 +25,7 @@ from nas.space import AbstractSpace
 from nas.space.declared import import_plugins
 from nas.topology.graph import Architecture
 from nas.topology.serial import load_architecture
+from nas.training.recipe import Recipe
 
 SCORE = "nas.search.tasks:score_task"
 RETRAIN = "nas.search.tasks:retrain_task"
@@ -154,14 +154,15 @@ class Subnets:
         """Return error, cross-entropy and count of images of a member."""
         from nas.supernet.scoring.score import score
         from nas.training.device import use_threads
+        from nas.training.device_lock import working_on
 
-        with use_threads(self.threads):
+        with use_threads(self.threads), working_on(self.data.images.device):
             found = score(self.supernet, architecture, self.data)
         return found.to_dict()
 
 
 def retrain_task(arguments: dict[str, Any]) -> Task:
-    """Return the task that trains networks from scratch and tests them once.
+    """Return the task that trains networks from scratch and scores each once.
 
     Args:
         arguments: `config`, `fingerprint` of the data, `device`.
@@ -172,46 +173,60 @@ def retrain_task(arguments: dict[str, Any]) -> Task:
 @final
 class _Retrain:
     def __init__(self, arguments: Mapping[str, Any]) -> None:
-        from nas.training.batches import part_tensors
         from nas.training.device import resolve_device
 
         self.config = read_config(arguments)
         self.material = prepare_material(self.config)
         check_same_data(self.material, arguments["fingerprint"])
         self.device = resolve_device(str(arguments["device"]))
-        test = self.material.test_part(self.config.confirm.test_images)
-        self.images, self.labels = part_tensors(test, self.device)
+        self._tensors: dict[str, tuple[Any, Any]] = {}
 
     def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Train the network of `architecture` with `seed`; weights of the result are not kept."""
-        from nas.model.network import Network
+        """Train the network of `architecture`; weights of the result are not kept.
+
+        Args:
+            payload: `architecture`, `seed`, `recipe` (its settings), and `part`: `validation`
+                (trained without it) or `test` (trained on all training images).
+        """
         from nas.training.device import use_threads
         from nas.training.evaluate import evaluate
         from nas.training.fit import fit
 
-        recipe = self.config.confirm.recipe
-        if recipe.recipe_hash != payload["recipe"]:
-            raise ConfigError(
-                f"The recipe is {recipe.recipe_hash}, the plan says {payload['recipe']}.",
-                why="Networks are compared only when trained with one recipe.",
-            )
+        part, parts = str(payload["part"]), self.material.parts
+        recipe, seed = Recipe.model_validate(payload["recipe"]), int(payload["seed"])
+        network = self._network(payload["architecture"], seed)
+        training = parts.training if part == "test" else parts.learning
+        with use_threads(self.config.search.threads_per_evaluation):
+            done = fit(network, training, recipe, seed=seed, device=self.device)
+            scored = evaluate(network, *self._scoring(part))
+        return {
+            f"{part}_error": scored.error,
+            f"{part}_cross_entropy": scored.cross_entropy,
+            f"{part}_images": scored.count,
+            "train_loss": float(np.float64(done.losses[-1])),
+            "steps": done.steps,
+            "recipe_hash": done.recipe_hash,
+        }
+
+    def _network(self, architecture: dict[str, Any], seed: int) -> Any:
+        from nas.model.network import Network
+
         data = self.material.data
-        seed = int(payload["seed"])
-        network = Network(
-            load_architecture(payload["architecture"]),
+        return Network(
+            load_architecture(architecture),
             data.input_shape,
             data.num_classes,
             initialisation="default",  # the aligned start serves sharing; alone it trains slower
             seed=derive_seed(seed, "weights", 0),
         )
-        with use_threads(self.config.search.threads_per_evaluation):
-            done = fit(network, self.material.parts.training, recipe, seed=seed, device=self.device)
-            tested = evaluate(network, self.images, self.labels)
-        return {
-            "test_error": tested.error,
-            "test_cross_entropy": tested.cross_entropy,
-            "test_images": tested.count,
-            "train_loss": float(np.float64(done.losses[-1])),
-            "steps": done.steps,
-            "recipe_hash": done.recipe_hash,
-        }
+
+    def _scoring(self, name: str) -> tuple[Any, Any]:
+        """Return images and labels of a part; the test part is read by trainings for it alone."""
+        from nas.training.batches import part_tensors
+
+        if name not in self._tensors:
+            tested = name == "test"
+            limit = self.config.confirm.test_images
+            part = self.material.test_part(limit) if tested else self.material.parts.validation
+            self._tensors[name] = part_tensors(part, self.device)
+        return self._tensors[name]

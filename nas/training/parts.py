@@ -104,6 +104,14 @@ class DataPart:
         rows = chosen if self.rows is None else self.rows[chosen]
         return type(self)(self.images, self.all_labels, rows, self.normalisation)
 
+    def joined(self, other: DataPart) -> DataPart:
+        """Return the rows of this part and of another part of the same images."""
+        assert self.images is other.images, "parts of one data set share their images"
+        if self.rows is None or other.rows is None:
+            return DataPart(self.images, self.all_labels, None, self.normalisation)
+        rows = np.union1d(self.rows, other.rows)
+        return DataPart(self.images, self.all_labels, rows, self.normalisation)
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -124,6 +132,11 @@ class FiveParts:
     def recalibration(self) -> DataPart:
         """Images for batch-norm statistics: those of the weights' part and nothing else."""
         return self.weights
+
+    @property
+    def learning(self) -> DataPart:
+        """Weights and gates together: what a training sees that is scored on validation."""
+        return self.weights.joined(self.gates)
 
 
 def split_five(

@@ -83,9 +83,11 @@ QUICK = (
     "--set=supernet.training.epochs=1",
     "--set=supernet.relaxation.epochs=1",
     "--set=supernet.relaxation.proposals=1",
-    "--set=confirm.max_points=1",
+    "--set=confirm.bins=1",
+    "--set=confirm.shortlist=1",
     "--set=confirm.recipe.epochs=1",
-    "--set=confirm.baselines={hand_made: 1, random: 1, published: false}",
+    "--set=confirm.baselines={hand_made: 1, random: 1}",
+    "--set=confirm.rivals=[space_wirings, random_members]",
 )
 """Options that take a search on digits through every stage in seconds."""
 

@@ -136,7 +136,7 @@ def test_a_config_that_is_not_utf8_is_refused(nas: Nas) -> None:
         (["skip", "--set", "search={trials: x}"], 2, ["'x'", "--set search={trials: x}"]),
         (["skip", "--set", "search.sampler=tpee"], 3, ["'tpee'", "Did you mean 'tpe'?"]),
         (["skip", "--set", "objectives=[err]"], 3, ["'err'", "macs"]),
-        (["skip", "--set", "confirm.seeds=1"], 2, ["confirm.seeds", "at least 2"]),
+        (["skip", "--set", "confirm.seeds_b=1"], 2, ["confirm.seeds_b", "at least 2"]),
         (["skip", "--sed", "1"], 2, ["No such option: --sed", "--seed"]),
         ([], 2, ["SPACE|CONFIG"]),
     ],

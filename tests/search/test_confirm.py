@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,11 @@ from search_runs import asked_and_closed
 
 from nas.errors import InterruptedRunError, NotFoundError, TrialError
 from nas.run_store import Run, rebuild_views
-from nas.search.confirm import stage as confirming
 from nas.search import learning
 from nas.search.api import SearchRun
 from nas.search.config import SearchConfig
-from nas.search.confirm.stage import spread
+from nas.search.confirm.arms import published
+from nas.search.confirm.view import confirmation, confirmed_errors
 from nas.search.driver import resume, search
 from nas.search.front_view import front_document
 from nas.search.material import prepare_material
@@ -59,8 +58,9 @@ def real_config(*overrides: str) -> SearchConfig:
             "search": {"trials": 12, "batch": 6},
             "latency": {"max_seconds": 0.01, "pairs": 10, "minimum_pairs": 4},
             "confirm": {
-                "max_points": 2,
+                "shortlist": 1,
                 "recipe": {"epochs": 1},
+                "recipes": {"rate_factors": [0.5, 1.0, 2.0]},
                 "test_images": 50,
                 "baselines": {"hand_made": 1, "random": 1},
             },
@@ -80,7 +80,7 @@ def document(run: Run) -> dict[str, Any]:
     return front_document(run)
 
 
-FEW = "confirm.baselines={hand_made: 0, random: 1, published: false}"
+FEW = ("confirm.baselines={hand_made: 1, random: 1}", "confirm.rivals=[random_members]")
 
 
 def kinds(run: Run, kind: str) -> list[dict[str, Any]]:
@@ -102,12 +102,7 @@ def test_points_have_the_fields_that_are_promised(document: dict[str, Any]) -> N
         assert set(point) >= POINT_FIELDS
         assert set(point["objectives"]) == {"error", "macs"}
         error = point["objectives"]["error"]
-        assert error == {
-            "value": point["error_inherited"],
-            "unit": "fraction",
-            "iqr": None,
-            "source": "inherited",
-        }
+        assert (error["value"], error["source"]) == (point["error_inherited"], "inherited")
         assert point["objectives"]["macs"]["source"] == "computed"
         assert point["latency_ms"] > 0
         assert point["latency_iqr_ms"] >= 0
@@ -115,24 +110,103 @@ def test_points_have_the_fields_that_are_promised(document: dict[str, Any]) -> N
     json.dumps(document, allow_nan=False)
 
 
-def test_the_front_is_trained_beside_baselines_with_one_recipe(
-    run: Run, document: dict[str, Any]
-) -> None:
-    trainings = kinds(run, "confirm_finished")
-    assert len({record["recipe_hash"] for record in trainings}) == 1
-    by_candidate: dict[str, list[dict[str, Any]]] = {}
-    for record in trainings:
-        by_candidate.setdefault(record["candidate"], []).append(record)
-    assert all(len(records) == 2 for records in by_candidate.values())
-    assert len({tuple(r["seed"] for r in records) for records in by_candidate.values()}) == 1
-    confirmed = [p for p in document["points"] if p["error_confirmed_mean"] is not None]
-    assert 1 <= len(confirmed) <= 2
-    assert {baseline["kind"] for baseline in document["baselines"]} == {"hand_made", "random"}
+def test_one_plan_comes_before_every_training(run: Run) -> None:
+    order = [record["kind"] for record in run.records()]
+    (plan,) = kinds(run, "confirm_planned")
+    trained = [order.index(kind) for kind in ("confirm_validated", "confirm_finished")]
+    assert order.index("confirm_planned") < min(trained)
+    assert plan["cost"].startswith("latency_ms")
+    assert plan["distillation"] is False
+    assert plan["data"] == prepare_material(real_config()).data.fingerprint
+    assert [each["arm"] for each in plan["candidates"]] == sorted(
+        (each["arm"] for each in plan["candidates"]),
+        key=["front", "space_wirings", "published", "random_members"].index,
+    )
+
+
+def test_seeds_a_rank_on_validation_and_seeds_b_judge_on_test(run: Run) -> None:
+    chosen = kinds(run, "confirm_validated")
+    tested = kinds(run, "confirm_finished")
+    seeds_a = {r["seed"] for r in chosen}
+    seeds_b = {r["seed"] for r in tested}
+    assert not seeds_a & seeds_b
+    assert (len(seeds_a), len(seeds_b)) == (1, 2)
+    assert not any("test_error" in record for record in chosen)
+    assert not any("validation_error" in record for record in tested)
+    assert len({record["recipe_hash"] for record in tested}) == 1
+    named = run.table().stages["confirm"].finish["named"]
+    tests = sorted((r["candidate"], r["seed_index"]) for r in tested)
+    assert tests == sorted((key, index) for key in named for index in range(2))
+    (plan,) = kinds(run, "confirm_planned")
+    ranked = {r["candidate"] for r in chosen if r["purpose"] == "seeds A"}
+    assert ranked == {each["key"] for each in plan["candidates"]}
+    for record in (*chosen, *tested):
+        assert record["data"] == plan["data"]
+        assert record["distillation"] is False
+
+
+def test_the_named_are_those_that_validation_prefers(run: Run) -> None:
+    found = confirmation(run)
+    assert found is not None
+    assert found["state"] == "finished"
+    assert found["bins"]
+    for bin_ in found["bins"]:
+        here = [e for e in found["entrants"] if e["bin"] == bin_["bin"]]
+        candidates = [e["validation"]["mean"] for e in here if e["kind"] == "searched"]
+        assert bin_["candidate"]["validation"]["mean"] == min(candidates)
+        for comparison in bin_["comparisons"]:
+            rivals = [
+                entrant["validation"]["mean"]
+                for entrant in found["entrants"]
+                if entrant["kind"] == comparison["kind"] and entrant["bin"] <= bin_["bin"]
+            ]
+            assert comparison["rival"]["validation"]["mean"] == min(rivals)
+
+
+def test_two_seeds_claim_nothing_and_say_so(run: Run) -> None:
+    found = confirmation(run)
+    assert found is not None
+    for bin_ in found["bins"]:
+        assert (bin_["outcome"], bin_["p_holm"]) == ("no claim", None)
+        assert bin_["why"] == "no claim: 2 seeds, a claim takes 5"
+        for comparison in bin_["comparisons"]:
+            difference = comparison["difference"]
+            own, other = bin_["candidate"]["test"]["mean"], comparison["rival"]["test"]["mean"]
+            assert difference["mean"] == pytest.approx(own - other)
+            assert difference["low"] < difference["mean"] < difference["high"]
+
+
+def test_named_networks_are_ranked_again_under_other_recipes(run: Run) -> None:
+    found = confirmation(run)
+    assert found is not None
+    stability = found["recipes"]
+    rates = sorted(each["learning_rate"] for each in stability["recipes"])
+    assert rates == pytest.approx([0.025, 0.05, 0.1])
+    assert stability["recipes"][0]["recipe_hash"] == found["recipe_hash"]
+    assert 0 <= stability["kendall_w"] <= 1
+    named = run.table().stages["confirm"].finish["named"]
+    for each in stability["recipes"]:
+        assert set(each["errors"]) == set(named)
+        assert None not in each["errors"].values()
+    assert all(0 <= each["first"] <= each["of"] == 3 for each in stability["bins"])
+    # The first recipe is that of seeds A: its trainings are there already.
+    again = [r for r in kinds(run, "confirm_validated") if r["purpose"] == "recipes"]
+    assert len(again) == 2 * len(named)
+
+
+def test_selection_and_confirmation_stand_apart(run: Run, document: dict[str, Any]) -> None:
+    named = set(run.table().stages["confirm"].finish["named"])
+    for point in document["points"]:
+        tested = f"trial-{point['trial']}" in named
+        assert (point["error_confirmed_mean"] is not None) == tested
+    figures = confirmed_errors(run)
+    for key, each in figures.items():
+        assert each["validation_seeds"] == 1
+        assert each["confirmed_seeds"] == (2 if key in named else 0)
     names = [baseline["name"] for baseline in document["baselines"]]
     assert {"residual", "random-0", "published resnet", "published densenet_bc"} <= set(names)
-    for entry in [*confirmed, *document["baselines"]]:
-        assert 0 <= entry["error_confirmed_mean"] <= 1
-        assert math.isfinite(entry["error_confirmed_std"])
+    assert {baseline["kind"] for baseline in document["baselines"]} == {"hand_made", "random"}
+    for entry in document["baselines"]:
         assert entry["macs"] > 0
         assert entry["latency_ms"] > 0
     assert [each["name"] for each in document["simple_baselines"]] == ["1-nearest-neighbour", "svc"]
@@ -166,26 +240,27 @@ def test_more_trials_bring_published_networks_of_the_new_size(
         "objectives=[macs]",
         "constraints={}",
         "search.trials=3",
-        "confirm.baselines={hand_made: 1, random: 1, published: true}",
-        "confirm.max_points=1",
+        "confirm.recipes.rate_factors=[1]",
     )
     first = search(small, runs=tmp_path, name="grown")
     before = {each["name"]: each for each in front_document(first)["baselines"]}
-    monkeypatch.setattr(confirming, "median", lambda values: 4 * statistics.median(values))
+    monkeypatch.setattr(published, "median", lambda values: 4 * statistics.median(values))
     again = resume(first.path, extra_trials=1)
     after = {each["name"]: each for each in front_document(again)["baselines"]}
     assert list(after) == list(before)
     assert len(front_document(again)["baselines"]) == len(after)  # the old ones are gone
     assert after["published resnet"]["macs"] > 2 * before["published resnet"]["macs"]
-    trained = [(r["candidate"], r["seed_index"]) for r in kinds(again, "confirm_finished")]
+    trained = [(r["candidate"], r["seed_index"]) for r in kinds(again, "confirm_validated")]
     assert len(set(trained)) == len(trained)
+    tested = [(r["candidate"], r["seed_index"]) for r in kinds(again, "confirm_finished")]
+    assert len(set(tested)) == len(tested)
     resnets = {key for key, _ in trained if key.startswith("published-resnet-")}
     assert {key[-8:] for key in resnets} == {
         each["published resnet"]["architecture"][-8:] for each in (before, after)
     }
     for name in ("residual", "random-0"):
         assert after[name] == before[name]
-    assert all(each["confirmed_seeds"] == 2 for each in after.values())
+    assert [record["look"] for record in kinds(again, "confirm_judged")] == [1, 2]
     assert json.loads(again.read_view("front.json") or b"") == front_document(again)
 
 
@@ -244,7 +319,7 @@ def test_trainings_left_off_anywhere_end_with_the_same_weights(run: Run, tmp_pat
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(InterruptedRunError, match="SIGTERM"):
-        search(real_config(FEW), runs=tmp_path, name="again", listener=listener)
+        search(real_config(*FEW), runs=tmp_path, name="again", listener=listener)
     for _ in range(2):
         with pytest.raises(InterruptedRunError, match="SIGTERM"):
             resume(tmp_path / "again", listener=listener)
@@ -257,12 +332,15 @@ def test_trainings_left_off_anywhere_end_with_the_same_weights(run: Run, tmp_pat
     ]
     assert asked_and_closed(again)[1] == list(range(12))
 
-    def scores(of: Run) -> dict[tuple[str, int], float]:
-        found = kinds(of, "confirm_finished")
-        return {(r["candidate"], r["seed_index"]): r["test_error"] for r in found}
+    def scores(of: Run) -> dict[tuple[str, str, int], float]:
+        found = kinds(of, "confirm_validated")
+        return {
+            (r["candidate"], r["recipe_hash"], r["seed_index"]): r["validation_error"]
+            for r in found
+        }
 
-    if {t for t, _ in scores(again)} == {t for t, _ in scores(run)}:
-        assert scores(again) == scores(run)
+    both = set(scores(again)) & set(scores(run))
+    assert {key: scores(again)[key] for key in both} == {key: scores(run)[key] for key in both}
 
 
 def test_a_lost_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path: Path) -> None:
@@ -334,14 +412,6 @@ def test_the_package_is_the_verb_of_the_api(tmp_path: Path) -> None:
     assert len(found.front()) >= 1
 
 
-def test_a_front_is_cut_down_evenly_with_both_ends() -> None:
-    points: list[Any] = list(range(10))
-    assert spread(points, 4) == [0, 3, 6, 9]
-    assert spread(points, None) == points
-    assert spread(points[:3], 6) == [0, 1, 2]
-    assert spread(points, 1) == [0]
-
-
 def test_a_failed_training_is_recorded_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -358,10 +428,10 @@ def test_a_failed_training_is_recorded_and_the_rest_goes_on(
 
     monkeypatch.setattr(fitting, "fit", sometimes)
     found = search(
-        real_config("search.trials=3", "objectives=[macs]", "constraints={}", FEW),
+        real_config("search.trials=3", "objectives=[macs]", "constraints={}", *FEW),
         runs=tmp_path,
         name="failing",
     )
-    (failed,) = kinds(found, "confirm_failed")
+    (failed,) = kinds(found, "confirm_validation_failed")
     assert (failed["reason"], failed["message"]) == ("nonfinite", "The training loss is nan.")
     assert found.state() == "finished"

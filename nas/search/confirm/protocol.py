@@ -192,6 +192,13 @@ class Verdict:
     outcome: Outcome
     why: str
 
+    @property
+    def p_value(self) -> float | None:
+        """Largest p-value of the comparisons; None where no claim can be made."""
+        if self.outcome == "no claim":
+            return None
+        return max(each.p_gain for each in self.comparisons)
+
 
 def compare(candidate: Scores, rival: Scores, resolution: float = 0.0) -> PairedDifference | None:
     """Return the difference over the seeds that both have, None below 2 of them."""

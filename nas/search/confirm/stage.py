@@ -1,52 +1,70 @@
-"""The confirm stage: the front trained from scratch beside hand-made and random networks.
+"""The confirm stage: from the front to verdicts, in five steps that each resume from the log.
 
-Who is trained is decided from validation results alone and written to the log before the first
-training; every network gets the same recipe (one hash) and, per seed, the same order of the same
-images; the test part is read once per training, at its end, and chooses nothing.
+Plan (nothing is trained before it is written), measure the rivals, rank with seeds A on validation,
+test the named networks with seeds B, then the same networks under other recipes on validation.
+Trainings that choose read no test image; a training that tests reads them once, at its end.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from math import prod
-from statistics import median
-from typing import Any, final
+from typing import Any, Final, final
 
-import numpy as np
-
-from nas.cost.count import cost
+from nas.cost.count import cost as counted_cost
 from nas.errors import NasError
-from nas.model.published import published_like
-from nas.run_store import Trial, rebuild_views
+from nas.run_store import rebuild_views
+from nas.search.confirm.plan import (
+    RECIPES,
+    SEEDS_A,
+    SEEDS_B,
+    Plan,
+    confirm_seed,
+    read_plans,
+)
+from nas.search.confirm.planning import make_plan
+from nas.search.confirm.protocol import Named, Verdict, judge
+from nas.search.confirm.results import (
+    JUDGED,
+    MEASURED,
+    TEST_FAILED,
+    TESTED,
+    VALIDATED,
+    VALIDATION_FAILED,
+    Results,
+    TrainingKey,
+    costs,
+    named_keys,
+    names,
+    wanted,
+)
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.base import classify
-from nas.search.front_view import front_trials
 from nas.search.history import planned_trials
 from nas.search.quiet import QuietDevice
 from nas.search.session import Session, Stopped
 from nas.search.tasks import RETRAIN
-from nas.seeds import derive_seed
-from nas.space import Decisions
 from nas.topology.graph import Architecture
-from nas.topology.identity import structural_id
-from nas.topology.serial import dump_architecture, load_architecture
+from nas.topology.serial import dump_architecture
 
-CONFIRM = "confirm"
-PLAN_KIND = "confirm_planned"
-HAND_MADE = ("residual", "dense", "fractal", "hierarchical", "chain", "harmonic")
-"""Hand-made wirings in the order in which a small budget takes them."""
-
-PUBLISHED = ("resnet", "densenet_bc", "fractalnet")
-SIMPLE_PIXELS = 1024
+CONFIRM: Final = "confirm"
+RIVAL_KINDS: Final = ("hand_made", "random")
+SIMPLE_PIXELS: Final = 1024
 """Largest image, in numbers, for which classifiers on raw pixels say something."""
+
+_KINDS: Final = {
+    "validation": (VALIDATED, VALIDATION_FAILED),
+    "test": (TESTED, TEST_FAILED),
+}
 
 _log = logging.getLogger("nas")
 
 
 def confirm(session: Session) -> None:
-    """Train the front and its baselines, unless the config leaves that out."""
+    """Confirm the front of a run, unless the config leaves that out."""
     if not session.config.confirm.enabled:
         return
     total = planned_trials(session.run)
@@ -67,110 +85,66 @@ class _Confirmation:
     def __init__(self, session: Session, total: int) -> None:
         self.session = session
         self.total = total
-        self.settings = session.config.confirm
-        self.recipe = self.settings.recipe.recipe_hash
         self.device = QuietDevice(session)
 
     def run(self) -> Mapping[str, Any]:
-        """Plan, measure, train; return what the closing record says."""
-        candidates = self._planned()
-        self._measure(candidates)
-        self._train(candidates)
+        """Do what the log does not hold yet; return what the closing record says."""
+        self.plan = self._planned()
+        self.by_key = {each.key: each for each in self.plan.candidates}
+        self._measure()
+        self._train(SEEDS_A, self.by_key)
+        named = self._named()
+        keys = named_keys(named)
+        self._train(SEEDS_B, keys)
+        self._judge(named)
+        if len(self.plan.recipes) > 1:
+            self._train(RECIPES, keys)
         self._simple()
+        rebuild_views(self.session.run)
         return {
             "planned": self.total,
-            "recipe_hash": self.recipe,
-            "candidates": len(candidates),
-            "front_left_out": len(front_trials(self.session.run))
-            - sum(each["kind"] == "front" for each in candidates),
+            "recipe_hash": self.plan.recipe,
+            "candidates": len(self.by_key),
+            "named": keys,
         }
 
-    def _planned(self) -> list[dict[str, Any]]:
-        """Return who is trained; the log's plan if this front has one."""
-        for record in self.session.run.records():
-            if record["kind"] == PLAN_KIND and record["planned"] == self.total:
-                return [dict(each) for each in record["candidates"]]
-        candidates = list(self._candidates())
-        self.session.run.append(
-            {
-                "kind": PLAN_KIND,
-                "planned": self.total,
-                "recipe_hash": self.recipe,
-                "candidates": candidates,
-            }
-        )
-        return candidates
+    def _results(self) -> Results:
+        return Results(self.session.run.records())
 
-    def _candidates(self) -> Iterator[dict[str, Any]]:
-        points = front_trials(self.session.run)
-        chosen = spread(points, self.settings.max_points)
-        if len(chosen) < len(points):
-            _log.info("%d of the %d points of the front are trained", len(chosen), len(points))
-        for trial in chosen:
-            key = f"trial-{trial.number}"
-            yield self._candidate(key, "front", key, load_architecture(trial.architecture), trial)
-        yield from self._members()
-        if self.settings.baselines.published:
-            yield from self._published(chosen)
+    def _planned(self) -> Plan:
+        """Return the log's plan if this front has one, else write one."""
+        for plan in read_plans(self.session.run.records()):
+            if plan.planned == self.total:
+                return plan
+        plan = make_plan(self.session, self.total)
+        for each in plan.left_out:
+            _log.warning("%s is left out: %s", each["name"], each["reason"])
+        self.session.run.append(plan.to_record())
+        return plan
 
-    def _members(self) -> Iterator[dict[str, Any]]:
-        space, baselines = self.session.space, self.settings.baselines
-        known = space.known()
-        ordered = sorted(known, key=lambda name: HAND_MADE.index(name) if name in HAND_MADE else 99)
-        for name in ordered[: baselines.hand_made]:
-            yield self._member(f"hand_made-{name}", "hand_made", name, known[name])
-        for index in range(baselines.random):
-            rng = np.random.default_rng(
-                derive_seed(self.session.config.seed, "random baseline", index)
-            )
-            yield self._member(f"random-{index}", "random", f"random-{index}", space.sample(rng))
+    def _named(self) -> list[Named]:
+        results = self._results()
+        cost = costs(self.plan, results, self.session.run.table().trials)
+        return names(self.plan, results, cost)
 
-    def _member(self, key: str, kind: str, name: str, decisions: Decisions) -> dict[str, Any]:
-        return self._candidate(key, kind, name, self.session.space.build(decisions), None)
-
-    def _published(self, chosen: list[Trial]) -> Iterator[dict[str, Any]]:
-        data = self.session.material.data
-        macs = round(median(trial.extra["measures"]["macs"] for trial in chosen))
-        for name in PUBLISHED:
-            try:
-                network = published_like(name, data.input_shape, data.num_classes, macs)
-                cost(network, data.input_shape, data.num_classes)
-            except NasError as error:
-                _log.warning("the published %s is left out: %s", name, error.what)
-                continue
-            # Its size follows the front's: after more trials it may be another network.
-            key = f"published-{name}-{structural_id(network)[-8:]}"
-            yield self._candidate(key, "hand_made", f"published {name}", network)
-
-    def _candidate(
-        self, key: str, kind: str, name: str, network: Architecture, trial: Trial | None = None
-    ) -> dict[str, Any]:
-        return {
-            "key": key,
-            "kind": kind,
-            "name": name,
-            "trial": trial.number if trial else None,
-            "wiring": "-".join(network.wiring) or name,
-            "architecture_id": structural_id(network),
-            "architecture": dump_architecture(network),
-        }
-
-    def _measure(self, candidates: list[dict[str, Any]]) -> None:
-        """Count every network, and measure it where the search measured its members."""
+    def _measure(self) -> None:
+        """Count every rival, and measure it where the search measured its members."""
         self.session.settle()
-        done = self._keys("confirm_measured")
-        for candidate in candidates:
-            if candidate["key"] in done:
+        done = self._results().measured
+        for candidate in self.plan.candidates:
+            if candidate.trial is not None or candidate.key in done:
                 continue
             self.session.check_stop()
+            started = time.perf_counter()
+            found = self._look(candidate.architecture)
+            seconds = round(time.perf_counter() - started, 3)
             self.session.run.append(
-                {"kind": "confirm_measured", "candidate": candidate["key"], **self._look(candidate)}
+                {"kind": MEASURED, "candidate": candidate.key, **found, "seconds": seconds}
             )
 
-    def _look(self, candidate: Mapping[str, Any]) -> dict[str, Any]:
-        network = load_architecture(candidate["architecture"])
+    def _look(self, network: Architecture) -> dict[str, Any]:
         data = self.session.material.data
-        counted = cost(network, data.input_shape, data.num_classes)
+        counted = counted_cost(network, data.input_shape, data.num_classes)
         measures = {
             "parameters": counted.parameters,
             "macs": counted.macs,
@@ -190,74 +164,61 @@ class _Confirmation:
         except (NasError, RuntimeError, MemoryError) as error:
             return {"measures": measures, "values": computed, "failure": classify(error)[1][:500]}
 
-    def _keys(self, kind: str) -> set[str]:
-        return {
-            str(record["candidate"])
-            for record in self.session.run.records()
-            if record["kind"] == kind
-        }
-
-    def _train(self, candidates: list[dict[str, Any]]) -> None:
-        by_key = {str(candidate["key"]): candidate for candidate in candidates}
-        jobs = self._jobs(by_key)
-        total = len(by_key) * self.settings.seeds
-        done = total - len(jobs)
+    def _train(self, purpose: str, keys: Iterable[str]) -> None:
+        """Run the trainings of one purpose that the log has no end of."""
+        every = wanted(self.plan, purpose, keys)
+        closed = self._results().closed
+        jobs = {"#".join(map(str, each)): each for each in every if each not in closed}
+        done = len(every) - len(jobs)
+        unit = f"trainings, {purpose}"
 
         def take(outcome: Outcome) -> None:
             nonlocal done
             done += 1
-            self._record(by_key, outcome)
-            self.session.tell(CONFIRM, done, total, "trainings")
+            self._record(purpose, jobs[outcome.key], outcome)
+            self.session.tell(CONFIRM, done, len(every), unit)
 
-        self.session.tell(CONFIRM, done, total, "trainings")
+        self.session.tell(CONFIRM, done, len(every), unit)
         if not jobs:
             return
-        if not self.session.executor(self._setup()).run(jobs, take, self.session.stopper):
+        self.session.check_stop()
+        waiting = [Job(name, self._payload(purpose, key)) for name, key in jobs.items()]
+        if not self.session.executor(self._setup()).run(waiting, take, self.session.stopper):
             raise Stopped
         rebuild_views(self.session.run)
 
-    def _jobs(self, by_key: Mapping[str, Mapping[str, Any]]) -> list[Job]:
-        closed = {
-            (str(record["candidate"]), int(record["seed_index"]))
-            for record in self.session.run.records()
-            if record["kind"] in ("confirm_finished", "confirm_failed")
+    def _payload(self, purpose: str, training: TrainingKey) -> dict[str, Any]:
+        part, key, recipe, index = training
+        return {
+            "architecture": dump_architecture(self.by_key[key].architecture),
+            "seed": confirm_seed(self.session.config.seed, purpose, index),
+            "recipe": dict(self.plan.recipes[recipe]),
+            "part": part,
         }
-        return [
-            Job(
-                f"{key}#{index}",
-                {
-                    "architecture": candidate["architecture"],
-                    "seed": self._seed(index),
-                    "recipe": self.recipe,
-                },
-            )
-            for index in range(self.settings.seeds)
-            for key, candidate in by_key.items()
-            if (key, index) not in closed
-        ]
 
-    def _seed(self, index: int) -> int:
-        # One seed for all networks: paired trainings see the same images in the same order.
-        return derive_seed(self.session.config.seed, "confirm", index)
-
-    def _record(self, by_key: Mapping[str, Mapping[str, Any]], outcome: Outcome) -> None:
-        key, _, index = outcome.key.rpartition("#")
-        candidate = by_key[key]
+    def _record(self, purpose: str, training: TrainingKey, outcome: Outcome) -> None:
+        part, key, recipe, index = training
+        candidate = self.by_key[key]
         head = {
+            "purpose": purpose,
             "candidate": key,
-            "role": candidate["kind"],
-            "name": candidate["name"],
-            "trial": candidate["trial"],
-            "seed_index": int(index),
-            "seed": self._seed(int(index)),
+            "role": candidate.kind,
+            "name": candidate.name,
+            "trial": candidate.trial,
+            "seed_index": index,
+            "seed": confirm_seed(self.session.config.seed, purpose, index),
+            "recipe_hash": recipe,
+            "data": self.plan.data,
+            "distillation": False,
             "seconds": round(outcome.seconds, 3),
         }
+        finished, failed = _KINDS[part]
         if outcome.result is None:
             _log.warning("training %s failed: %s", outcome.key, outcome.message)
             failure = {"reason": outcome.reason, "message": (outcome.message or "")[:2000]}
-            self.session.run.append({"kind": "confirm_failed", **head, **failure})
+            self.session.run.append({"kind": failed, **head, **failure})
         else:
-            self.session.run.append({"kind": "confirm_finished", **head, **outcome.result})
+            self.session.run.append({"kind": finished, **head, **outcome.result})
 
     def _setup(self) -> Setup:
         session = self.session
@@ -269,8 +230,30 @@ class _Confirmation:
                 "device": str(session.device),
             },
             threads=session.config.search.threads_per_evaluation,
-            timeout_s=self.settings.timeout_s,
+            timeout_s=session.config.confirm.timeout_s,
             memory_gib=session.config.executor.memory_gib,
+        )
+
+    def _judge(self, named: Sequence[Named]) -> None:
+        """Write the verdicts down, once per plan."""
+        results = self._results()
+        if any(record["planned"] == self.total for record in results.judged):
+            return
+        keys = named_keys(named)
+        verdicts = judge(
+            named,
+            {key: results.tests(self.plan, key) for key in keys},
+            RIVAL_KINDS,
+            resolution=results.resolution(self.plan),
+            earlier=earlier_p_values(results),
+        )
+        self.session.run.append(
+            {
+                "kind": JUDGED,
+                "planned": self.total,
+                "look": len(results.judged) + 1,
+                "bins": [verdict_record(each) for each in verdicts],
+            }
         )
 
     def _simple(self) -> None:
@@ -281,14 +264,42 @@ class _Confirmation:
         known = any(record["kind"] == "simple_baselines" for record in self.session.run.records())
         if known or prod(data.input_shape) > SIMPLE_PIXELS:
             return
-        test = self.session.material.test_part(self.settings.test_images)
+        started = time.perf_counter()
+        test = self.session.material.test_part(self.session.config.confirm.test_images)
         classifiers = [asdict(each) for each in simple_baselines(data, test=test)]
-        self.session.run.append({"kind": "simple_baselines", "classifiers": classifiers})
+        seconds = round(time.perf_counter() - started, 3)
+        self.session.run.append(
+            {"kind": "simple_baselines", "classifiers": classifiers, "seconds": seconds}
+        )
 
 
-def spread(points: list[Trial], limit: int | None) -> list[Trial]:
-    """Return at most `limit` points, both ends of the front and evenly between them."""
-    if limit is None or len(points) <= limit:
-        return points
-    places = np.unique(np.round(np.linspace(0, len(points) - 1, limit)).astype(int))
-    return [points[int(place)] for place in places]
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as its record holds it; `p_value` is that of all its comparisons."""
+    return {
+        "bin": verdict.bin,
+        "candidate": verdict.candidate,
+        "comparisons": [
+            {
+                "rival": each.rival,
+                "kind": each.kind,
+                "pairs": each.pairs,
+                "p_gain": each.p_gain,
+                "difference": each.difference.to_dict() if each.difference else None,
+            }
+            for each in verdict.comparisons
+        ],
+        "p_value": verdict.p_value,
+        "p_holm": verdict.p_holm,
+        "outcome": verdict.outcome,
+        "why": verdict.why,
+    }
+
+
+def earlier_p_values(results: Results) -> list[float]:
+    """Return the p-values of all bins that the run judged before, which Holm counts too."""
+    return [
+        float(each["p_value"])
+        for record in results.judged
+        for each in record["bins"]
+        if each["outcome"] != "no claim"
+    ]
