@@ -33,7 +33,7 @@ class OnnxRuntime(AbstractRuntime):
     """
 
     name: ClassVar[str] = "ort"
-    dtypes: ClassVar[tuple[Dtype, ...]] = ("fp32",)
+    dtypes: ClassVar[tuple[Dtype, ...]] = ("fp32", "int8", "int8-dynamic")
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
 
     def _check_here(self, config: LatencyConfig, device: str) -> None:
@@ -65,10 +65,16 @@ class OnnxRuntime(AbstractRuntime):
         calibration: Images | None,
     ) -> PreparedNetwork:
         from nas.export.onnx import INPUT, export_onnx
+        from nas.export.quantise import quantise
         from nas.export.sessions import open_session, run_batches
 
-        model = export_onnx(network, input_shape, config.batch).data
-        session = open_session(model, config.threads, device)
+        exported = export_onnx(network, input_shape, config.batch)
+        if config.dtype in ("int8", "int8-dynamic"):
+            if calibration is None:
+                many = config.model_copy(update={"batch": CALIBRATION_IMAGES})
+                calibration = fixed_images(input_shape, many).numpy()
+            exported = quantise(exported, config.dtype, calibration)
+        session = open_session(exported.data, config.threads, device)
         feed = {INPUT: fixed_images(input_shape, config).numpy()}
 
         def call() -> object:
@@ -77,7 +83,7 @@ class OnnxRuntime(AbstractRuntime):
         def logits(images: Images) -> Images:
             return run_batches(session, np.asarray(images, np.float32), config.batch)
 
-        return PreparedNetwork(call, logits, len(model))
+        return PreparedNetwork(call, logits, len(exported.data))
 
 
 RUNTIMES.add(OnnxRuntime.name, OnnxRuntime())
