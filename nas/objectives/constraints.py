@@ -21,6 +21,7 @@ from nas.objectives.names import resolve_objective
 from nas.units import NUMBER, SUFFIX, Quantity, Unit, parse_quantity
 
 Side = Literal["max", "min"]
+Verdict = Literal["kept", "violated", "not told apart from the bound"]
 
 _log = logging.getLogger("nas")
 
@@ -64,6 +65,18 @@ class Constraint:
     def allows(self, value: float) -> bool:
         """Tell whether `value` keeps the bounds."""
         return self.violation(value) <= 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the bounds as plain data, for a record."""
+        bounds = {"upper": self.upper, "lower": self.lower, "unit": str(self.unit)}
+        return {"objective": self.objective, **bounds, "text": str(self)}
+
+    def verdict(self, low: float, high: float) -> Verdict:
+        """Return what the interval from `low` to `high` says of a value's place."""
+        if self.allows(low) and self.allows(high):
+            return "kept"
+        below = self.lower is not None and high < self.lower
+        return "violated" if low > self.upper or below else "not told apart from the bound"
 
     def __str__(self) -> str:
         text = f"{self.objective} <= {self.upper:g} {self.unit}".rstrip()

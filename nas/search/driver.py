@@ -300,7 +300,7 @@ def _prepare(session: Session) -> Mapping[str, Any]:
     ]
     return {
         "objectives": described,
-        "constraints": [str(each) for each in goals.constraints],
+        "constraints": [each.to_dict() for each in goals.constraints],
         "data": session.material.summary(),
         "recipe_hash": session.config.confirm.recipe.recipe_hash,
     }

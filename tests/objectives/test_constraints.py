@@ -218,3 +218,14 @@ def test_a_bare_bound_far_from_what_networks_take_is_doubted(
     doubt = doubt_of_unit(constraint, taken)
     assert (doubt is not None) == doubted
     assert doubt is None or f"A network here takes {taken:g} ms" in doubt
+
+
+def test_a_verdict_grants_the_noise_either_way() -> None:
+    bound = parse_constraints("latency <= 2 ms")[0]
+    assert bound.verdict(1.8, 2.0) == "kept"
+    assert bound.verdict(1.9, 2.1) == "not told apart from the bound"
+    assert bound.verdict(2.01, 2.1) == "violated"
+    both = parse_constraints({"latency": {"max": 2.0, "min": 1.0}})[0]
+    assert both.verdict(0.8, 0.9) == "violated"
+    assert both.verdict(0.9, 2.1) == "not told apart from the bound"
+    assert both.to_dict()["lower"] == 1.0 and both.to_dict()["unit"] == "ms"

@@ -1,0 +1,113 @@
+"""A front as CSV, and all trials as parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from nas.run_store import Run, Trial
+from nas.search.front.reading import is_feasible
+
+_COLUMNS: Final = (
+    "trial",
+    "architecture",
+    "wiring",
+    "error_inherited",
+    "error_confirmed_mean",
+    "error_confirmed_std",
+    "parameters",
+    "macs",
+    "latency_ms",
+    "latency_iqr_ms",
+    "family",
+    "cross_entropy_calibrated",
+    "probability_front",
+    "tie_group",
+    "ties",
+    "knee",
+    "flags",
+    "hypervolume_contribution",
+)
+_PER_OBJECTIVE: Final = ("value", "standard_error", "shrunken")
+
+
+def table_csv(points: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return points as CSV: one row each, per searched objective value, error and shrunken value.
+
+    Columns of objectives are named with their unit; lists are separated by spaces.
+    """
+    names = {name: value["unit"] for point in points for name, value in point["objectives"].items()}
+    heads = [
+        f"{name}{'' if what == 'value' else f' {what}'} ({unit})"
+        for what in _PER_OBJECTIVE
+        for name, unit in names.items()
+    ]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *heads])
+    for point in points:
+        own = [
+            point["objectives"].get(name, {}).get(what) for what in _PER_OBJECTIVE for name in names
+        ]
+        writer.writerow([*(_cell(point.get(column)) for column in _COLUMNS), *own])
+    return stream.getvalue().encode()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, list):
+        return " ".join(str(each).replace(" ", "_") for each in value)
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def trials_parquet(run: Run) -> bytes:
+    """Return `trials.parquet`: one row per trial, whatever became of it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    trials = [trial for _, trial in sorted(run.table().trials.items())]
+    columns = {
+        "trial": pa.array([trial.number for trial in trials], pa.int64()),
+        "batch": pa.array([trial.batch for trial in trials], pa.int64()),
+        "state": pa.array([trial.state for trial in trials], pa.string()),
+        "attempt": pa.array([trial.attempt for trial in trials], pa.int64()),
+        "reason": pa.array([trial.reason for trial in trials], pa.string()),
+        "proposed_by": _texts(trials, "proposed_by"),
+        "wiring": _texts(trials, "wiring"),
+        "architecture": _texts(trials, "architecture_id"),
+        "decisions": pa.array([json.dumps(trial.decisions) for trial in trials], pa.string()),
+        "feasible": pa.array(
+            [is_feasible(trial) if trial.state == "finished" else None for trial in trials],
+            pa.bool_(),
+        ),
+        **_numbers(trials),
+    }
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return bytes(sink.getvalue())
+
+
+def _texts(trials: Iterable[Trial], name: str) -> Any:
+    import pyarrow as pa
+
+    return pa.array([trial.extra.get(name) for trial in trials], pa.string())
+
+
+def _numbers(trials: Sequence[Trial]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    objectives = dict.fromkeys(name for trial in trials for name in trial.values)
+    measures = dict.fromkeys(name for trial in trials for name in trial.extra.get("measures", {}))
+    columns = {
+        name: pa.array(
+            [trial.values[name]["value"] if name in trial.values else None for trial in trials],
+            pa.float64(),
+        )
+        for name in objectives
+    }
+    for name in measures:
+        counts = [trial.extra.get("measures", {}).get(name) for trial in trials]
+        columns.setdefault(name, pa.array(counts, pa.int64()))
+    return columns
