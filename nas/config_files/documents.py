@@ -62,15 +62,22 @@ def show_path(path: KeyPath) -> str:
     return ".".join(str(part) for part in path)
 
 
-def load_document(path: Path | str) -> Document:
+def load_document(path: Path | str, *, maximum_bytes: int = MAXIMUM_BYTES) -> Document:
     """Read a `.json` file as strict JSON and any other as YAML.
+
+    Args:
+        path: The file.
+        maximum_bytes: Size above which it is refused; more for JSON that holds measurements, whose
+            lines are then not kept for messages.
 
     Raises:
         NotFoundError: If there is no such file.
         ConfigError: If it cannot be read, is too large, is not UTF-8, or breaks the syntax.
     """
     path = Path(path)
-    text = _read_text(path)
+    text = _read_text(path, maximum_bytes)
+    if maximum_bytes > MAXIMUM_BYTES:
+        return replace(parse_json(text, str(path), maximum_bytes=maximum_bytes), text="")
     read = parse_json if path.suffix.lower() == ".json" else parse_document
     return read(text, str(path))
 
@@ -85,13 +92,18 @@ def parse_document(text: str, name: str = "<text>") -> Document:
     return Document(read_yaml(text, name, _LIMITS), name, text)
 
 
-def parse_json(text: str, name: str = "<text>") -> Document:
+def parse_json(text: str, name: str = "<text>", *, maximum_bytes: int = MAXIMUM_BYTES) -> Document:
     """Parse strict JSON: no key twice, no NaN or infinity.
+
+    Args:
+        text: The source.
+        name: What to call it in messages.
+        maximum_bytes: Size above which it is refused, for files that hold measurements.
 
     Raises:
         ConfigError: With line and column where the parser knows them.
     """
-    _refuse_nul_and_size(text, name)
+    _refuse_nul_and_size(text, name, maximum_bytes)
     _refuse_deep_json(text, name)
     try:
         data = json.loads(
@@ -135,10 +147,10 @@ def apply_overrides(document: Document, assignments: Iterable[str]) -> Document:
     return replace(document, data=data, overrides=overrides)
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path, maximum_bytes: int) -> str:
     try:
         with path.open("rb") as file:
-            raw = file.read(MAXIMUM_BYTES + 4)
+            raw = file.read(maximum_bytes + 4)
     except FileNotFoundError:
         raise NotFoundError(f"There is no file {path}.", fix="Check the path.") from None
     except (OSError, ValueError) as error:
@@ -147,8 +159,8 @@ def _read_text(path: Path) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if len(raw) > MAXIMUM_BYTES:
-            _refuse_size(str(path))
+        if len(raw) > maximum_bytes:
+            _refuse_size(str(path), maximum_bytes)
         raise ConfigError(
             f"{path} is not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start}.",
             where=str(path),
@@ -156,17 +168,17 @@ def _read_text(path: Path) -> str:
         ) from None
 
 
-def _refuse_size(name: str) -> NoReturn:
+def _refuse_size(name: str, maximum_bytes: int) -> NoReturn:
     raise ConfigError(
-        f"{name} is larger than {MAXIMUM_BYTES:,} bytes.",
+        f"{name} is larger than {maximum_bytes:,} bytes.",
         where=name,
         why="A configuration of that size is a mistake; data belongs in data files.",
     )
 
 
-def _refuse_nul_and_size(text: str, name: str) -> None:
-    if len(text) > MAXIMUM_BYTES:
-        _refuse_size(name)
+def _refuse_nul_and_size(text: str, name: str, maximum_bytes: int = MAXIMUM_BYTES) -> None:
+    if len(text) > maximum_bytes:
+        _refuse_size(name, maximum_bytes)
     position = text.find("\0")
     if position >= 0:
         line = text.count("\n", 0, position) + 1

@@ -1,0 +1,1 @@
+"""Surrogates: the latency of a network that nobody has timed, with an interval that holds."""
