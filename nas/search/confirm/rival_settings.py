@@ -1,0 +1,45 @@
+"""Settings of the rivals that cost something: random search at equal cost, and swept families."""
+
+from __future__ import annotations
+
+from typing import Annotated, final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@final
+class EqualCostConfig(_Part):
+    """Random search at equal cost: the rivals `random_halving` and `random_weight_sharing`.
+
+    Their budget is what the search spent: the device-seconds of relaxation, supernet, exploring
+    and measuring.
+    """
+
+    eta: Annotated[int, Field(ge=2, le=16)] = 3
+    """Successive halving keeps one of this many members per rung, and trains it this many times
+    longer."""
+
+    rungs: Annotated[int, Field(ge=1, le=8)] = 3
+    """Lengths of training; the last is that of `confirm.recipe`. Each rung may spend an equal
+    share."""
+
+    finalists: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Most members that each of these arms sends into the confirmation, spread along its front."""
+
+
+@final
+class SweepConfig(_Part):
+    """Hand-made families in several sizes: the rivals `swept_wirings` and `swept_published`."""
+
+    depths: Annotated[int, Field(ge=1, le=32)] = 2
+    """Most depths per wiring, spread over those that the space offers it."""
+
+    widths: Annotated[int, Field(ge=1, le=32)] = 2
+    """Most widths per wiring, spread over those of the space; every depth comes in every width."""
+
+    sizes: Annotated[int, Field(ge=1, le=32)] = 3
+    """Sizes per published family, from the front's smallest to its largest, in equal ratios."""
