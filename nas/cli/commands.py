@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "resume": Command("Go on with a run, or give it more trials.", "nas.cli.resume"),
     "stop": Command("Ask a running search to save its state and stop.", "nas.cli.stop"),
     "runs": Command("List, show, remove and rebuild runs.", "nas.cli.runs"),
+    "study": Command("Compare methods over seeds: a paper's table from one file.", "nas.cli.study"),
     "front": Command("Print the Pareto front of a run.", "nas.cli.front"),
     "report": Command("Write the report of a run as one HTML file.", "nas.cli.report"),
     "supernet": Command("Ask how far a supernet's ranking can be trusted.", "nas.cli.supernet"),

@@ -68,7 +68,7 @@ class Estimate:
 
 @final
 @dataclass(frozen=True)
-class _Timing:
+class Timing:
     """Seconds of one training step, and of scoring one image."""
 
     step: float
@@ -136,7 +136,7 @@ def estimate(config: SearchConfig) -> Estimate:
 
 def _time_members(
     config: SearchConfig, space: AbstractSpace, material: Material, device: torch.device
-) -> _Timing:
+) -> Timing:
     import numpy as np
 
     from nas.seeds import derive_seed
@@ -148,16 +148,15 @@ def _time_members(
             rng = np.random.default_rng(derive_seed(config.seed, "dry run", index))
             network = space.build(space.sample(rng))
             batch = config.supernet.training.batch_size
-            times.append(_time_network(network, material, batch, device))
-    return _Timing(
+            times.append(time_network(network, material, batch, device))
+    return Timing(
         statistics.fmean(each.step for each in times),
         statistics.fmean(each.image for each in times),
     )
 
 
-def _time_network(
-    architecture: Any, material: Material, batch: int, device: torch.device
-) -> _Timing:
+def time_network(architecture: Any, material: Material, batch: int, device: torch.device) -> Timing:
+    """Return the time of a training step and of scoring one image."""
     import torch
 
     from nas.model.network import Network
@@ -177,7 +176,7 @@ def _time_network(
         with torch.no_grad():
             network(scored)
 
-    return _Timing(_seconds_of(step, device), _seconds_of(score, device) / _SCORED_IMAGES)
+    return Timing(_seconds_of(step, device), _seconds_of(score, device) / _SCORED_IMAGES)
 
 
 def _seconds_of(work: Any, device: torch.device) -> float:
@@ -196,7 +195,7 @@ def _seconds_of(work: Any, device: torch.device) -> float:
 
 
 def _learning_seconds(
-    config: SearchConfig, goals: Goals, material: Material, timing: _Timing
+    config: SearchConfig, goals: Goals, material: Material, timing: Timing
 ) -> dict[str, float]:
     """Return the time of the relaxation and of the supernet's training."""
     if not goals.needs_weights:
@@ -219,7 +218,7 @@ def _explore_seconds(
     config: SearchConfig,
     goals: Goals,
     material: Material,
-    timing: _Timing,
+    timing: Timing,
     trials: int,
     workers: int,
 ) -> float:
@@ -257,7 +256,7 @@ def _trainings(config: SearchConfig, space: AbstractSpace) -> int:
 
 
 def _confirm_seconds(
-    config: SearchConfig, material: Material, timing: _Timing, trainings: int, workers: int
+    config: SearchConfig, material: Material, timing: Timing, trainings: int, workers: int
 ) -> float:
     if not trainings:
         return 0.0

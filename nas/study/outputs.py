@@ -1,0 +1,127 @@
+"""The files of a study, all made from its log: tables, diagram, one JSON document."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from nas.errors import ConfigError, NotFoundError
+from nas.run_store import Run
+from nas.study.caption import caption, device, distillation, stamp
+from nas.study.comparison import panels, ranking
+from nas.study.diagram import diagram_svg, diagram_text
+from nas.study.results import RowResult, StudyResults, read_results
+from nas.study.tables import csv_text, latex, markdown
+
+DOCUMENT: Final = "nas.study-result/1"
+CSV: Final = "table.csv"
+LATEX: Final = "table.tex"
+MARKDOWN: Final = "table.md"
+JSON: Final = "study.json"
+SVG: Final = "cd.svg"
+
+
+def write_outputs(run: Run) -> list[str]:
+    """Make every file of the study again; return their names."""
+    results = read_results(run)
+    files = {
+        JSON: json.dumps(document(results), indent=1, allow_nan=False) + "\n",
+        CSV: csv_text(results),
+        LATEX: latex(results),
+        MARKDOWN: markdown(results),
+    }
+    ranks = ranking(results)
+    if ranks is not None:
+        files[SVG] = diagram_svg(ranks)
+    for name, text in files.items():
+        run.write_view(name, text.encode("utf-8"))
+    return sorted(files)
+
+
+def document(results: StudyResults) -> dict[str, Any]:
+    """Return the study as one JSON document, schema `nas.study-result/1`."""
+    config, environment = results.config, results.environment
+    ranks = ranking(results)
+    return {
+        "schema": DOCUMENT,
+        "name": results.name,
+        "complete": results.complete,
+        "command": environment["command"],
+        "data": list(environment["data"].values()),
+        "spaces": environment["spaces"],
+        "recipe": config.recipe.as_dict(),
+        "recipe_hash": config.recipe.recipe_hash,
+        "seeds": config.seeds,
+        "seed": config.seed,
+        "distillation": distillation(results),
+        "device": device(results),
+        "versions": environment["versions"],
+        "match": None if config.match is None else config.match.model_dump(mode="json"),
+        "panels": [
+            {
+                "data": panel.data,
+                "space": panel.space,
+                "best": panel.best,
+                "like_best": sorted(panel.like_best),
+                "control": panel.control,
+                "rows": [_row(row) for row in panel.rows],
+                "against_control": [each.to_dict() for each in panel.against],
+            }
+            for panel in panels(results)
+        ],
+        "ranking": None if ranks is None else ranks.to_dict(),
+        "diagram": None if ranks is None else diagram_text(ranks),
+        "caption": [*caption(results), stamp(results)],
+    }
+
+
+def _row(row: RowResult) -> dict[str, Any]:
+    networks = [
+        {**asdict(each), "latency": None if each.latency is None else _latency(each.latency)}
+        for each in row.networks
+    ]
+    return {
+        "label": row.label,
+        "kind": row.kind,
+        "note": row.note,
+        "test_errors": list(row.errors),
+        "test_cross_entropies": list(row.cross_entropies),
+        "test_error_mean": row.mean,
+        "test_error_std": row.deviation,
+        "test_images": row.images,
+        "networks": networks,
+        "failures": list(row.failures),
+        "details": dict(row.details),
+        "selection_s": row.selection_s,
+        "train_s": row.train_s,
+    }
+
+
+def _latency(record: Any) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in ("kind", "row", "network")}
+
+
+def write_markdown(run: Run, path: Path) -> None:
+    """Put the study's table between its two marks in a document.
+
+    Raises:
+        NotFoundError: If there is no such document.
+        ConfigError: If it lacks the marks; they are named.
+    """
+    first, last = f"<!-- begin study {run.name} -->", f"<!-- end study {run.name} -->"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"There is no document {path}.", fix=f"Make it, with the lines {first} and {last}."
+        ) from None
+    start, end = text.find(first), text.find(last)
+    if start < 0 or end < start:
+        raise ConfigError(
+            f"{path} has no place for the table of the study '{run.name}'.",
+            fix=f"Write these two lines where it should stand: {first} and {last}.",
+        )
+    table = markdown(read_results(run))
+    path.write_text(f"{text[: start + len(first)]}\n{table}{text[end:]}", encoding="utf-8")
