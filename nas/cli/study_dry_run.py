@@ -80,7 +80,9 @@ def _row(config: StudyConfig, materials: Materials, row: Row) -> dict[str, Any]:
         shape, classes = context.input_shape, context.num_classes
         macs = round(statistics.fmean(cost(each, shape, classes).macs for each in choice.networks))
         material = materials.of(row.data)
-        seconds = _training_seconds(config, material, choice.networks[0])
+        seconds = statistics.fmean(
+            _training_seconds(config, material, each) for each in choice.networks
+        )
         networks = len(choice.networks)
         trainings = sum(len(places) for places in choice.by_seed)
     return {
@@ -120,12 +122,12 @@ def _search_seconds(
     if search is None:
         return 0.0
     options = row.method.options
-    trained: int = options.shortlist * options.shortlist_seeds if options.shortlist > 1 else 0
+    trained = options.shortlist * options.shortlist_seeds if options.shortlist > 1 else 0
     return search_estimate(search).total_seconds + trained * typical / workers
 
 
 def _latency_seconds(config: StudyConfig, described: list[dict[str, Any]]) -> float:
     if config.latency is None:
         return 0.0
-    networks = sum(each["networks"] for each in described)
+    networks = sum(int(each["networks"]) for each in described)
     return networks * _LATENCY_ATTEMPTS * config.latency.max_seconds

@@ -19,7 +19,9 @@ _log = logging.getLogger("nas")
 
 
 def measure_networks(session: StudySession) -> None:
-    """Measure the networks that have no latency yet; nothing else of the study runs meanwhile.
+    """Measure the networks that have no stable latency yet, with nothing else of the study running.
+
+    So the same command, typed once more on a quiet machine, measures anew what was flagged.
 
     Raises:
         Stopped: If it was left before its end; what was measured is in the log.
@@ -27,7 +29,8 @@ def measure_networks(session: StudySession) -> None:
     if session.config.latency is None:
         return
     records = session.run.records()
-    done = {(each["row"], each["network"]) for each in records if each["kind"] == LATENCY}
+    last = {(each["row"], each["network"]): each for each in records if each["kind"] == LATENCY}
+    done = {network for network, each in last.items() if not each["unstable"]}
     networks = [
         (str(record["row"]), place, network["architecture"])
         for record in records
