@@ -26,6 +26,8 @@ COLOURS = {
 }
 OTHER_COLOURS = ("#7F5539", "#B5B35C", "#4F6D7A", "#C1666B")
 
+Bar = tuple[float, float]
+
 SHAPES = {
     "front": "● on the front",
     "confirmed": "● from the front",
@@ -48,6 +50,9 @@ class Mark:
         family: Wiring family, which gives the colour.
         kind: `trial`, `front`, `confirmed`, `hand_made` or `random`.
         target: Id of the element a click leads to, or empty.
+        x_bar: Ends of the horizontal error bar, or None.
+        y_bar: Ends of the vertical one.
+        knee: Whether the mark is ringed as the knee of the front.
     """
 
     x: float
@@ -56,6 +61,9 @@ class Mark:
     family: str
     kind: str = "trial"
     target: str = ""
+    x_bar: Bar | None = None
+    y_bar: Bar | None = None
+    knee: bool = False
 
 
 def draw_front(marks: Sequence[Mark], x_title: str, y_title: str) -> str:
@@ -64,7 +72,8 @@ def draw_front(marks: Sequence[Mark], x_title: str, y_title: str) -> str:
     if not marks:
         return "<p>No finished trial to draw yet.</p>"
     marks, beyond = _within_view(marks)
-    xs, ys = _axis([mark.x for mark in marks]), _axis([mark.y for mark in marks])
+    xs = _axis([value for mark in marks for value in (mark.x, *(mark.x_bar or ()))])
+    ys = _axis([value for mark in marks for value in (mark.y, *(mark.y_bar or ()))])
     colours = _colours({mark.family for mark in marks})
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" '
@@ -74,6 +83,7 @@ def draw_front(marks: Sequence[Mark], x_title: str, y_title: str) -> str:
         _front_line(marks, xs, ys),
     ]
     order = {"trial": 0, "random": 1, "hand_made": 2, "confirmed": 3, "front": 4}
+    parts.extend(_bars(mark, xs, ys) for mark in marks)
     parts.extend(
         _mark(mark, xs, ys, colours[mark.family])
         for mark in sorted(marks, key=lambda mark: order[mark.kind])
@@ -85,6 +95,10 @@ def draw_front(marks: Sequence[Mark], x_title: str, y_title: str) -> str:
     )
     kinds = {mark.kind for mark in marks}
     shapes = "".join(f"<span>{text}</span>" for kind, text in SHAPES.items() if kind in kinds)
+    if any(mark.x_bar or mark.y_bar for mark in marks):
+        shapes += "<span>┼ 95 % interval</span>"
+    if any(mark.knee for mark in marks):
+        shapes += "<span>◯ knee</span>"
     if beyond:
         shapes += f"<span>{beyond} of the worst trials lie beyond the axes</span>"
     return "".join(parts) + f'<p class="legend">{legend}{shapes}</p>'
@@ -179,6 +193,18 @@ def _front_line(marks: Sequence[Mark], xs: tuple[float, float], ys: tuple[float,
     for x, y in points[1:]:  # a step: between two points only the worse of both is reached
         path += f"H{_x(x, xs):.1f}V{_y(y, ys):.1f}"
     return f'<path class="front-line" d="{path}"/>'
+
+
+def _bars(mark: Mark, xs: tuple[float, float], ys: tuple[float, float]) -> str:
+    """Return the error bars of a mark, and the ring of a knee."""
+    x, y = _x(mark.x, xs), _y(mark.y, ys)
+    path = ""
+    if mark.x_bar:
+        path += f"M{_x(mark.x_bar[0], xs):.1f} {y:.1f}H{_x(mark.x_bar[1], xs):.1f}"
+    if mark.y_bar:
+        path += f"M{x:.1f} {_y(mark.y_bar[0], ys):.1f}V{_y(mark.y_bar[1], ys):.1f}"
+    drawn = f'<path class="bar" d="{path}"/>' if path else ""
+    return drawn + (f'<circle class="knee" cx="{x:.1f}" cy="{y:.1f}" r="10"/>' * mark.knee)
 
 
 def _mark(mark: Mark, xs: tuple[float, float], ys: tuple[float, float], colour: str) -> str:

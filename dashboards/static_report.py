@@ -17,7 +17,7 @@ from nas.errors import NasError
 from nas.run_store.run import Run
 from nas.topology.serial import load_architecture
 
-from .charts import SHAPES, Mark, draw_front
+from .charts import SHAPES, Bar, Mark, draw_front
 from .drawing import draw_architecture
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
@@ -44,6 +44,8 @@ td.number,th.number{text-align:right;white-space:nowrap}
 .wiring .node text{fill:#111}.chart{width:100%;max-width:820px;height:auto}
 .chart .axis{fill:none;stroke:var(--ink)}.chart .grid{stroke:var(--line)}
 .chart .tick.y{text-anchor:end}.chart circle.trial{opacity:.4}
+.chart .bar{fill:none;stroke:var(--soft);stroke-width:1.2}
+.chart .knee{fill:none;stroke:var(--ink);stroke-width:1.5}
 .chart .front-line{fill:none;stroke:var(--ink);stroke-width:1.5}
 .legend span{margin-right:1rem}.legend i{display:inline-block;width:.8em;height:.8em;
 margin-right:.35em;border-radius:50%}
@@ -138,7 +140,10 @@ def _chart(run: Run, front: Front) -> str:
         kind = "front" if trial.number in on_front else "trial"
         label = f"trial {trial.number}, {wiring}: {x_name} {x:.4g}, {y_name} {y:.4g}"
         target = f"trial-{trial.number}" if kind == "front" else ""
-        marks.append(Mark(x, y, label, _family(wiring), kind, target))
+        point = on_front.get(trial.number, {})
+        bars = [_bar(point, name) for name in (x_name, y_name)]
+        knee = bool(point.get("knee"))
+        marks.append(Mark(x, y, label, _family(wiring), kind, target, *bars, knee))
     return draw_front(marks, _unit(front, x_name), _unit(front, y_name))
 
 
@@ -174,6 +179,13 @@ def _value(values: Mapping[str, Mapping[str, Any]], name: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
+def _bar(point: Mapping[str, Any], name: str) -> Bar | None:
+    """Return the ends of an objective's error bar, None where it is exact or unknown."""
+    value = point.get("objectives", {}).get(name, {})
+    low, high = value.get("low"), value.get("high")
+    return None if low is None or high is None or low == high else (float(low), float(high))
+
+
 def _number(value: object, digits: int = 4) -> str:
     if value is None:
         return "-"
@@ -193,22 +205,44 @@ def _confirmed(entry: Mapping[str, Any]) -> str:
     return _percent(mean) + (f" ± {100 * std:.2f}" if isinstance(std, int | float) else "")
 
 
-COLUMNS = ("wiring", "error, inherited", "error, retrained", "latency ms", "MACs", "parameters")
+COLUMNS = (
+    "wiring",
+    "error, inherited",
+    "error, retrained",
+    "latency ms",
+    "MACs",
+    "parameters",
+    "P(front)",
+    "remarks",
+)
 
 
 def _row(label: str, entry: Mapping[str, Any]) -> str:
     latency = _number(entry.get("latency_ms"))
-    if entry.get("latency_iqr_ms") is not None:
-        latency += f" (IQR {_number(entry['latency_iqr_ms'], 2)})"
+    if entry.get("latency_bar_ms") is not None:
+        latency += f" ± {_number(entry['latency_bar_ms'], 2)}"
+    inherited = _percent(entry.get("error_inherited"))
+    if entry.get("error_inherited_bar") is not None:
+        inherited += f" ± {100 * entry['error_inherited_bar']:.2f}"
     numbers = (
-        _percent(entry.get("error_inherited")),
+        inherited,
         _confirmed(entry),
         latency,
         _number(entry.get("macs")),
         _number(entry.get("parameters")),
+        _number(entry.get("probability_front"), 2),
+        _remarks(entry),
     )
     cells = "".join(f"<td class='number'>{number}</td>" for number in numbers)
     return f"<tr><td>{label}</td><td>{escape(str(entry.get('wiring', '-')))}</td>{cells}</tr>"
+
+
+def _remarks(entry: Mapping[str, Any]) -> str:
+    """Return what an entry has beside numbers: knee, ties, flags."""
+    ties = ", ".join(str(int(trial)) for trial in entry.get("ties") or [])
+    parts = ["knee"] if entry.get("knee") else []
+    parts += [f"ties: {ties}"] if ties else []
+    return escape("; ".join([*parts, *map(str, entry.get("flags") or [])]) or "-")
 
 
 def _table(first: str, rows: Sequence[str]) -> str:

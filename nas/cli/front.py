@@ -1,4 +1,8 @@
-"""Print the Pareto front of a run, its baselines beside it."""
+"""Print the Pareto front of a run, how sure it is, and its baselines beside it.
+
+Behind each ± stands half a 95 % interval. P(front) is the probability that no other network of the
+run is better in everything, and ties are networks that cannot be told apart at 95 %.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,9 @@ def front(
             "--calibrated", help="Compare calibrated scores across families, trusted or not."
         ),
     ] = False,
+    knee: Annotated[
+        bool, typer.Option("--knee", help="Only the knee: the point of balance of the front.")
+    ] = False,
     runs: RunsOption = RUNS,
     as_csv: Annotated[bool, typer.Option("--csv", help="One line per point on stdout.")] = False,
     as_json: Json = False,
@@ -45,6 +52,8 @@ def front(
         if document["points"]:
             why_empty = f"no point of it takes {max_latency:g} ms or less"
         document = within_latency(document, max_latency)
+    if knee:
+        document = knee_only(document)
     if as_json:
         print_json(document)
     elif as_csv:
@@ -82,7 +91,21 @@ def within_latency(document: Entry, max_latency: float) -> dict[str, Any]:
         return latency is not None and latency <= max_latency
 
     lists = ("points", "best_per_pattern", "baselines")
-    return {**document, **{name: list(filter(keeps, document[name])) for name in lists}}
+    chosen = {name: list(filter(keeps, document[name])) for name in lists}
+    # They are of the whole front.
+    knee = document.get("knee")
+    kept = {point["trial"] for point in chosen["points"]}
+    whole = {"hypervolume": None, "knee": knee if knee and knee["trial"] in kept else None}
+    return {**document, **chosen, **whole, "near_front": []}
+
+
+def knee_only(document: Entry) -> dict[str, Any]:
+    """Return the document with the knee as its only point."""
+    points = [point for point in document["points"] if point.get("knee")]
+    nothing: dict[str, list[Any]] = {
+        name: [] for name in ("best_per_pattern", "baselines", "near_front")
+    }
+    return {**document, **nothing, "points": points}
 
 
 def print_front(document: Entry) -> None:
@@ -101,13 +124,73 @@ def print_front(document: Entry) -> None:
         "wiring",
     )
     if points:
-        rows = [(point["trial"], *_numbers(point, others)) for point in points]
-        print_table(("trial", *columns), rows, title="Front")
+        rows = [
+            (point["trial"], _share(point), *_numbers(point, others), _remarks(point))
+            for point in points
+        ]
+        print_table(("trial", "P(front)", *columns, "remarks"), rows, title="Front")
+        for line in front_lines(document):
+            print_text(line)
     if baselines:
         if points:
             print_text("")
         rows = [(entry["name"], entry["kind"], *_numbers(entry, others)) for entry in baselines]
         print_table(("baseline", "kind", *columns), rows, title="Baselines")
+
+
+def front_lines(document: Entry) -> list[str]:
+    """Return in words what the front as a whole is and how sure that is."""
+    lines = [_knee_line(document), _near_line(document), _volume_line(document)]
+    lines += [_bound_line(bound, document["points"]) for bound in document.get("constraints") or []]
+    return [line for line in lines if line]
+
+
+def _knee_line(document: Entry) -> str:
+    knee = document.get("knee")
+    if not knee:
+        return ""
+    return f"knee: trial {knee['trial']}, in {100 * knee['probability']:.0f} % of the draws"
+
+
+def _near_line(document: Entry) -> str:
+    near = [f"{each['trial']} ({each['probability_front']:.2f})" for each in document["near_front"]]
+    return f"may be on the front as well, P(front) in brackets: {', '.join(near)}" if near else ""
+
+
+def _volume_line(document: Entry) -> str:
+    volume = document.get("hypervolume")
+    if not volume:
+        return ""
+    below = ", ".join(f"{name} {value:.4g}" for name, value in volume["reference"].items())
+    return (
+        f"hypervolume: {volume['value']:.4g} as recorded, {volume['shrunken']:.4g} "
+        f"({volume['low']:.4g} to {volume['high']:.4g}) shrunken; below {below}"
+    )
+
+
+def _bound_line(bound: Entry, points: Sequence[Entry]) -> str:
+    name = bound["objective"]
+    verdicts = {point["trial"]: point["constraints"][name] for point in points}
+    sources = "/".join(sorted({each["source"] for each in verdicts.values()}))
+    kept = sum(each["verdict"] == "kept" for each in verdicts.values())
+    line = f"{bound['text']}: kept by {kept} of {len(verdicts)} points ({sources})"
+    for verdict in ("violated", "not told apart from the bound"):
+        found = [str(trial) for trial, each in verdicts.items() if each["verdict"] == verdict]
+        line += f"; {verdict}: {', '.join(found)}" if found else ""
+    return line
+
+
+def _remarks(point: Entry) -> str:
+    """Return what a point has beside numbers: knee, ties, flags."""
+    ties = ", ".join(map(str, point.get("ties") or []))
+    parts = ["knee"] if point.get("knee") else []
+    parts += [f"ties: {ties}"] if ties else []
+    return "; ".join([*parts, *(point.get("flags") or [])]) or "-"
+
+
+def _share(point: Entry) -> str:
+    share = point.get("probability_front")
+    return "-" if share is None else f"{share:.2f}"
 
 
 def trust_line(document: Entry) -> str:
@@ -140,27 +223,36 @@ def _other_objectives(points: Sequence[Entry]) -> list[str]:
 def _numbers(entry: Entry, others: Sequence[str]) -> tuple[Any, ...]:
     objectives = entry.get("objectives") or {}
     return (
-        _percent(entry.get("error_inherited")),
+        _percent(entry.get("error_inherited"), entry.get("error_inherited_bar")),
         _confirmed(entry),
         _latency(entry),
         entry.get("macs"),
         entry.get("parameters"),
-        *(objectives.get(name, {}).get("value") for name in others),
+        *(_with_bar(objectives.get(name, {})) for name in others),
         entry.get("wiring") or "-",
     )
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
+def _with_bar(value: Entry) -> Any:
+    """Return an objective with half its interval behind it, as a number where it is exact."""
+    middle, high = value.get("value"), value.get("high")
+    if middle is None or high is None or high == middle:
+        return middle
+    return f"{middle:.4g} ± {high - middle:.2g}"
+
+
+def _percent(value: float | None, spread: float | None = None) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.2f}" + ("" if spread is None else f" ± {100 * spread:.2f}")
 
 
 def _confirmed(entry: Entry) -> str:
-    mean, std = entry.get("error_confirmed_mean"), entry.get("error_confirmed_std")
-    return _percent(mean) + ("" if mean is None or std is None else f" ± {100 * std:.2f}")
+    return _percent(entry.get("error_confirmed_mean"), entry.get("error_confirmed_std"))
 
 
 def _latency(entry: Entry) -> str:
-    value, iqr = entry.get("latency_ms"), entry.get("latency_iqr_ms")
+    value, half = entry.get("latency_ms"), entry.get("latency_bar_ms")
     if value is None:
         return "-"
-    return f"{value:.3g}" + ("" if iqr is None else f" (IQR {iqr:.2g})")
+    return f"{value:.4g}" + ("" if half is None else f" ± {half:.2g}")

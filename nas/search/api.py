@@ -72,6 +72,10 @@ class SearchRun:
         found: dict[str, Any] = front_document(self.store)["trust"]
         return found
 
+    def knee(self) -> dict[str, Any] | None:
+        """Return the point of balance of the front, None while it is empty."""
+        return next((point for point in self.front() if point["knee"]), None)
+
     def front_frame(self) -> pd.DataFrame:
         """Return the front as a table, one column per searched objective, its unit in the name."""
         import io

@@ -107,3 +107,20 @@ def test_a_few_terrible_trials_do_not_squeeze_the_chart_and_are_counted() -> Non
     assert "diverged" not in chart
     assert "a baseline stays" in chart
     assert "1 of the worst trials lie beyond the axes" in chart
+
+
+def test_bars_and_the_knee_are_drawn_inside_the_axes() -> None:
+    marks = [
+        Mark(1.0, 2.0, "a", "chain", "front", x_bar=(0.5, 1.5), y_bar=(1.9, 2.4), knee=True),
+        Mark(2.0, 1.0, "b", "chain", "front"),
+    ]
+    chart = draw_front(marks, "latency", "cross-entropy")
+    page = parse(chart)
+    bars = [each for each in page.iter() if each.get("class") == "bar"]
+    assert len(bars) == 1
+    numbers = [float(each) for each in re.findall(r"[0-9.]+", str(bars[0].get("d")))]
+    assert all(0 < number < WIDTH for number in numbers)
+    assert sum(each.get("class") == "knee" for each in page.iter()) == 1
+    assert "95 % interval" in chart and "◯ knee" in chart
+    plain = draw_front(marks[1:], "latency", "cross-entropy")
+    assert "interval" not in plain and "knee" not in plain

@@ -11,87 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import ENVIRONMENT, made_config
+from noisy_runs import LATENCY, noisy_run, noisy_trial
 
 from nas.run_store import Run
+from nas.search.api import SearchRun
 from nas.search.front.errors import binomial_error
 from nas.search.front_view import front_csv, front_document, front_json
-
-LATENCY = "latency_ms[eager,b1,fp32]"
-FOLDS = 8
-IMAGES = 800
 
 Point = dict[str, Any]
 
 
-def inherited(cross_entropy: float, error: float, pattern: Sequence[float]) -> dict[str, Any]:
-    """Return a score on 800 images whose folds deviate as the pattern says."""
-    each = IMAGES // FOLDS
-    rows = np.resize(np.asarray(pattern, dtype=float), FOLDS)
-    return {
-        "cross_entropy": cross_entropy,
-        "error": error,
-        "count": IMAGES,
-        "noise": {
-            "cross_entropy_error": 0.02,
-            "images": [each] * FOLDS,
-            "wrong": (each * error + rows).tolist(),
-            "cross_entropies": (each * (cross_entropy + rows)).tolist(),
-        },
-    }
-
-
-def trial(
-    cross_entropy: float,
-    latency: float,
-    pattern: Sequence[float] = (0.0,),
-    *,
-    relative_error: float = 0.005,
-    error: float = 0.1,
-    **details: Any,
-) -> dict[str, Any]:
-    """Return what a record says of a finished trial."""
-    source = details.pop("source", "measured")
-    return {
-        "values": {
-            "cross_entropy": {
-                "value": cross_entropy,
-                "unit": "nats",
-                "iqr": None,
-                "source": "inherited",
-            },
-            LATENCY: {"value": latency, "unit": "ms", "iqr": 0.01, "source": source},
-        },
-        "inherited": inherited(cross_entropy, error, pattern),
-        "measurements": {LATENCY: {"relative_error": relative_error, **details}},
-        "measures": {"macs": int(1e6 * latency), "parameters": int(1e4 * latency), "depth": 5},
-    }
-
-
-def made(
-    root: Path, trials: Sequence[Mapping[str, Any]], upper: float | None = None, name: str = "made"
-) -> Run:
-    """Return a run with these finished trials, of one family."""
-    bound = {"objective": LATENCY, "upper": upper, "lower": None, "unit": "ms", "text": "bound"}
-    objectives = [
-        {"name": "cross_entropy", "unit": "nats", "source": "inherited"},
-        {"name": LATENCY, "unit": "ms", "source": "measured"},
-    ]
-    with Run.create(root, name, made_config(), ENVIRONMENT) as run:
-        run.append({"kind": "stage_started", "stage": "prepare"})
-        prepared = {"objectives": objectives, "constraints": [] if upper is None else [bound]}
-        run.append({"kind": "stage_finished", "stage": "prepare", **prepared})
-        for number, each in enumerate(trials):
-            asked = {"trial": number, "attempt": 1, "decisions": {"n": number}, "family": "chain"}
-            run.append({"kind": "trial_asked", "wiring": "chain", **asked})
-            over = 0.0 if upper is None else each["values"][LATENCY]["value"] / upper - 1
-            done = {"trial": number, "attempt": 1, "violations": {LATENCY: over}, **each}
-            run.append({"kind": "trial_finished", **done})
-    return Run.open(root / name)
-
-
 def document(root: Path, trials: Sequence[Mapping[str, Any]], upper: float | None = None) -> Point:
-    with made(root, trials, upper) as run:
+    with noisy_run(root, trials, upper) as run:
         return front_document(run)
 
 
@@ -100,7 +31,7 @@ def by_trial(found: Mapping[str, Any]) -> dict[int, Point]:
 
 
 def test_every_point_has_a_bar_per_objective(tmp_path: Path) -> None:
-    found = by_trial(document(tmp_path, [trial(0.5, 2.0), trial(0.9, 1.0)]))
+    found = by_trial(document(tmp_path, [noisy_trial(0.5, 2.0), noisy_trial(0.9, 1.0)]))
     loss = found[0]["objectives"]["cross_entropy"]
     assert loss["standard_error"] == 0.02
     assert (loss["low"], loss["high"]) == pytest.approx((0.5 - 0.0392, 0.5 + 0.0392), abs=1e-4)
@@ -117,7 +48,7 @@ def test_every_point_has_a_bar_per_objective(tmp_path: Path) -> None:
 def test_a_lucky_value_is_drawn_back(tmp_path: Path) -> None:
     values = 0.5 + 0.02 * np.random.default_rng(0).normal(size=20)  # nothing but noise
     values[7] = 0.44
-    found = by_trial(document(tmp_path, [trial(float(value), 1.0) for value in values]))
+    found = by_trial(document(tmp_path, [noisy_trial(float(value), 1.0) for value in values]))
     lucky = found[7]["objectives"]["cross_entropy"]
     assert lucky["value"] == 0.44 and lucky["shrunken"] > 0.46
     assert found[7]["probability_front"] < 0.9
@@ -125,10 +56,12 @@ def test_a_lucky_value_is_drawn_back(tmp_path: Path) -> None:
 
 def test_scores_on_the_same_images_are_compared_in_pairs(tmp_path: Path) -> None:
     same, opposite = (0.3, -0.3), (-0.3, 0.3)
-    together = by_trial(document(tmp_path / "a", [trial(0.5, 2.0, same), trial(0.52, 1.98, same)]))
+    together = by_trial(
+        document(tmp_path / "a", [noisy_trial(0.5, 2.0, same), noisy_trial(0.52, 1.98, same)])
+    )
     assert together[0]["objectives"]["cross_entropy"]["ties"] == []
     against = by_trial(
-        document(tmp_path / "b", [trial(0.5, 2.0, same), trial(0.52, 1.98, opposite)])
+        document(tmp_path / "b", [noisy_trial(0.5, 2.0, same), noisy_trial(0.52, 1.98, opposite)])
     )
     assert against[0]["objectives"]["cross_entropy"]["ties"] == [1]
     assert against[0]["ties"] == [1] and against[1]["ties"] == [0]
@@ -137,7 +70,13 @@ def test_scores_on_the_same_images_are_compared_in_pairs(tmp_path: Path) -> None
 
 def test_who_may_be_on_the_front_is_told(tmp_path: Path) -> None:
     found = document(
-        tmp_path, [trial(0.5, 1.0), trial(0.51, 1.001), trial(0.9, 1.5), trial(0.4, 3.0)]
+        tmp_path,
+        [
+            noisy_trial(0.5, 1.0),
+            noisy_trial(0.51, 1.001),
+            noisy_trial(0.9, 1.5),
+            noisy_trial(0.4, 3.0),
+        ],
     )
     assert sorted(by_trial(found)) == [0, 3]
     assert [each["trial"] for each in found["near_front"]] == [1]
@@ -146,7 +85,9 @@ def test_who_may_be_on_the_front_is_told(tmp_path: Path) -> None:
 
 
 def test_the_front_has_a_volume_and_a_knee(tmp_path: Path) -> None:
-    found = document(tmp_path, [trial(1.0, 1.0), trial(0.3, 1.3), trial(0.2, 3.0)])
+    found = document(
+        tmp_path, [noisy_trial(1.0, 1.0), noisy_trial(0.3, 1.3), noisy_trial(0.2, 3.0)]
+    )
     volume = found["hypervolume"]
     assert set(volume["reference"]) == {"cross_entropy", LATENCY}
     assert volume["low"] < volume["value"] < volume["high"]
@@ -156,7 +97,9 @@ def test_the_front_has_a_volume_and_a_knee(tmp_path: Path) -> None:
 
 
 def test_constraints_have_their_verdict_on_measured_values(tmp_path: Path) -> None:
-    found = document(tmp_path, [trial(0.9, 1.0), trial(0.5, 1.995), trial(0.1, 3.0)], upper=2.0)
+    found = document(
+        tmp_path, [noisy_trial(0.9, 1.0), noisy_trial(0.5, 1.995), noisy_trial(0.1, 3.0)], upper=2.0
+    )
     points = by_trial(found)
     assert sorted(points) == [0, 1]  # the third breaks the bound
     verdicts = {number: point["constraints"][LATENCY] for number, point in points.items()}
@@ -175,9 +118,9 @@ def test_flags_say_what_a_reader_must_know(tmp_path: Path) -> None:
         document(
             tmp_path,
             [
-                trial(0.5, 2.0, unstable=True, busy=True),
-                trial(0.9, 1.0, source="predicted", standard_error=0.2),
-                trial(0.7, 1.5, unstable=False),
+                noisy_trial(0.5, 2.0, unstable=True, busy=True),
+                noisy_trial(0.9, 1.0, source="predicted", standard_error=0.2),
+                noisy_trial(0.7, 1.5, unstable=False),
             ],
         )
     )
@@ -190,10 +133,10 @@ def test_flags_say_what_a_reader_must_know(tmp_path: Path) -> None:
 def test_a_view_made_twice_has_the_same_bytes(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     trials = [
-        trial(float(a), float(b), rng.normal(size=8), error=0.2)
+        noisy_trial(float(a), float(b), rng.normal(size=8), error=0.2)
         for a, b in rng.uniform(1, 2, (30, 2))
     ]
-    with made(tmp_path, trials) as run:
+    with noisy_run(tmp_path, trials) as run:
         first, second = front_json(run), front_json(run)
     assert first == second
     assert json.loads(first) == front_document(Run.open(tmp_path / "made"))
@@ -203,12 +146,15 @@ def test_an_empty_front_has_no_volume_and_no_knee(tmp_path: Path) -> None:
     found = document(tmp_path, [])
     assert found["points"] == [] and found["near_front"] == []
     assert found["hypervolume"] is None and found["knee"] is None
-    outside = document(tmp_path / "b", [trial(0.5, 9.0)], upper=2.0)
+    outside = document(tmp_path / "b", [noisy_trial(0.5, 9.0)], upper=2.0)
     assert outside["points"] == [] and outside["hypervolume"] is None
 
 
 def test_the_table_has_errors_ties_and_the_knee(tmp_path: Path) -> None:
-    with made(tmp_path, [trial(1.0, 1.0), trial(0.3, 1.3, unstable=True), trial(0.2, 3.0)]) as run:
+    with noisy_run(
+        tmp_path,
+        [noisy_trial(1.0, 1.0), noisy_trial(0.3, 1.3, unstable=True), noisy_trial(0.2, 3.0)],
+    ) as run:
         rows = list(csv.DictReader(io.StringIO(front_csv(run).decode())))
     knee = next(row for row in rows if row["knee"] == "true")
     assert knee["trial"] == "1" and knee["flags"] == "unstable" and knee["ties"] == ""
@@ -219,3 +165,11 @@ def test_the_table_has_errors_ties_and_the_knee(tmp_path: Path) -> None:
 def test_no_mistake_among_few_images_is_no_certainty() -> None:
     assert binomial_error(0.0, 100) > 0.005
     assert binomial_error(0.5, 10_000) == pytest.approx(0.005, rel=1e-3)
+
+
+def test_the_api_gives_the_knee(tmp_path: Path) -> None:
+    with noisy_run(tmp_path, [noisy_trial(1.0, 1.0), noisy_trial(0.3, 1.3), noisy_trial(0.2, 3.0)]):
+        found = SearchRun.open(tmp_path / "made").knee()
+    assert found is not None and found["trial"] == 1
+    with noisy_run(tmp_path / "empty", []):
+        assert SearchRun.open(tmp_path / "empty" / "made").knee() is None

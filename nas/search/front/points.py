@@ -9,7 +9,7 @@ from typing import Any, Final, final
 import numpy as np
 
 from nas.objectives.constraints import Constraint
-from nas.search.front.errors import BAR, Entry, bar, standard_error
+from nas.search.front.errors import BAR, Entry, bar, binomial_error, standard_error
 from nas.search.front.reading import CALIBRATED_COLUMN, Facts
 from nas.search.front.uncertainty import Uncertainty
 from nas.units import Unit
@@ -58,6 +58,7 @@ class Points:
             "hypervolume_contribution": self.uncertainty.contributions.get(place),
             "flags": flags(entry, verdicts),
             "error_inherited": inherited.get("error"),
+            "error_inherited_bar": _error_bar(inherited),
             CALIBRATED_COLUMN: self.facts.trust.calibrated(trial),
             **self._confirmed(f"trial-{trial.number}"),
             "parameters": trial.extra["measures"]["parameters"],
@@ -126,6 +127,7 @@ class Points:
             "objectives": {name: with_bar(name, entry) for name in entry["values"]},
             "constraints": self.constraints(entry),
             "error_inherited": None,
+            "error_inherited_bar": None,
             CALIBRATED_COLUMN: None,
             **self._confirmed(key),
             "parameters": measures.get("parameters"),
@@ -161,6 +163,13 @@ def flags(entry: Entry, verdicts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if any(each["verdict"] != "kept" for each in verdicts.values()):
         found.append(OPEN_BOUND)
     return found
+
+
+def _error_bar(inherited: Mapping[str, Any]) -> float | None:
+    """Return half the 95 % interval of an inherited error, as a fraction."""
+    if inherited.get("error") is None or not inherited.get("count"):
+        return None
+    return BAR * binomial_error(float(inherited["error"]), int(inherited["count"]))
 
 
 def _latency(entry: Entry) -> dict[str, Any]:

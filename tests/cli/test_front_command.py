@@ -1,0 +1,61 @@
+"""`nas front` in plain words: bars, ties, the knee, what may be on the front as well."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from noisy_runs import noisy_run, noisy_trial
+
+Nas = Callable[..., Any]
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> Path:
+    """A run whose trials 1 and 2 cannot be told apart, 1 being the knee, and 4 just behind."""
+    along, against = (0.3, -0.3), (-0.3, 0.3)
+    trials = [
+        noisy_trial(1.0, 1.0),
+        noisy_trial(0.3, 1.3, along),
+        noisy_trial(0.29, 1.305, against, unstable=True),
+        noisy_trial(0.2, 3.0),
+        noisy_trial(0.305, 1.306, along),
+    ]
+    return noisy_run(tmp_path, trials, upper=3.01, name="noisy").path
+
+
+def test_the_table_says_how_sure_the_front_is(noisy: Path, nas: Nas) -> None:
+    out = nas("front", noisy).out
+    head, *rows = [line for line in out.splitlines() if line][1 if "ranking" in out else 0 :]
+    while "P(front)" not in head:
+        head, *rows = rows
+    assert "remarks" in head
+    row = {line.split()[0]: line for line in rows}
+    assert "1.3 ± 0.013" in row["1"] and "0.3 ± 0.039" in row["1"] and "10.00 ± 2" in row["1"]
+    assert "ties: 2" in row["1"] and "ties: 1" in row["2"] and "unstable" in row["2"]
+    assert sum("knee;" in line for line in rows) == 1
+    assert "\nknee: trial " in out and "% of the draws" in out
+    assert "may be on the front as well, P(front) in brackets: 4 (0." in out
+    assert "hypervolume: " in out and "below cross_entropy" in out
+    assert "kept by 3 of 4 points (measured); not told apart from the bound: 3" in out
+
+
+def test_the_knee_alone_can_be_asked_for(noisy: Path, nas: Nas) -> None:
+    document = nas("front", noisy, "--knee", "--json").document
+    assert [point["trial"] for point in document["points"]] == [document["knee"]["trial"]]
+    assert document["baselines"] == [] and document["near_front"] == []
+    rows = list(csv.DictReader(io.StringIO(nas("front", noisy, "--knee", "--csv").out)))
+    assert [row["knee"] for row in rows] == ["true"]
+    assert nas("front", noisy, "--knee").out.count("knee") == 2
+
+
+def test_a_selection_has_no_volume_of_the_whole(noisy: Path, nas: Nas) -> None:
+    document = nas("front", noisy, "--max-latency=1.2", "--json").document
+    assert [point["trial"] for point in document["points"]] == [0]
+    assert document["hypervolume"] is None and document["knee"] is None
+    answer = nas("front", noisy, "--max-latency=1.2", "--knee")
+    assert answer.code == 0 and "the front is empty" in answer.err
