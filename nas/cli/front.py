@@ -36,6 +36,7 @@ def front(
     as_json: Json = False,
 ) -> None:
     """Load, select, print: no logic of its own."""
+    from nas.cli.confirmation import print_confirmation
     from nas.errors import ConfigError
     from nas.run_store import Run
     from nas.search.front_view import front_document, table_csv
@@ -60,6 +61,7 @@ def front(
         print_text(table_csv(document["points"]).decode().rstrip("\n"))
     else:
         print_front(document)
+        print_confirmation(document.get("confirmation"))
         say_next(document, shown_run(path), state, why_empty)
 
 

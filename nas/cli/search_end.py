@@ -64,10 +64,12 @@ def finish(path: Path, as_json: bool) -> None:
 
 
 def _print_result(run: Run, document: Mapping[str, Any]) -> None:
+    from nas.cli.confirmation import print_confirmation
     from nas.cli.front import print_front
     from nas.cli.ledger import print_ledger
 
     print_front(document)
+    print_confirmation(document.get("confirmation"))
     simple = document.get("simple_baselines") or []
     if simple:
         print_text("")
@@ -88,22 +90,19 @@ def _print_result(run: Run, document: Mapping[str, Any]) -> None:
 
 
 def _best_confirmed(document: Mapping[str, Any]) -> str | None:
-    """Tell the test accuracy of the front's first point: the best on validation, not on test."""
-    confirmed = [point for point in document["points"] if point["error_confirmed_mean"] is not None]
-    if not confirmed:
+    """Tell the test accuracy of the named candidate that validation prefers; test chose nothing."""
+    found = document.get("confirmation") or {"bins": []}
+    named = [entry["candidate"] for entry in found["bins"] if entry["candidate"]]
+    tested = [each for each in named if each["test"]["mean"] is not None]
+    if not tested:
         return None
-    best = min(confirmed, key=lambda point: (_inherited(point), point["trial"]))
-    deviation = best["error_confirmed_std"]
+    best = min(tested, key=lambda each: each["validation"]["mean"])
+    deviation = best["test"]["std"]
     spread = "" if deviation is None else f" ± {100 * deviation:.2f}"
     return (
         f"best on validation: trial {best['trial']} ({best['wiring']}), retrained test accuracy "
-        f"{100 * (1 - best['error_confirmed_mean']):.2f}{spread} %"
+        f"{100 * (1 - best['test']['mean']):.2f}{spread} %"
     )
-
-
-def _inherited(point: Mapping[str, Any]) -> float:
-    error = point["error_inherited"]
-    return float("inf") if error is None else float(error)
 
 
 def _say_next(path: Path, document: Mapping[str, Any], state: str) -> None:

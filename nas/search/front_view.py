@@ -15,6 +15,7 @@ import json
 from typing import Any, Final
 
 from nas.run_store import Run, Trial, register_view
+from nas.search.confirm.view import confirmation
 from nas.search.front.points import Points
 from nas.search.front.reading import PREPARE, Facts, is_feasible
 from nas.search.front.tables import table_csv, trials_parquet
@@ -73,6 +74,7 @@ def front_document(run: Run, *, calibrated: bool = False) -> dict[str, Any]:
         ],
         "baselines": points.baselines(),
         "simple_baselines": [dict(each) for each in facts.simple.get("classifiers", [])],
+        "confirmation": confirmation(run),
         "ledger": ledger_document(run),
     }
 

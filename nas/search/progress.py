@@ -13,7 +13,8 @@ class StageProgress:
     """Where a stage stands.
 
     Args:
-        stage: `prepare`, `relax`, `supernet`, `explore`, `confirm` or `report`.
+        stage: `prepare`, `relax`, `supernet`, `explore`, `confirm seeds A` (then `seeds B` and
+            `recipes`) or `report`.
         done: Steps finished.
         total: Steps in all; None where unknown.
         unit: Plural noun of a step.

@@ -65,6 +65,9 @@ class TestSearch:
         assert "1-nearest-neighbour" in out
         assert "SVC" in out
         assert "best on validation: trial " in out
+        assert "no claim: 2 seeds, a claim takes 5" in out
+        assert "points of the front that are not named here have no test error" in out
+        assert "1 seed A rank on validation, 2 seeds B judge on test" in out
         assert " ± " in out
         assert "\nsmoke, not evidence\n" in out
         assert out.endswith(f"report: {path / 'report.html'}\n")
@@ -74,7 +77,8 @@ class TestSearch:
         path, _, err = searched
         assert "training the supernet: 1/1 epochs" in err
         assert "exploring: 8/8 trials" in err
-        assert "retraining the front and its baselines: 6/6 trainings" in err
+        assert "retraining the shortlist and its rivals: 3/3 trainings" in err
+        assert "testing the named networks: 6/6 trainings" in err
         for command in ("front", "resume", "report"):
             assert f"nas {command} {path}" in err
         assert f"--trials +100; nas report {path}; nas arch show {path}:" in err

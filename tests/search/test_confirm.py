@@ -83,6 +83,9 @@ def document(run: Run) -> dict[str, Any]:
 FEW = ("confirm.baselines={hand_made: 1, random: 1}", "confirm.rivals=[random_members]")
 
 
+TRAINING = ["relax", "supernet", "confirm seeds A", "confirm seeds B", "confirm recipes"]
+
+
 def kinds(run: Run, kind: str) -> list[dict[str, Any]]:
     return [record for record in run.records() if record["kind"] == kind]
 
@@ -313,17 +316,17 @@ def test_trainings_left_off_anywhere_end_with_the_same_weights(run: Run, tmp_pat
     stopped: list[str] = []
 
     def listener(progress: Any) -> None:
-        training = progress.stage in ("relax", "supernet", "confirm") and progress.done
+        training = progress.stage in TRAINING and progress.done
         if training and progress.stage not in stopped:
             stopped.append(progress.stage)
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(InterruptedRunError, match="SIGTERM"):
         search(real_config(*FEW), runs=tmp_path, name="again", listener=listener)
-    for _ in range(2):
+    for _ in TRAINING[1:]:
         with pytest.raises(InterruptedRunError, match="SIGTERM"):
             resume(tmp_path / "again", listener=listener)
-    assert stopped == ["relax", "supernet", "confirm"]
+    assert stopped == TRAINING
     again = resume(tmp_path / "again")
     for stage in ("relax", "supernet"):
         assert again.table().stages[stage].checkpoint == run.table().stages[stage].checkpoint

@@ -170,15 +170,15 @@ class _Confirmation:
         closed = self._results().closed
         jobs = {"#".join(map(str, each)): each for each in every if each not in closed}
         done = len(every) - len(jobs)
-        unit = f"trainings, {purpose}"
+        stage = f"{CONFIRM} {purpose}"
 
         def take(outcome: Outcome) -> None:
             nonlocal done
             done += 1
             self._record(purpose, jobs[outcome.key], outcome)
-            self.session.tell(CONFIRM, done, len(every), unit)
+            self.session.tell(stage, done, len(every), "trainings")
 
-        self.session.tell(CONFIRM, done, len(every), unit)
+        self.session.tell(stage, done, len(every), "trainings")
         if not jobs:
             return
         self.session.check_stop()
