@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, final
+from typing import Annotated, Any, Final, Literal, Self, final
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -25,7 +25,7 @@ from nas.run_store.atomic import write_text
 from nas.topology.layers import Shape
 from nas.topology.serial import load_architecture
 
-SCHEMA = "nas.latency-profile/1"
+SCHEMA: Final = "nas.latency-profile/1"
 MAXIMUM_BYTES = 64_000_000
 MAXIMUM_MEASUREMENTS = 20_000
 UNSTABLE_ERROR = 0.05
