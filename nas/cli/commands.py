@@ -38,6 +38,7 @@ COMMANDS: dict[str, Command] = {
     "report": Command("Write the report of a run as one HTML file.", "nas.cli.report"),
     "supernet": Command("Ask how far a supernet's ranking can be trusted.", "nas.cli.supernet"),
     "arch": Command("Build a network by name, or show one of a run or a file.", "nas.cli.arch"),
+    "latency": Command("Profile latencies on this device, and predict them.", "nas.cli.latency"),
     "space": Command("List, describe, count, sample and check search spaces.", "nas.cli.space"),
     "patterns": Command("List the connection patterns, or tell about one.", "nas.cli.patterns"),
     "data": Command("Check and convert data sets.", "nas.cli.data"),

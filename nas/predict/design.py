@@ -85,6 +85,12 @@ class Design:
             own += [(block, repr(piece)) for piece in self.pieces]
         return tuple(own)
 
+    @cached_property
+    def constants(self) -> list[int]:
+        """Return the columns that do not depend on a network's pieces."""
+        plain = (("core", "constant"), ("live", "any"))
+        return [index for index, column in enumerate(self.columns) if column in plain]
+
     def block(self, *names: str) -> Floats:
         """Return 1 for the columns of the named blocks and 0 for the others."""
         return np.array([float(block in names) for block, _ in self.columns])

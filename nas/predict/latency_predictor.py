@@ -13,7 +13,9 @@ from typing import Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
+from nas.cost.pieces import Piece
 from nas.errors import ConfigError
 from nas.predict.additive_fit import AdditiveFit
 from nas.predict.design import Design
@@ -67,6 +69,28 @@ class Prediction:
     predicted_ms: float
     source: Literal["predicted", "measured"]
     flags: tuple[Flag, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class Quality:
+    """How well members are predicted that the fit did not see, one left out at a time.
+
+    Args:
+        networks: Members.
+        within_10_percent: Share predicted within 10 % of the measured value.
+        median_error: Median relative error.
+        spearman: Rank correlation of predicted and measured.
+        inside: Share inside their 95 % intervals.
+        noise: Relative standard deviation around what the pieces add up to.
+    """
+
+    networks: int
+    within_10_percent: float
+    median_error: float
+    spearman: float
+    inside: float
+    noise: float
 
 
 @final
@@ -175,6 +199,40 @@ class LatencyPredictor:
             for entry in zip(architectures, own, middles, spreads, strict=True)
         ]
 
+    def piece_latencies(self) -> list[tuple[Piece, float]]:
+        """Return what each measured piece adds to a network it stands in, in milliseconds.
+
+        Raises:
+            ConfigError: If fewer than four networks are measured.
+        """
+        fitted = self._fit()
+        alone = [_alone(piece) for piece in fitted.design.pieces]
+        matrix = fitted.design.matrix(alone)
+        matrix[:, fitted.design.constants] = 0.0
+        milliseconds = math.exp(fitted.speed) * (matrix @ fitted.fit.weights)
+        return list(zip(fitted.design.pieces, map(float, milliseconds), strict=True))
+
+    def quality(self) -> Quality:
+        """Return how well measured members are predicted from all other measurements.
+
+        Raises:
+            ConfigError: If fewer than four networks are measured.
+        """
+        fitted = self._fit()
+        errors, deviations = fitted.fit.left_out()
+        chosen = fitted.calibrating
+        logs = fitted.fit.seen.log_ms[chosen]
+        off = np.abs(np.expm1(-errors[chosen]))
+        inside = np.abs(errors[chosen]) <= fitted.width * deviations[chosen]
+        return Quality(
+            networks=int(chosen.sum()),
+            within_10_percent=float((off <= 0.1).mean()),
+            median_error=float(np.median(off)),
+            spearman=float(spearmanr(logs - errors[chosen], logs).statistic),
+            inside=float(inside.mean()),
+            noise=fitted.fit.noise,
+        )
+
     @property
     def noise(self) -> float:
         """Relative standard deviation of a network's latency around what its pieces add up to."""
@@ -229,6 +287,12 @@ class LatencyPredictor:
         )
 
 
+def _alone(piece: Piece) -> NetworkFeatures:
+    """Return the features that one piece on the longest path adds."""
+    own = ((piece, 1),)
+    return NetworkFeatures(own, own, piece.macs, piece.bytes, piece.macs, 1, int(piece.macs > 0))
+
+
 @final
 @dataclass(frozen=True)
 class _Fitted:
@@ -239,7 +303,7 @@ class _Fitted:
     fit: AdditiveFit
     speed: float
     width: float
-    range: tuple[float, float]
+    calibrating: NDArray[np.bool_]
 
     @classmethod
     def of(
@@ -254,8 +318,7 @@ class _Fitted:
         fit, speed = fit_device(design, prior, own, standardised)
         errors, deviations = fit.left_out()
         width = interval_width((errors / deviations)[calibrating])
-        logs = np.log(own.latencies_ms[calibrating])
-        return cls(design, standardised, fit, speed, width, (float(logs.min()), float(logs.max())))
+        return cls(design, standardised, fit, speed, width, calibrating)
 
     def predict(self, networks: Sequence[NetworkFeatures]) -> tuple[Floats, Floats]:
         """Return the logarithms of the latencies and their standard deviations."""
@@ -271,8 +334,9 @@ class _Fitted:
         found: list[Flag] = []
         if self.design.unknown_share(own) > UNKNOWN_ABOVE:
             found.append("unknown_pieces")
+        logs = self.fit.seen.log_ms[self.calibrating] + self.speed
         reach = math.log(OUTSIDE_BY)
-        if not self.range[0] - reach <= middle <= self.range[1] + reach:
+        if not logs.min() - reach <= middle <= logs.max() + reach:
             found.append("outside")
         return tuple(found)
 
