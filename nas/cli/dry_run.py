@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from nas.cli.output import print_json, print_table, print_text
 from nas.cli.progress import format_duration
+from nas.search.confirm.rival_settings import EQUAL_COST
 
 if TYPE_CHECKING:
     import torch
@@ -119,8 +120,11 @@ def estimate(config: SearchConfig) -> Estimate:
     seconds = {
         **_learning_seconds(config, goals, material, timing),
         "explore": _explore_seconds(config, goals, material, timing, trials, workers),
-        "confirm": _confirm_seconds(config, material, timing, trainings, workers),
     }
+    rivals = _equal_cost_seconds(config, sum(seconds.values()), workers)
+    if rivals:
+        seconds["random search at equal cost"] = rivals
+    seconds["confirm"] = _confirm_seconds(config, material, timing, trainings, workers)
     numbers = _supernet_numbers(config, space, material) if goals.needs_weights else 0
     return Estimate(
         space=str(space_facts(config)["name"]),
@@ -241,10 +245,14 @@ def _trainings(config: SearchConfig, space: AbstractSpace) -> int:
     searched = min(confirm.bins * confirm.shortlist, config.search.trials)
     named = confirm.bins * (1 + _RIVAL_KINDS)
     known = min(confirm.baselines.hand_made, len(space.known()))
+    sweep = confirm.baselines.sweep
     brought = {
         "space_wirings": known,
         "published": _PUBLISHED,
         "random_members": confirm.baselines.random,
+        "swept_wirings": known * (1 + sweep.depths * sweep.widths),
+        "swept_published": _PUBLISHED * sweep.sizes,
+        **dict.fromkeys(EQUAL_COST, confirm.baselines.equal_cost.finalists),
     }
     rivals = sum(brought.get(name, confirm.bins) for name in confirm.rivals)
     varied = len(confirm.varied_recipes()) - 1
@@ -253,6 +261,13 @@ def _trainings(config: SearchConfig, space: AbstractSpace) -> int:
         + named * confirm.seeds_b
         + named * varied * confirm.recipes.seeds
     )
+
+
+def _equal_cost_seconds(config: SearchConfig, search_s: float, workers: int) -> float:
+    """Return the time of the rivals that may spend what the search spends, on all workers."""
+    if not config.confirm.enabled:
+        return 0.0
+    return search_s * sum(name in EQUAL_COST for name in config.confirm.rivals) / workers
 
 
 def _confirm_seconds(

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypedDict, final
+from typing import Any, Final, TypedDict, final
 
 import numpy as np
 
 from nas.errors import RunError, TrialError
+from nas.search.config import PathTrainingConfig
+from nas.search.ledger import RANDOM_SUPERNET, RELAX, SUPERNET
 from nas.search.session import Session, Stopped
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
@@ -26,8 +28,7 @@ from nas.supernet.sharing_rule import SharingRule
 from nas.supernet.supernet import Supernet, WeightKind
 from nas.training.device import memory_format
 
-RELAX = "relax"
-SUPERNET = "supernet"
+UNIFORM: Final = "uniform"
 
 
 def relax(session: Session) -> list[Decisions]:
@@ -82,7 +83,9 @@ def train_supernet(session: Session) -> str | None:
     """Train the weights that score members; return their SHA-256, None if none are needed."""
     if not session.goals.needs_weights:
         return None
-    finish = session.stage(SUPERNET, lambda: _train(session))
+    finish = session.stage(
+        SUPERNET, lambda: _train(session, SUPERNET, session.config.supernet.training)
+    )
     sha = str(finish["checkpoint"])
     # Older checkpoints are of no use once the stage is closed.
     stages = session.run.table().stages.values()
@@ -90,13 +93,27 @@ def train_supernet(session: Session) -> str | None:
     return sha
 
 
-def _train(session: Session) -> Mapping[str, Any]:
+def is_uniform(session: Session) -> bool:
+    """Tell whether the supernet that scored the trials was trained on uniform draws."""
+    sampler = session.config.supernet.training.sampler
+    name = sampler if isinstance(sampler, str) else sampler.get("name")
+    return name == UNIFORM
+
+
+def train_random_supernet(session: Session) -> str:
+    """Train weights on uniform draws, as the search's but for the sampler; return their SHA-256."""
+    training = session.config.supernet.training.model_copy(update={"sampler": UNIFORM})
+    finish = session.stage(RANDOM_SUPERNET, lambda: _train(session, RANDOM_SUPERNET, training))
+    return str(finish["checkpoint"])
+
+
+def _train(session: Session, stage: str, training: PathTrainingConfig) -> Mapping[str, Any]:
     settings = session.config.supernet
     config = PathConfig(
-        **settings.training.model_dump(exclude={"checkpoint_every_s"}), threads=settings.threads
+        **training.model_dump(exclude={"checkpoint_every_s"}), threads=settings.threads
     )
     supernet = _new_supernet(session, "supernet", settings.weights)
-    keeper = _Keeper(session, SUPERNET)
+    keeper = _Keeper(session, stage)
     with keeper.diagnosing():
         result, checkpoint = train_paths(
             supernet,

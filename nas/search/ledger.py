@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, final
+from typing import Any, Final, Self, final
 
 from nas.run_store import Run
 
@@ -25,8 +25,11 @@ MEASURING: Final = "measuring"
 SEARCH_PARTS: Final = (RELAX, SUPERNET, EXPLORE, MEASURING)
 """What a search spends before anything is confirmed: as much may a rival at equal cost spend."""
 
-ARM_SUPERNET: Final = "random_weight_sharing supernet"
+RANDOM_SUPERNET: Final = "random_supernet"
 """Stage in which the arm `random_weight_sharing` trains weights of its own."""
+
+BASELINES: Final = "baselines"
+"""Trainings of hand-made and random networks, with the seeds and recipes of the searched ones."""
 
 _ORDER: Final = (
     *SEARCH_PARTS,
@@ -36,13 +39,19 @@ _ORDER: Final = (
     "seeds A",
     "seeds B",
     "recipes",
-    "baselines",
+    BASELINES,
     "confirm",
     "rank",
 )
-_TRAININGS: Final = {RELAX: RELAX, SUPERNET: SUPERNET, ARM_SUPERNET: "random_weight_sharing"}
+_TRAININGS: Final = {RELAX: RELAX, SUPERNET: SUPERNET, RANDOM_SUPERNET: "random_weight_sharing"}
 """Stages that are one training each, and the part that pays for it."""
 
+_CONFIRM_KINDS: Final = (
+    "confirm_validated",
+    "confirm_validation_failed",
+    "confirm_finished",
+    "confirm_failed",
+)
 _RANK_KINDS: Final = ("rank_truth", "rank_truth_failed", "rank_scores", "zero_cost_scores")
 
 
@@ -76,7 +85,7 @@ def ledger(run: Run) -> list[Spending]:
     Args:
         run: The run; its log and its settings are read, nothing is measured.
     """
-    book = _Book(run.config, str(run.environment.get("device", "cpu")))
+    book = _Book(Prices.of(run))
     for record in run.records():
         book.read(record)
     return book.rows()
@@ -85,6 +94,15 @@ def ledger(run: Run) -> list[Spending]:
 def search_cost(rows: Iterable[Spending]) -> float:
     """Return the device-seconds of the search itself: what a rival at equal cost may spend."""
     return sum(row.device_s for row in rows if row.part in SEARCH_PARTS)
+
+
+def training_cost(run: Run, stage: str) -> float:
+    """Return the device-seconds of one stage that is a training, over all its owners."""
+    book = _Book(Prices.of(run))
+    for record in run.records():
+        if record["kind"] == "run_resumed" or record.get("stage") == stage:
+            book.read(record)
+    return sum(row.device_s for row in book.rows())
 
 
 def ledger_document(run: Run) -> dict[str, Any]:
@@ -100,7 +118,7 @@ def ledger_document(run: Run) -> dict[str, Any]:
 
 
 @final
-class _Prices:
+class Prices:
     """What a second of each kind of work costs.
 
     Args:
@@ -114,6 +132,16 @@ class _Prices:
         self.evaluation = self._threads(config, "search", "threads_per_evaluation")
         self.measuring = self._threads(config, "latency", "threads")
 
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Return the prices of a run."""
+        return cls(run.config, str(run.environment.get("device", "cpu")))
+
+    def of_arm(self, record: Mapping[str, Any]) -> float:
+        """Return the device-seconds of a piece of work that an arm closed."""
+        evaluating = float(record["seconds"]) * self.evaluation
+        return evaluating + float(record.get("measuring_seconds", 0.0)) * self.measuring
+
     def _threads(self, config: Mapping[str, Any], part: str, key: str) -> int:
         return int(config.get(part, {}).get(key, 1)) if self._on_cpu else 1
 
@@ -122,8 +150,8 @@ class _Prices:
 class _Book:
     """Adds up the records of a log, one after another."""
 
-    def __init__(self, config: Mapping[str, Any], device: str) -> None:
-        self.prices = _Prices(config, device)
+    def __init__(self, prices: Prices) -> None:
+        self.prices = prices
         self._rows: dict[str, Spending] = {}
         self._open_stages: dict[str, float] = {}
         self._asked: set[int] = set()
@@ -170,7 +198,8 @@ class _Book:
         if stage in _TRAININGS:
             part = _TRAININGS[stage]
             self._charge(part, wall, self.prices.training)
-            self._change(part, wall_s=wall)
+            if part == stage:
+                self._change(part, wall_s=wall)
         elif stage == EXPLORE:
             self._change(EXPLORE, wall_s=max(0.0, wall - self._stage_measuring_s))
         elif stage == "confirm" and record["kind"] == "stage_left":
@@ -211,10 +240,8 @@ class _Book:
     def _take_arm_closed(self, record: Mapping[str, Any]) -> None:
         arm = str(record["arm"])
         self._arm_jobs.pop(f"{arm} {record['key']}", None)
-        self._charge(arm, float(record["seconds"]), self.prices.evaluation)
-        measuring = float(record.get("measuring_seconds", 0.0))
-        if measuring:
-            self._charge(arm, measuring, self.prices.measuring, jobs=0)
+        seconds = float(record["seconds"]) + float(record.get("measuring_seconds", 0.0))
+        self._change(arm, jobs=1, seconds=seconds, device_s=self.prices.of_arm(record))
 
     def _take_candidate_measured(self, record: Mapping[str, Any]) -> None:
         seconds = float(record.get("seconds", 0.0))
@@ -224,7 +251,7 @@ class _Book:
         self._charge(_confirm_part(record), float(record["seconds"]), self.prices.evaluation)
 
     def _take_simple(self, record: Mapping[str, Any]) -> None:
-        self._charge("baselines", float(record.get("seconds", 0.0)), 1)
+        self._charge(BASELINES, float(record.get("seconds", 0.0)), 1)
 
     def _take_rank(self, record: Mapping[str, Any]) -> None:
         if "taken_from" not in record:  # else another run paid for it
@@ -233,7 +260,7 @@ class _Book:
 
 def _confirm_part(record: Mapping[str, Any]) -> str:
     """Return which part of the confirmation a training belongs to."""
-    return "seeds A" if record.get("role") == "front" else "baselines"
+    return str(record["purpose"]) if record["role"] == "searched" else BASELINES
 
 
 def _rounded(row: Spending) -> Spending:
@@ -255,8 +282,7 @@ _READERS: Final[Mapping[str, Callable[[_Book, Mapping[str, Any]], None]]] = {
     "arm_result": _Book._take_arm_closed,
     "arm_failed": _Book._take_arm_closed,
     "confirm_measured": _Book._take_candidate_measured,
-    "confirm_finished": _Book._take_confirmed,
-    "confirm_failed": _Book._take_confirmed,
+    **dict.fromkeys(_CONFIRM_KINDS, _Book._take_confirmed),
     "simple_baselines": _Book._take_simple,
     **dict.fromkeys(_RANK_KINDS, _Book._take_rank),
 }

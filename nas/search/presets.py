@@ -30,6 +30,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "confirm": {
             "bins": 2,
             "shortlist": 2,
+            "rivals": ["space_wirings", "published", "random_members"],
             "seeds_a": 1,
             "seeds_b": 2,
             "recipes": {"rate_factors": [1.0], "decay_factors": [1.0]},
@@ -48,7 +49,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
             "seeds_b": 15,
             "recipes": {"decay_factors": [0.2, 1.0, 5.0], "seeds": 2},
             "recipe": {"epochs": 200},
-            "baselines": {"random": 10},
+            "baselines": {"random": 10, "sweep": {"depths": 3, "widths": 3, "sizes": 5}},
         },
     },
 }

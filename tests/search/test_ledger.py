@@ -14,7 +14,7 @@ from search_runs import SCRIPT, count_records, fake_search, start
 
 from nas.run_store import Run
 from nas.search.driver import resume
-from nas.search.ledger import _Book, ledger, ledger_document, search_cost
+from nas.search.ledger import Prices, _Book, ledger, ledger_document, search_cost
 
 CONFIG = {
     "supernet": {"threads": 2},
@@ -25,7 +25,7 @@ SECONDS = st.floats(0, 1000).map(lambda value: round(value, 3))
 
 
 def rows_of(records: Iterable[dict[str, Any]], device: str = "cpu") -> dict[str, Any]:
-    book = _Book(CONFIG, device)
+    book = _Book(Prices(CONFIG, device))
     for record in records:
         book.read(record)
     return {row.part: row for row in book.rows()}

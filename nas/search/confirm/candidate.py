@@ -34,6 +34,8 @@ class Candidate:
         cost_device_s: Device-seconds that its arm spent to find it, shared among its networks;
             0 for networks that cost nothing to find.
         note: What a reader should know of it, such as its size.
+        family: Hand-made family that it is a size of, so that sizes are compared along their own
+            front; None for networks of no such family.
     """
 
     key: str
@@ -45,11 +47,22 @@ class Candidate:
     trial: int | None = None
     cost_device_s: float = 0.0
     note: str | None = None
+    family: str | None = None
 
     @classmethod
-    def of(cls, key: str, arm: str, kind: Kind, name: str, network: Architecture) -> Self:
+    def of(
+        cls,
+        key: str,
+        arm: str,
+        kind: Kind,
+        name: str,
+        network: Architecture,
+        *,
+        family: str | None = None,
+    ) -> Self:
         """Return the candidate of a network that is no trial and cost nothing to find."""
-        return cls(key, arm, kind, name, "-".join(network.wiring) or name, network)
+        wiring = "-".join(network.wiring) or name
+        return cls(key, arm, kind, name, wiring, network, family=family)
 
     def to_record(self) -> dict[str, Any]:
         """Return the candidate as its plan holds it."""
@@ -62,6 +75,7 @@ class Candidate:
             "wiring": self.wiring,
             "cost_device_s": round(self.cost_device_s, 3),
             "note": self.note,
+            "family": self.family,
             "architecture_id": structural_id(self.architecture),
             "architecture": dump_architecture(self.architecture),
         }
@@ -79,6 +93,7 @@ class Candidate:
             trial=record["trial"],
             cost_device_s=float(record["cost_device_s"]),
             note=record["note"],
+            family=record["family"],
         )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, final
+from typing import Annotated, Final, final
 
 from pydantic import BaseModel, ConfigDict, Field
+
+EQUAL_COST: Final = ("random_halving", "random_weight_sharing")
+"""Rivals that may spend what the search spent."""
 
 
 class _Part(BaseModel):
@@ -28,7 +31,7 @@ class EqualCostConfig(_Part):
     share."""
 
     finalists: Annotated[int, Field(ge=1, le=1000)] = 4
-    """Most members that each of these arms sends into the confirmation, spread along its front."""
+    """Most members that each of these arms sends into the confirmation, fronts first."""
 
 
 @final

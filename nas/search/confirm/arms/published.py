@@ -38,4 +38,4 @@ class Published(AbstractArm):
                 continue
             # Its size follows the front's: after more trials it may be another network.
             key = f"published-{family}-{structural_id(network)[-8:]}"
-            yield Candidate.of(key, self.name, self.kind, name, network)
+            yield Candidate.of(key, self.name, self.kind, name, network, family=family)

@@ -1,0 +1,271 @@
+"""Random search at equal cost: it stays within the budget, and nothing but the budget counts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from search_fakes import scripted_error
+from search_runs import fake_search
+
+from nas.run_store import Run
+from nas.search.confirm.arms import ArmContext, random_halving
+from nas.search.confirm.candidate import Candidate
+from nas.search.confirm.drawn_members import random_draws
+from nas.search.confirm.halving import kept, next_count, rung_epochs, spread
+from nas.search.driver import open_session, run_config
+from nas.search.interrupts import Stopper
+from nas.search.ledger import Prices, ledger
+from nas.search.material import prepare_material
+from nas.search.session import Session, Stopped
+from nas.space import load_space
+
+SPACE = load_space("tiny_exhaustive")
+EPOCHS = (1, 3, 9)
+
+
+def cost_of(member: int, epochs: float) -> float:
+    """Return made-up device-seconds of a training: at most twice as many for one as another."""
+    return epochs * (1 + np.random.default_rng(member).random())
+
+
+def scripted_price(self: Prices, record: Mapping[str, Any]) -> float:
+    return cost_of(int(record["member"]), float(record["size"]))
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search that is over but for its confirmation."""
+    overrides = ("objectives=[fake_error]", "confirm.recipe.epochs=9", "search.trials=8")
+    return fake_search(tmp_path_factory.mktemp("searched"), *overrides).path
+
+
+@pytest.fixture(autouse=True)
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random_halving, "TASK", "search_fakes:scripted_training_task")
+    monkeypatch.setattr(random_halving, "cost_values", lambda goals, values: [])
+    monkeypatch.setattr(Prices, "of_arm", scripted_price)
+
+
+@contextmanager
+def copied(
+    searched: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    budget: float,
+    workers: int | None = None,
+    stopper: Any = None,
+) -> Iterator[Session]:
+    """A session on a copy of the search, whose rivals may spend a budget."""
+    monkeypatch.setattr(random_halving, "search_cost", lambda rows: budget)
+    if not folder.exists():
+        shutil.copytree(searched, folder)
+    with Run.open(folder, write=True) as run:
+        material = prepare_material(run_config(run))
+        kind = "local" if workers else "inline"
+        session = open_session(run, material, stopper or Stopper(), workers, kind)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+def halve(session: Session) -> list[Candidate]:
+    return list(random_halving.RandomHalving().candidates(ArmContext(session, ())))
+
+
+def records(session: Session, kind: str = "arm_result") -> list[dict[str, Any]]:
+    return [record for record in session.run.records() if record["kind"] == kind]
+
+
+def told(session: Session) -> list[Any]:
+    """Return what was trained, by rung and member, and what the arm says at its end."""
+    done = sorted((each["part"], each["member"], each["epochs"]) for each in records(session))
+    return [done, records(session, "arm_finished")[-1]]
+
+
+@pytest.mark.parametrize("budget", [0.5, 20.0, 100.0, 431.0])
+def test_it_never_spends_more_than_the_budget_and_one_training(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: float
+) -> None:
+    with copied(searched, tmp_path / "run", monkeypatch, budget) as session:
+        found = halve(session)
+        trainings = [cost_of(each["member"], each["size"]) for each in records(session)]
+        assert sum(trainings) - max(trainings) < budget
+        (finished,) = records(session, "arm_finished")
+        assert finished["spent_device_s"] == pytest.approx(sum(trainings), abs=1e-3)
+        assert finished["budget_device_s"] == budget
+        assert sum(each.cost_device_s for each in found) == pytest.approx(sum(trainings))
+        (row,) = (each for each in ledger(session.run) if each.part == "random_halving")
+        assert row.jobs == len(trainings)
+        assert row.device_s == pytest.approx(sum(trainings), abs=1e-2)
+
+
+def test_every_rung_keeps_one_of_eta_and_trains_it_longer(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with copied(searched, tmp_path / "run", monkeypatch, 200.0) as session:
+        found = halve(session)
+        rungs = records(session, "arm_finished")[0]["rungs"]
+        assert [each["epochs"] for each in rungs] == list(EPOCHS)
+        assert [each["members"] for each in rungs[1:]] == [
+            next_count(rungs[0]["trained"], 3),
+            next_count(rungs[1]["trained"], 3),
+        ]
+        # The same by hand, on the table of errors.
+        alive = list(range(rungs[0]["members"]))
+        networks = {each["member"]: SPACE.build(each["decisions"]) for each in records(session)}
+        for epochs, following in zip(EPOCHS, [*rungs[1:], {"members": 4}], strict=True):
+            alive.sort(key=lambda member: scripted_error(networks[member], epochs))
+            alive = alive[: following["members"]]
+        assert [each.key for each in found] == [f"random_halving-{member}" for member in alive]
+        assert {each.kind for each in found} == {"random"}
+        assert all("at equal cost" in str(each.note) for each in found)
+
+
+def test_neither_workers_nor_kills_change_who_is_trained(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = 150.0
+    with copied(searched, tmp_path / "inline", monkeypatch, budget) as session:
+        expected, names = told(session) if halve(session) else [], halve(session)
+        log = session.run.records()
+    with copied(searched, tmp_path / "local", monkeypatch, budget, workers=2) as session:
+        assert [each.key for each in halve(session)] == [each.key for each in names]
+        assert told(session)[0] == expected[0]
+    first = next(place for place, record in enumerate(log) if record["kind"] == "arm_asked")
+    rng = np.random.default_rng(0)
+    for cut in rng.integers(first + 1, len(log) - 1, size=3):
+        folder = tmp_path / f"cut{cut}"
+        with copied(searched, folder, monkeypatch, budget) as session:
+            for record in log[first:cut]:
+                session.run.append(record)
+            session.run.append({"kind": "run_resumed"})
+            assert [each.key for each in halve(session)] == [each.key for each in names]
+            assert told(session)[0] == expected[0]
+    with copied(searched, tmp_path / "again", monkeypatch, budget) as session:
+        halve(session)
+        before = len(records(session))
+        halve(session)
+        assert len(records(session)) == before
+
+
+def test_a_larger_budget_goes_on_with_the_same_members(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with copied(searched, tmp_path / "run", monkeypatch, 60.0) as session:
+        halve(session)
+        small = told(session)[0]
+    with copied(searched, tmp_path / "run", monkeypatch, 240.0) as session:
+        halve(session)
+        large, finished = told(session)
+        assert set(small) < set(large)
+        drawn = [member for part, member, _ in large if part == "rung0"]
+        assert drawn == list(range(len(drawn)))
+        assert len(records(session, "arm_finished")) == 2
+        trainings = sum(cost_of(member, epochs) for _, member, epochs in large)
+        assert finished["spent_device_s"] == pytest.approx(trainings, abs=1e-2)
+
+
+def test_a_stop_leaves_the_arm_in_good_order(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = iter(range(1000))
+    with (
+        copied(
+            searched, tmp_path / "run", monkeypatch, 150.0, stopper=lambda: next(asked) > 8
+        ) as session,
+        pytest.raises(Stopped),
+    ):
+        halve(session)
+    with copied(searched, tmp_path / "run", monkeypatch, 150.0) as session:
+        halve(session)
+        stopped = told(session)[0]
+    with copied(searched, tmp_path / "whole", monkeypatch, 150.0) as session:
+        halve(session)
+        assert told(session)[0] == stopped
+
+
+def test_a_search_that_cost_nothing_has_no_rival_and_says_so(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with copied(searched, tmp_path / "run", monkeypatch, 0.0) as session:
+        context = ArmContext(session, ())
+        assert list(random_halving.RandomHalving().candidates(context)) == []
+        (left,) = context.left_out
+        assert left.reason == "the search left a budget of 0 device-seconds"
+
+
+@given(
+    errors=st.lists(st.floats(0, 1), min_size=2, max_size=60, unique=True),
+    seed=st.integers(0, 2**32),
+    eta=st.integers(2, 4),
+)
+def test_halving_finds_the_best_at_the_length_that_the_theory_asks_for(
+    errors: list[float], seed: int, eta: int
+) -> None:
+    """Jamieson & Talwalkar, theorem 1: what is kept is right once the envelope is below the gaps.
+
+    After t epochs an error is off by at most 1/t. A rung that keeps m of n cannot lose the best if
+    2/t is less than the gap to the member of rank m: fewer than m members can overtake it.
+    """
+    ranked, rng = sorted(errors), np.random.default_rng(seed)
+    counts = [len(errors)]
+    while counts[-1] > 1:
+        counts.append(next_count(counts[-1], eta))
+    alive = list(range(len(errors)))
+    for following in counts[1:]:
+        gap = ranked[min(following, len(ranked) - 1)] - ranked[0]
+        epochs = 2 / gap * 1.001
+        noisy = [[errors[place] + rng.uniform(-1, 1) / epochs] for place in alive]
+        alive = [alive[place] for place in kept(noisy, following)]
+    assert errors[alive[0]] == ranked[0]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=30),
+    st.integers(0, 40),
+)
+def test_better_fronts_are_kept_before_worse_ones(
+    points: list[tuple[int, int]], count: int
+) -> None:
+    found = kept(points, count)
+    assert len(found) == len(set(found)) == min(count, len(points))
+    for out in set(range(len(points))) - set(found):
+        for inside in found:
+            better = points[out] != points[inside] and all(
+                a <= b for a, b in zip(points[out], points[inside], strict=True)
+            )
+            assert not better
+    if found:
+        assert min(points)[0] == points[found[0]][0]
+
+
+@given(st.integers(1, 500), st.integers(2, 6), st.integers(1, 8))
+def test_rungs_grow_to_the_length_of_the_recipe(longest: int, eta: int, rungs: int) -> None:
+    found = rung_epochs(longest, eta, rungs)
+    assert found[-1] == longest
+    assert list(found) == sorted(set(found))
+    assert found[0] >= 1
+    assert len(found) <= rungs
+
+
+def test_members_differ_and_follow_from_the_seed_alone() -> None:
+    first = [draw.decisions for draw in random_draws(SPACE, 3, "x")]
+    assert first == [draw.decisions for draw in random_draws(SPACE, 3, "x")]
+    assert len({SPACE.member_id(decisions) for decisions in first}) == len(first)
+    assert len(first) >= 0.9 * (SPACE.distinct() or 0)
+    other = next(iter(random_draws(SPACE, 4, "x"))).decisions, first[0]
+    assert other[0] != other[1]
+
+
+def test_a_spread_keeps_both_ends() -> None:
+    assert spread(range(10), 4) == [0, 3, 6, 9]
+    assert spread([5], 4) == [5]
