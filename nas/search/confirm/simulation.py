@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.search.confirm.protocol import Entrant, Verdict, judge, make_bins, name_entrants
+from nas.search.confirm.results import named_keys
 from nas.seeds import derive_seed
 
 Noise = Literal["gaussian", "heavy_tailed", "skewed"]
@@ -41,6 +42,8 @@ class Scene:
         unequal: Spread of the networks' own standard deviations: their logarithms lie evenly
             within this distance of 0.
         spread: Standard deviation of the rivals' true errors above the best one's.
+        straw: True error of the random rivals above that of the hand-made ones: where it is large,
+            one comparison alone decides, which is the hardest null hypothesis.
         misleading: Standard deviation of a network's validation error around its test error, the
             same for all seeds.
         failures: Share of trainings that fail.
@@ -57,6 +60,7 @@ class Scene:
     correlation: float = 0.0
     unequal: float = 0.0
     spread: float = 0.0
+    straw: float = 0.0
     misleading: float = 0.0
     failures: float = 0.0
     bins: int = 3
@@ -73,13 +77,15 @@ class SimulatedSearch:
 
     Args:
         verdicts: Of the protocol, per bin.
-        naive_networks: Whether the best of 5 networks beats the best rival by one standard error,
-            all judged by the trainings that chose them.
-        naive_seeds: Whether the best of 5 trainings of a network lies below the mean of the best
-            rival by one standard error.
+        trainings: What that cost.
+        naive_networks: Whether the best of 5 networks, judged by the trainings that chose it, lies
+            below one baseline by one standard error; the same number of trainings, shared evenly.
+        naive_seeds: Whether the best of 5 trainings of one network lies below the mean of 5
+            trainings of a baseline by its standard error.
     """
 
     verdicts: tuple[Verdict, ...]
+    trainings: int
     naive_networks: bool
     naive_seeds: bool
 
@@ -102,7 +108,8 @@ def simulate(scene: Scene, seed: int, index: int) -> SimulatedSearch:
     named = name_entrants(bins, entrants)
     tested = truth.trained(scene.seeds_b, truth.test)
     verdicts = judge(named, tested, KINDS)
-    return SimulatedSearch(tuple(verdicts), truth.naive_networks(), truth.naive_seeds())
+    spent = len(entrants) * scene.seeds_a + len(named_keys(named)) * scene.seeds_b
+    return SimulatedSearch(tuple(verdicts), spent, truth.naive_networks(spent), truth.naive_seeds())
 
 
 @final
@@ -123,7 +130,8 @@ class _Truth:
             for number in range(scene.rivals):
                 self._add(f"{kind}-{number}", kind, number % scene.bins + 0.05)
                 # The first of each kind is the best, and within every budget.
-                errors.append(abs(rng.normal(0, scene.spread)) if number else 0.0)
+                worse = abs(rng.normal(0, scene.spread)) if number else 0.0
+                errors.append(worse + (scene.straw if kind == "random" else 0.0))
         self.test = np.array(errors)
         self.validation = self.test + rng.normal(0, scene.misleading, len(errors))
         self.scale = np.exp(rng.uniform(-scene.unequal, scene.unequal, len(errors)))
@@ -159,21 +167,20 @@ class _Truth:
         scale = self.scale[:networks] if networks == len(self.scale) else np.ones(networks)
         return np.asarray(errors[:, None] + scale[:, None] * (shared + own))
 
-    def naive_networks(self) -> bool:
-        """Choose the best of 5 networks and the best rival by 5 trainings, and believe these."""
-        own = self._draw(5, 5, np.full(5, self._best_searched()))
-        rivals = self._draw(5, 5, np.zeros(5))
+    def naive_networks(self, trainings: int) -> bool:
+        """Choose the best of 5 networks by their trainings, and believe the same trainings."""
+        each = max(2, trainings // 6)
+        own = self._draw(5, each, np.full(5, self._best_searched()))
+        baseline = self._draw(1, each, np.zeros(1))[0]
         best = own[np.argmin(own.mean(axis=1))]
-        rival = rivals[np.argmin(rivals.mean(axis=1))]
-        error = np.sqrt((best.var(ddof=1) + rival.var(ddof=1)) / 5)
-        return bool(rival.mean() - best.mean() > error)
+        error = np.sqrt((best.var(ddof=1) + baseline.var(ddof=1)) / each)
+        return bool(baseline.mean() - best.mean() > error)
 
     def naive_seeds(self) -> bool:
-        """Report the best of 5 trainings beside the mean of the best of 5 rivals."""
+        """Report the best of 5 trainings beside the mean of a baseline."""
         own = self._draw(1, 5, np.full(1, self._best_searched()))[0]
-        rivals = self._draw(5, 5, np.zeros(5))
-        rival = rivals[np.argmin(rivals.mean(axis=1))]
-        return bool(rival.mean() - own.min() > np.sqrt(rival.var(ddof=1) / 5))
+        baseline = self._draw(1, 5, np.zeros(1))[0]
+        return bool(baseline.mean() - own.min() > np.sqrt(baseline.var(ddof=1) / 5))
 
     def _best_searched(self) -> float:
         return 0.0 if self.scene.gain == "none" else -self.scene.size
