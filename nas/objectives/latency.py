@@ -3,8 +3,9 @@
 The absolute time of a call swings by several percent from minute to minute on a shared machine;
 its ratio to a reference that runs in between does not. So every network is measured as a ratio
 (see `nas.objectives.paired_timing`), and the reference's own time is established once per process
-and device, at the quietest moment seen. Nothing else of this program may run on the device
-meanwhile; the search measures alone, after a batch of evaluations. Not for use from two threads.
+and device, at the quietest moment seen. Trainings of this package, in whichever process, pause
+meanwhile (`nas.training.device_lock`); other work is noticed, waited for and then flagged
+(`nas.objectives.busy`). Not for use from two threads.
 """
 
 from __future__ import annotations
@@ -12,81 +13,33 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
 from torch import nn
 
+from nas.objectives.busy import BUSY_ABOVE, BusyWatch, busy_watch
 from nas.objectives.device_fingerprint import DeviceFingerprint, device_fingerprint
+from nas.objectives.energy import energy_per_image
 from nas.objectives.latency_config import LatencyConfig
-from nas.objectives.paired_timing import (
-    AbstractStopwatch,
-    Call,
-    PairedTimes,
-    WallClock,
-    no_positive_duration,
-    time_pairs,
-)
+from nas.objectives.latency_reading import Extras
+from nas.objectives.latency_reading import LatencyReading as LatencyReading
+from nas.objectives.memory import peak_memory
+from nas.objectives.paired_timing import PairedTimes, no_positive_duration, time_pairs
 from nas.objectives.runtimes import prepare
 from nas.objectives.standalone import reference_network
+from nas.objectives.steady_memory import keep_freed_memory
+from nas.objectives.stopwatch import AbstractStopwatch, Call, WallClock, machine_clock
 from nas.topology.layers import Shape
+from nas.training.device_lock import measuring_on
 
 BLOCKS = 12
 BLOCK_CALLS = 25
 DRIFT_OVER = 9
 """Measurements whose median tells how far the reference has drifted."""
-
-
-@final
-@dataclass(frozen=True)
-class LatencyReading:
-    """One measured latency.
-
-    Args:
-        latency_ms: Median ratio to the reference, times the reference's time.
-        iqr_ms: Interquartile range of the rounds' ratios, on the same scale.
-        p95_ms: 95th percentile of single calls, on the same scale.
-        relative_error: Standard error of `latency_ms`, relative to it.
-        ratio: Median ratio to the reference.
-        reference_ms: The reference's own time that the ratio was multiplied with.
-        reference_now_ms: Its median time during this measurement.
-        pairs: Pairs kept.
-        rejected_pairs: Pairs dropped for load from elsewhere.
-        invalid_pairs: Pairs dropped for a duration that was not positive.
-        unstable: Whether the error stayed above `unstable_above`, in a second attempt as well, or
-            fewer pairs than the minimum were kept, or more were dropped than kept.
-        seconds: Time the measurement took.
-        device: Digest of the device's fingerprint.
-    """
-
-    latency_ms: float
-    iqr_ms: float
-    p95_ms: float
-    relative_error: float
-    ratio: float
-    reference_ms: float
-    reference_now_ms: float
-    pairs: int
-    rejected_pairs: int
-    invalid_pairs: int
-    unstable: bool
-    seconds: float
-    device: str
-
-    @property
-    def drift(self) -> float:
-        """Return how much slower than its own time the reference ran meanwhile; 0 is not at all."""
-        return self.reference_now_ms / self.reference_ms - 1
-
-    def details(self) -> dict[str, Any]:
-        """Return everything but value and range, as plain data."""
-        fields = asdict(self)
-        return {
-            name: value for name, value in fields.items() if name not in ("latency_ms", "iqr_ms")
-        }
 
 
 @final
@@ -140,49 +93,96 @@ class LatencyMeter:
         """
         return float(np.median(self._observed)) / self.reference_ms - 1 if self._observed else 0.0
 
-    def measure(self, network: nn.Module) -> LatencyReading:
+    def measure(
+        self,
+        network: nn.Module,
+        float_stages: frozenset[str] = frozenset(),
+        *,
+        extras: bool = False,
+        bytes_moved: int | None = None,
+    ) -> LatencyReading:
         """Measure a network from images to logits.
 
         Args:
             network: The stand-alone network; it is copied and left as it is.
+            float_stages: Stages of an int8 network that stay in float32.
+            extras: Whether to measure peak memory and energy too, which takes seconds.
+            bytes_moved: Bytes of one pass as `nas.cost` counts them, to stand among the extras.
 
         Raises:
             EnvironmentFault: If the device is not there or its clock gives no positive duration.
         """
-        call = prepare(network, self.input_shape, self.config, self.device).call
-        scale = self.reference_ms
-        reading = self._reading(self._times(call), scale)
-        if reading.relative_error > self.config.unstable_above:
-            again = self._reading(self._times(call), scale)
-            reading = min(reading, again, key=lambda entry: entry.relative_error)
+        call = prepare(
+            network, self.input_shape, self.config, self.device, float_stages=float_stages
+        ).call
+        with self._alone() as alone:
+            scale = self.reference_ms
+            reading = self._best(call, scale)
+            found = self._extras(network, call, bytes_moved) if extras else None
         self._observed.append(reading.reference_now_ms)
-        return reading
+        return replace(reading, busy=reading.busy or not alone, extras=found)
 
     def establish(self) -> float:
         """Time the reference and return its own time in milliseconds.
 
         Load from elsewhere only ever adds time, so that the smallest of many blocks' medians is
-        the one nearest to a quiet machine. Ends early once two blocks agree on it within 1 %.
+        the one nearest to a quiet machine. Ends early once three blocks agree on it within 1 %.
         """
-        with _measuring(self.config.threads):
-            medians: list[float] = []
-            for _ in range(self.config.warm_up):
-                self._reference()
-            started = self._stopwatch.now()
-            for _ in range(BLOCKS):
-                medians.append(_block_median(self._reference, self._stopwatch))
-                spent = (self._stopwatch.now() - started) / 1e9
-                lowest = sorted(medians)[:3]
-                if len(lowest) == 3 and (lowest[2] < 1.01 * lowest[0] or _is_late(spent, self)):
-                    break
-        return min(medians)
+        with self._alone():
+            if self.config.wait_s and (seen := self._watch.look()) > BUSY_ABOVE:
+                self._watch.wait(self.config.wait_s, seen)
+            with _measuring(self.config.threads), self._stopwatch.watching(self._warm_up):
+                return min(self._blocks())
+
+    def _blocks(self) -> list[float]:
+        medians: list[float] = []
+        started = self._stopwatch.now()
+        for _ in range(BLOCKS):
+            medians.append(_block_median(self._reference, self._stopwatch))
+            spent = (self._stopwatch.now() - started) / 1e9
+            lowest = sorted(medians)[:3]
+            if len(lowest) == 3 and (lowest[2] < 1.01 * lowest[0] or _is_late(spent, self)):
+                break
+        return medians
+
+    def _warm_up(self) -> None:
+        for _ in range(self.config.warm_up):
+            self._reference()
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Have the device to ourselves, in a process that keeps its memory."""
+        keep_freed_memory()
+        with measuring_on(self.device) as alone:
+            yield alone
+
+    @property
+    def _watch(self) -> BusyWatch:
+        return busy_watch(self.device)
+
+    def _best(self, call: Call, scale: float) -> LatencyReading:
+        """Measure until it is good or the retries are used up; return the best."""
+        taken: list[LatencyReading] = []
+        while True:
+            before = self._watch.begin()
+            times = self._times(call)
+            taken.append(self._reading(times, scale, self._watch.others(before)))
+            if len(taken) > self.config.retries or not self._again(taken[-1]):
+                break
+        best = min(taken, key=lambda entry: (len(entry.flags), entry.relative_error))
+        return replace(best, retries=len(taken) - 1, seconds=sum(entry.seconds for entry in taken))
+
+    def _again(self, reading: LatencyReading) -> bool:
+        """Tell whether another attempt may be better, after waiting for others if there are any."""
+        became_quiet = reading.busy and self._watch.wait(self.config.wait_s, reading.others_share)
+        return became_quiet or reading.unstable
 
     def _times(self, call: Call) -> PairedTimes:
         with _measuring(self.config.threads):
             return time_pairs(call, self._reference, self.config, self._stopwatch)
 
-    def _reading(self, times: PairedTimes, scale: float) -> LatencyReading:
-        low, high = np.percentile(times.round_ratios, (25, 75))
+    def _reading(self, times: PairedTimes, scale: float, others: float) -> LatencyReading:
+        low, high = np.percentile(times.pair_ratios, (25, 75))
         now = float(np.median(times.reference_ms))
         pairs = len(times.ours_ms)
         unstable = (
@@ -196,15 +196,35 @@ class LatencyMeter:
             p95_ms=float(np.percentile(times.ours_ms, 95)) * scale / now,
             relative_error=times.relative_error,
             ratio=times.ratio,
+            throughput_images_per_s=1e3 * self.config.batch / (times.ratio * scale),
             reference_ms=scale,
             reference_now_ms=now,
             pairs=pairs,
             rejected_pairs=times.rejected,
             invalid_pairs=times.invalid,
+            interrupted_calls=times.interrupted,
+            clock_jumps=times.clock_jumps,
+            others_share=others,
+            retries=0,
+            busy=others > BUSY_ABOVE,
             unstable=unstable,
             seconds=times.seconds,
             device=self.fingerprint.digest,
         )
+
+    def _extras(self, network: nn.Module, call: Call, bytes_moved: int | None) -> Extras:
+        with _measuring(self.config.threads):
+            memory, no_memory = peak_memory(
+                network, self.input_shape, self.config, self.device, call
+            )
+            energy, no_energy = energy_per_image(call, self.device, self.config.batch)
+        reasons = {
+            "peak_memory_bytes": no_memory,
+            "energy_j_per_image": no_energy,
+            "bytes_moved": "" if bytes_moved else "no architecture was given to count them from",
+        }
+        missing = {name: reason for name, reason in reasons.items() if reason}
+        return Extras(memory, bytes_moved, energy, missing)
 
 
 @lru_cache(maxsize=64)
@@ -243,7 +263,7 @@ class CudaEvents(AbstractStopwatch):
 
 
 def _stopwatch(device: str) -> AbstractStopwatch:
-    return CudaEvents(device) if torch.device(device).type == "cuda" else WallClock()
+    return CudaEvents(device) if torch.device(device).type == "cuda" else machine_clock()
 
 
 def _block_median(call: Call, stopwatch: AbstractStopwatch) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, final
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -13,7 +13,6 @@ Dtype = Literal["fp32", "bf16", "fp16", "int8", "int8-dynamic"]
 images. `int8-dynamic`: weights ahead, activations of matrix products in every call."""
 
 
-@final
 class LatencyConfig(BaseModel, frozen=True, extra="forbid"):
     """How latency is measured: single calls, paired with a fixed reference network."""
 
@@ -51,6 +50,14 @@ class LatencyConfig(BaseModel, frozen=True, extra="forbid"):
 
     warm_up: Annotated[int, Field(ge=0, le=100_000)] = 10
     """Untimed calls of either network before the first timed one."""
+
+    retries: Annotated[int, Field(ge=0, le=1000)] = 2
+    """Times an unstable measurement, or one beside other work that then ended, is repeated; the
+    best counts, and is flagged if that is no good either."""
+
+    wait_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 10.0
+    """Longest wait for other work on the device to end, in seconds; then latency is measured
+    anyway and flagged as busy. A wait in vain is not repeated before the device was quiet."""
 
     @field_validator("runtime")
     @classmethod

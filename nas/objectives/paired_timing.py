@@ -1,126 +1,117 @@
 """Paired timing: two calls in the order A B B A until their ratio is known well enough.
 
-A shared machine speeds up, slows down and hiccups while one measures. A round of A B B A calls
-sees the same machine on both sides: a linear drift cancels exactly in `(A1 + A2) / (B1 + B2)`, the
-median over rounds ignores outliers, and rounds in which a call was far slower than its running
-median are dropped and counted. That rule is the same for both sides: on a machine busy enough to
-interrupt every round, dropping only those that hit the reference keeps all that hit the other, and
-makes it look several times slower than it is. No torch here: calls and clocks come in as
-arguments, so that tests can run a clock of their own.
+A shared machine speeds up, slows down and hiccups while one measures. Two calls next to each other
+see the same machine, so the number is the median over pairs A B and B A of their ratio. It is a
+weighted median: a pair on a slow machine tells less, and counts less, the square of its slowness.
+Were one order faster than the other, as under a steady drift, each order is centred first. Pairs
+in which a call was far slower than its running median are dropped and counted. All these rules are
+the same for both sides: on a machine busy enough to interrupt most pairs, dropping only those that
+hit the reference keeps all that hit the other, and makes it look several times slower than it is.
+
+Clocks jump and machines sleep: a pair across such a moment is dropped, the moment is counted, and
+the time it seems to have taken is not charged to the budget. No torch here: calls and clocks come
+in as arguments, so that tests can run a clock of their own.
 """
 
 from __future__ import annotations
 
-import abc
 import gc
 import math
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import EnvironmentFault
 from nas.objectives.latency_config import LatencyConfig
+from nas.objectives.stopwatch import AbstractStopwatch, Call
 
-Call = Callable[[], object]
-Clock = Callable[[], int]
+Numbers = NDArray[np.float64]
+Round = tuple[float, float, float, float]
 
-WINDOW = 101
+WINDOW: Final = 101
 """Calls over which a running median is taken."""
-
-SETTLED = 8
+SETTLED: Final = 8
 """Calls before a running median means something."""
-
-HARD_LIMIT = 8
+HARD_LIMIT: Final = 8
 """Multiple of `max_seconds` after which a measurement ends with what it has."""
-
-SWEEP = 8
+SWEEP: Final = 8
 """Rounds between two looks at the numbers: work between two calls would cool the caches for the
 second, always the same one."""
-
-
-class AbstractStopwatch(abc.ABC):
-    """Times single calls."""
-
-    @abc.abstractmethod
-    def time(self, call: Call) -> float:
-        """Return the duration of one call in milliseconds."""
-
-    @abc.abstractmethod
-    def now(self) -> int:
-        """Return a monotonic time in nanoseconds."""
-
-
-@final
-class WallClock(AbstractStopwatch):
-    """Reads a monotonic clock before and after.
-
-    Args:
-        clock: Nanoseconds since any moment.
-    """
-
-    def __init__(self, clock: Clock = time.perf_counter_ns) -> None:
-        self._clock = clock
-
-    def time(self, call: Call) -> float:
-        """Return the duration of one call in milliseconds."""
-        start = self._clock()
-        call()
-        return (self._clock() - start) / 1e6
-
-    def now(self) -> int:
-        """Return the clock's time in nanoseconds."""
-        return self._clock()
+JUMP_FACTOR: Final = 30.0
+JUMP_MS: Final = 250.0
+"""A call that took so many times as long as its twin in the same round, and so much longer, was
+not slowed down by load: the clock jumped, or everything stood still."""
+SLEEP_NS: Final = 10_000_000
+"""Sleep of the machine during a sweep from which it is dropped."""
+QUIET_SHARE: Final = 0.2
+"""Quantile of a side's calls that stands for its time on a quiet machine, in weights."""
+DOUBT: Final = 3.0
+"""Standard errors from which a difference between the two orders counts as one."""
 
 
 @final
 @dataclass(frozen=True)
 class PairedTimes:
-    """What the rounds of one measurement say.
+    """What the pairs of one measurement say.
 
     Args:
-        ratio: Median over rounds of `(A1 + A2) / (B1 + B2)`.
+        ratio: Weighted median over pairs of the duration of A over that of B.
         relative_error: Standard error of that median, relative to it.
-        round_ratios: `(A1 + A2) / (B1 + B2)` of every round kept.
-        ours_ms: Durations of A in the rounds kept.
-        reference_ms: Durations of B in the rounds kept.
+        pair_ratios: Ratio of every pair kept.
+        ours_ms: Durations of A in the pairs kept.
+        reference_ms: Durations of B in the pairs kept.
         rejected: Pairs dropped because a call was far above its running median.
         invalid: Pairs dropped because a duration was zero or negative.
+        interrupted: Calls from which waits for a processor were taken off.
+        clock_jumps: Moments at which the clock jumped or the machine slept.
         seconds: Time it all took.
     """
 
     ratio: float
     relative_error: float
-    round_ratios: tuple[float, ...]
+    pair_ratios: tuple[float, ...]
     ours_ms: tuple[float, ...]
     reference_ms: tuple[float, ...]
     rejected: int
     invalid: int
+    interrupted: int
+    clock_jumps: int
     seconds: float
 
 
 @final
 @dataclass
 class _Tally:
-    """Rounds so far."""
+    """Pairs so far, each A before B or the other way round."""
 
     reject_above: float
-    ours: list[tuple[float, float]] = field(default_factory=list)
-    reference: list[tuple[float, float]] = field(default_factory=list)
+    ours: list[float] = field(default_factory=list)
+    reference: list[float] = field(default_factory=list)
+    ours_first: list[bool] = field(default_factory=list)
     recent_ours: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     recent_reference: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     rejected: int = 0
     invalid: int = 0
+    jumps: int = 0
 
-    def add(self, ours: tuple[float, float], reference: tuple[float, float]) -> None:
-        """Keep a round, or drop and count it."""
-        if min(*ours, *reference) <= 0:
+    def add(self, taken: Round) -> None:
+        """Keep the two pairs of a round, or drop and count them."""
+        jumped = _jumps(taken)
+        self.jumps += len(jumped)
+        self._add(taken[0], taken[1], True, 0 in jumped)
+        self._add(taken[3], taken[2], False, 1 in jumped)
+
+    def _add(self, ours: float, reference: float, ours_first: bool, jumped: bool) -> None:
+        if min(ours, reference) <= 0:
             self.invalid += 1
+            return
+        if jumped:
+            self.rejected += 1
             return
         loaded = self._is_loaded(self.recent_ours, ours)
         loaded |= self._is_loaded(self.recent_reference, reference)
@@ -129,23 +120,89 @@ class _Tally:
             return
         self.ours.append(ours)
         self.reference.append(reference)
+        self.ours_first.append(ours_first)
 
-    def _is_loaded(self, recent: deque[float], taken: tuple[float, float]) -> bool:
+    def _is_loaded(self, recent: deque[float], taken: float) -> bool:
         settled = len(recent) >= SETTLED
-        loaded = settled and max(taken) > self.reject_above * float(np.median(recent))
-        recent.extend(taken)
+        loaded = settled and taken > self.reject_above * float(np.median(recent))
+        recent.append(taken)
         return loaded
 
     @property
-    def rounds(self) -> int:
-        """Return the rounds kept."""
+    def pairs(self) -> int:
+        """Return the pairs kept."""
         return len(self.ours)
 
-    def ratios(self) -> NDArray[np.float64]:
-        """Return the rounds' ratios."""
-        sums = np.asarray((self.ours, self.reference), dtype=np.float64).sum(axis=2)
-        ratios: NDArray[np.float64] = sums[0] / sums[1]
-        return ratios
+    def judged(self) -> tuple[Numbers, Numbers]:
+        """Return the pairs' ratios, either order centred on both, and their weights."""
+        ours, reference = np.asarray(self.ours), np.asarray(self.reference)
+        ratios, weights = ours / reference, _weights(ours, reference)
+        first = np.asarray(self.ours_first)
+        if first.all() or not first.any():
+            return ratios, weights
+        sides = [_summary(ratios[side], weights[side]) for side in (first, ~first)]
+        offset = math.log(sides[0][0] / sides[1][0]) / 2
+        if abs(offset) > DOUBT * math.hypot(sides[0][1], sides[1][1]) / 2:
+            ratios = ratios * np.exp(np.where(first, -offset, offset))
+        return ratios, weights
+
+
+def _jumps(taken: Round) -> list[int]:
+    """Return the pairs of a round, 0 or 1, across which the clock jumped, once per jump."""
+    found = (_jumped(taken[0], taken[3]), _jumped(taken[1], taken[2]))
+    return [pair for pair in found if pair is not None]
+
+
+def _jumped(first: float, second: float) -> int | None:
+    """Return which of two calls of one side, 0 or 1, spans a jump of the clock, if one does."""
+    if min(first, second) <= 0:
+        return int(second < 0) if min(first, second) < 0 < max(first, second) else None
+    far = max(first, second) > JUMP_FACTOR * min(first, second)
+    return int(second > first) if far and abs(first - second) > JUMP_MS else None
+
+
+def _weights(ours: Numbers, reference: Numbers) -> Numbers:
+    slowness = np.maximum(
+        ours / np.quantile(ours, QUIET_SHARE), reference / np.quantile(reference, QUIET_SHARE)
+    )
+    weights: Numbers = 1 / np.maximum(slowness, 1.0) ** 2
+    return weights
+
+
+@final
+class _Elapsed:
+    """Time spent on a measurement; jumps of the clock do not count."""
+
+    def __init__(self, stopwatch: AbstractStopwatch) -> None:
+        self.stopwatch = stopwatch
+        self.seconds = 0.0
+        self.jumps = 0
+        self._last = stopwatch.now()
+        self._slept = stopwatch.slept()
+
+    def tick(self, taken: Round) -> None:
+        """Charge the time since the last tick, in which a round ran."""
+        now = self.stopwatch.now()
+        passed, self._last = (now - self._last) / 1e6, now
+        twins = ((taken[0], taken[3]), (taken[1], taken[2]))
+        worked = sum(_plausible(first, second) for first, second in twins)
+        if passed < 0 or passed > worked + 4 * JUMP_MS:
+            self.jumps += not _jumps(taken)  # those within a call are the tally's
+            passed = worked
+        self.seconds += passed / 1e3
+
+    def has_slept(self) -> bool:
+        """Tell whether the machine slept since this was asked last."""
+        before, self._slept = self._slept, self.stopwatch.slept()
+        return self._slept - before > SLEEP_NS
+
+
+def _plausible(first: float, second: float) -> float:
+    """Return the sum of two durations of one call, without a jump in one of them."""
+    jumped = _jumped(first, second)
+    if jumped is None:
+        return max(0.0, first) + max(0.0, second)
+    return 2 * max(0.0, (second, first)[jumped])
 
 
 def time_pairs(
@@ -165,78 +222,100 @@ def time_pairs(
     Raises:
         EnvironmentFault: If the clock gives no positive duration.
     """
-    for _ in range(config.warm_up):
-        reference()
-        ours()
+
+    def warm_up() -> None:
+        for _ in range(config.warm_up):
+            reference()
+            ours()
+
     tally = _Tally(config.reject_above)
-    started = stopwatch.now()
-    with _no_collection():
-        # Dropped rounds count as attempts, so that a broken clock or endless load ends too.
+    with stopwatch.watching(warm_up), _no_collection():
+        elapsed = _Elapsed(stopwatch)
+        interrupted = -stopwatch.interruptions()
+        # Dropped pairs count as attempts, so that a broken clock or endless load ends too.
         for _ in range(-(-config.pairs // SWEEP)):
-            _sweep(tally, ours, reference, config, stopwatch, started)
-            if _is_done(tally, (stopwatch.now() - started) / 1e9, config):
+            _sweep(tally, ours, reference, config, elapsed)
+            if _is_done(tally, elapsed.seconds, config):
                 break
-    return _result(tally, (stopwatch.now() - started) / 1e9)
+        interrupted += stopwatch.interruptions()
+    return _result(tally, elapsed, interrupted)
 
 
 def _sweep(
-    tally: _Tally,
-    ours: Call,
-    reference: Call,
-    config: LatencyConfig,
-    stopwatch: AbstractStopwatch,
-    started: int,
+    tally: _Tally, ours: Call, reference: Call, config: LatencyConfig, elapsed: _Elapsed
 ) -> None:
     """Run some rounds back to back, so that either call follows itself as often as the other."""
-    most = max(1, min(SWEEP, -(-config.pairs // 2) - tally.rounds))
-    deadline = started + int(config.max_seconds * 1e9)
-    taken = []
+    most = max(1, min(SWEEP, -(-(config.pairs - tally.pairs) // 2)))
+    time = elapsed.stopwatch.time
+    rounds: list[Round] = []
     ours()
     for _ in range(most):
-        first, before = stopwatch.time(ours), stopwatch.time(reference)
-        after, second = stopwatch.time(reference), stopwatch.time(ours)
-        taken.append(((first, second), (before, after)))
-        if stopwatch.now() > deadline:
+        first, before = time(ours), time(reference)
+        after, second = time(reference), time(ours)
+        rounds.append((first, before, after, second))
+        elapsed.tick(rounds[-1])
+        if elapsed.seconds > config.max_seconds:
             break
-    for ours_ms, reference_ms in taken:
-        tally.add(ours_ms, reference_ms)
+    if elapsed.has_slept():
+        elapsed.jumps += 1
+        tally.rejected += 2 * len(rounds)
+        return
+    for taken in rounds:
+        tally.add(taken)
 
 
 def _is_done(tally: _Tally, seconds: float, config: LatencyConfig) -> bool:
-    if seconds > HARD_LIMIT * config.max_seconds and tally.rounds:
+    if seconds > HARD_LIMIT * config.max_seconds and tally.pairs:
         return True
-    if 2 * tally.rounds < config.minimum_pairs:
+    if tally.pairs < config.minimum_pairs:
         return False
-    if 2 * tally.rounds >= config.pairs or seconds > config.max_seconds:
+    if tally.pairs >= config.pairs or seconds > config.max_seconds:
         return True
-    return relative_error(tally.ratios()) < config.target_relative_error
+    return _summary(*tally.judged())[1] < config.target_relative_error
 
 
-def relative_error(values: NDArray[np.float64]) -> float:
-    """Return the standard error of the median, relative to it.
+def relative_error(values: Numbers, weights: Numbers | None = None) -> float:
+    """Return the standard error of the weighted median, relative to it.
 
     It is that of a normal sample with the same interquartile range, `1.2533 * IQR / 1.349 /
-    sqrt(n)`: the range, unlike the standard deviation, ignores outliers as the median does.
+    sqrt(n)`: the range, unlike the standard deviation, ignores outliers as the median does. Unequal
+    weights count as fewer values, `(sum w)^2 / sum w^2`.
     """
-    low, middle, high = np.percentile(values, (25, 50, 75))
-    return float(0.929 * (high - low) / math.sqrt(len(values)) / middle)
+    return _summary(values, np.ones(len(values)) if weights is None else weights)[1]
 
 
-def _result(tally: _Tally, seconds: float) -> PairedTimes:
-    if not tally.rounds:
-        raise no_positive_duration(4 * tally.invalid)
-    ours = tuple(value for pair in tally.ours for value in pair)
-    reference = tuple(value for pair in tally.reference for value in pair)
-    ratios = tally.ratios()
+def weighted_quantiles(values: Numbers, weights: Numbers, shares: Numbers) -> Numbers:
+    """Return values below which lie the given shares of the weight; equal weights give medians."""
+    order = np.argsort(values)
+    ranked, own = values[order], weights[order]
+    middles = (np.cumsum(own) - own / 2) / own.sum()
+    found: Numbers = np.interp(shares, middles, ranked)
+    return found
+
+
+def _summary(values: Numbers, weights: Numbers) -> tuple[float, float]:
+    """Return the weighted median and its relative standard error."""
+    low, middle, high = weighted_quantiles(values, weights, np.array([0.25, 0.5, 0.75]))
+    count = weights.sum() ** 2 / (weights**2).sum()
+    return float(middle), float(0.929 * (high - low) / math.sqrt(count) / middle)
+
+
+def _result(tally: _Tally, elapsed: _Elapsed, interrupted: int) -> PairedTimes:
+    if not tally.pairs:
+        raise no_positive_duration(2 * (tally.invalid + tally.rejected))
+    ratios, weights = tally.judged()
+    ratio, error = _summary(ratios, weights)
     return PairedTimes(
-        ratio=float(np.median(ratios)),
-        relative_error=relative_error(ratios),
-        round_ratios=tuple(ratios.tolist()),
-        ours_ms=ours,
-        reference_ms=reference,
-        rejected=2 * tally.rejected,
-        invalid=2 * tally.invalid,
-        seconds=seconds,
+        ratio=ratio,
+        relative_error=error,
+        pair_ratios=tuple(ratios.tolist()),
+        ours_ms=tuple(tally.ours),
+        reference_ms=tuple(tally.reference),
+        rejected=tally.rejected,
+        invalid=tally.invalid,
+        interrupted=interrupted,
+        clock_jumps=tally.jumps + elapsed.jumps,
+        seconds=elapsed.seconds,
     )
 
 

@@ -197,12 +197,16 @@ def working_on(device: torch.device | str) -> Iterator[SharedTurn]:
 
 @contextmanager
 def measuring_on(device: torch.device | str) -> Iterator[bool]:
-    """Have a device alone among the processes of this user; yield whether that is so."""
+    """Have a device alone among the processes of this user.
+
+    Yields:
+        False if somebody known to work on it does not let go; True also where there are no locks.
+    """
     import torch
 
     lock = _lock_of(device_name(torch.device(device)))
     if lock is None:
-        yield False
+        yield True
         return
     with lock.measuring() as alone:
         yield alone

@@ -14,12 +14,12 @@ from torch import nn
 from nas.errors import EnvironmentFault
 from nas.objectives.latency import LatencyMeter, shared_meter
 from nas.objectives.latency_config import LatencyConfig
-from nas.objectives.paired_timing import AbstractStopwatch, Call
+from nas.objectives.stopwatch import AbstractStopwatch, Call
 from nas.objectives.runtimes import prepare
 from nas.objectives.standalone import reference_network
 
 SHAPE = (1, 8, 8)
-QUICK = LatencyConfig(max_seconds=0.05, warm_up=5)
+QUICK = LatencyConfig(max_seconds=0.05, warm_up=5, wait_s=0)
 
 
 def network(convolutions: int, width: int = 16) -> nn.Module:
