@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from nas.run_store import Run, Trial, register_view
 from nas.search.confirm.view import confirmation
+from nas.search.front.families import with_families
 from nas.search.front.points import Points
 from nas.search.front.reading import PREPARE, Facts, is_feasible
 from nas.search.front.tables import table_csv, trials_parquet
@@ -54,6 +55,7 @@ def front_document(run: Run, *, calibrated: bool = False) -> dict[str, Any]:
     uncertainty = Uncertainty(facts)
     points = Points(facts, uncertainty)
     on_front = [points.of_trial(place) for place in uncertainty.front]
+    confirmed = confirmation(run)
     return {
         "schema": SCHEMA,
         "run": run.name,
@@ -72,9 +74,9 @@ def front_document(run: Run, *, calibrated: bool = False) -> dict[str, Any]:
             {"pattern": family, **points.of_trial(place)}
             for family, place in facts.best_per_family().items()
         ],
-        "baselines": points.baselines(),
+        "baselines": with_families(points.baselines(), confirmed),
         "simple_baselines": [dict(each) for each in facts.simple.get("classifiers", [])],
-        "confirmation": confirmation(run),
+        "confirmation": confirmed,
         "ledger": ledger_document(run),
     }
 

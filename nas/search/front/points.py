@@ -118,12 +118,14 @@ class Points:
         measures = measured.get("measures", {})
         entry = {"values": {}, **measured}
         return {
+            "key": key,
             "name": candidate["name"],
             "kind": candidate["kind"],
+            "arm": candidate["arm"],
             "trial": None,
             "architecture": candidate["architecture_id"],
             "wiring": candidate["wiring"],
-            "family": None,
+            "family": candidate["family"],
             "objectives": {name: with_bar(name, entry) for name in entry["values"]},
             "constraints": self.constraints(entry),
             "error_inherited": None,
