@@ -12,23 +12,36 @@ what it changes in a convolutional network is its classifier.
 
 from __future__ import annotations
 
+import ast
 import tempfile
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, final
+
+from torch import nn
 
 from nas.errors import ConfigError
 from nas.export.onnx import INPUT, OnnxModel
 from nas.export.packages import onnx_package
 from nas.export.sessions import Images
 from nas.export.silence import silence
+from nas.model.fuse import FusedNetwork
 
 Int8 = Literal["int8", "int8-dynamic"]
 
 DYNAMIC_OPERATORS = ["MatMul", "Gemm"]
 
+_SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where torch's exporter notes which module an operator comes from."""
 
-def quantise(model: OnnxModel, dtype: Int8, calibration: Images) -> OnnxModel:
+
+def quantise(
+    model: OnnxModel,
+    dtype: Int8,
+    calibration: Images,
+    float_modules: Collection[str] = (),
+) -> OnnxModel:
     """Return the int8 form of a network.
 
     Args:
@@ -36,6 +49,8 @@ def quantise(model: OnnxModel, dtype: Int8, calibration: Images) -> OnnxModel:
         dtype: How.
         calibration: Images like those to come, `(count, channels, height, width)`; `int8` measures
             ranges on them, `int8-dynamic` ignores them.
+        float_modules: Parts of the module that stay in float32, by their names in it; see
+            `modules_of`. Only `int8` knows parts.
 
     Raises:
         ConfigError: If `int8` is to be calibrated on no image.
@@ -53,7 +68,8 @@ def quantise(model: OnnxModel, dtype: Int8, calibration: Images) -> OnnxModel:
     with tempfile.TemporaryDirectory() as folder, silence():
         path = Path(folder) / "int8.onnx"
         if dtype == "int8":
-            _static(library, proto, path, _batches(model, calibration))
+            excluded = _nodes_of(proto, set(float_modules))
+            _static(library, proto, path, _batches(model, calibration), excluded)
         else:
             library.quantize_dynamic(
                 proto,
@@ -65,7 +81,64 @@ def quantise(model: OnnxModel, dtype: Int8, calibration: Images) -> OnnxModel:
         return replace(model, data=path.read_bytes())
 
 
-def _static(library: Any, proto: Any, path: Path, batches: list[dict[str, Images]]) -> None:
+def modules_of(network: nn.Module, stages: Collection[str]) -> list[str]:
+    """Return the names of the modules that make up some stages of a stand-alone network.
+
+    What stands before the first stage goes with it, what comes after the last one (the classifier)
+    with that one.
+
+    Args:
+        network: From `nas.model.fuse`.
+        stages: Such as `stage2`.
+
+    Raises:
+        ConfigError: If stages are named and the network has none, or not these.
+    """
+    if not stages:
+        return []
+    there = stages_of(network)
+    unknown = sorted(set(stages) - set(there))
+    if unknown:
+        raise ConfigError(
+            f"The network has no stage '{unknown[0]}' to keep in float32.",
+            fix=f"Its stages are: {', '.join(there)}." if there else "It has no stages.",
+        )
+    assert isinstance(network, FusedNetwork)
+    current, found = there[0], []
+    for number, place in enumerate(network.places):
+        current = _stage(place) or current
+        if current in stages:
+            found.append(f"steps.{number}")
+    return [*found, "head", ""] if there[-1] in stages else found
+
+
+def stages_of(network: nn.Module) -> list[str]:
+    """Return the stages of a stand-alone network in their order; empty for any other module."""
+    places = network.places if isinstance(network, FusedNetwork) else ()
+    return list(dict.fromkeys(stage for place in places if (stage := _stage(place))))
+
+
+def _stage(place: str) -> str:
+    """Return the stage that a node's name, such as `stage2.op1`, begins with."""
+    return place.partition(".")[0] if "." in place else ""
+
+
+def _nodes_of(proto: Any, modules: set[str]) -> list[str]:
+    """Return the operators that the exporter wrote for some modules, by its own notes."""
+    return [node.name for node in proto.graph.node if _module(node) in modules] if modules else []
+
+
+def _module(node: Any) -> str:
+    notes = {entry.key: entry.value for entry in node.metadata_props}
+    scopes = ast.literal_eval(notes.get(_SCOPES, "[]"))
+    # ['', 'steps.7', 'steps.7.conv', 'conv2d_3']: the model, its parts, the operator itself.
+    parts = [scope for scope in scopes[:-1] if scope]
+    return ".".join(str(parts[0]).split(".")[:2]) if parts else ""
+
+
+def _static(
+    library: Any, proto: Any, path: Path, batches: list[dict[str, Images]], excluded: list[str]
+) -> None:
     library.quantize_static(
         proto,
         path,
@@ -74,6 +147,7 @@ def _static(library: Any, proto: Any, path: Path, batches: list[dict[str, Images
         activation_type=library.QuantType.QUInt8,
         weight_type=library.QuantType.QInt8,
         per_channel=True,
+        nodes_to_exclude=excluded,
     )
 
 

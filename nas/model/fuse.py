@@ -52,6 +52,10 @@ def fuse(network: Network) -> FusedNetwork:
 class FusedNetwork(nn.Module):
     """The flat program of a network, made by `fuse`. It stays in eval mode.
 
+    Attributes:
+        steps: The instructions.
+        places: Per instruction, the name of the architecture's node that it is a part of.
+
     Shape:
         x: `(batch, channels, height, width)`.
         returns: logits, `(batch, classes)`.
@@ -61,6 +65,7 @@ class FusedNetwork(nn.Module):
         super().__init__()
         self.input_shape = network.input_shape
         self.steps = nn.ModuleList(program.modules)
+        self.places = tuple(program.places)
         self.head = copy.deepcopy(network.head)
         self._output = program.output
         self._reads = program.reads
@@ -94,18 +99,24 @@ class _Program:
     def __init__(self) -> None:
         self.modules: list[nn.Module] = []
         self.reads: list[tuple[int, ...]] = []
+        self.places: list[str] = []
+        self.place = ""
         self.output = 0
 
     def emit(self, module: nn.Module, *values: int) -> int:
         """Append an instruction and return the number of its value."""
         self.modules.append(module)
         self.reads.append(values)
+        self.places.append(self.place)
         return len(self.modules)
 
-    def write(self, schedule: Plan, wired: AbstractWired, value: int) -> int:
+    def write(self, schedule: Plan, wired: AbstractWired, value: int, place: str = "") -> int:
         """Append the nodes of a plan that reads `value`; return the value of the last node."""
         states = [value]
-        for step, node in zip(schedule.steps[1:], wired.nodes.values(), strict=True):
+        named = schedule.architecture.nodes[1:]
+        nodes = zip(schedule.steps[1:], wired.nodes.values(), named, strict=True)
+        for step, node, own in nodes:
+            self.place = place or own.name
             sources = [states[entry.edge.source] for entry in step.inputs]
             states.append(self._write_node(cast(NodeModule, node), sources, value))
         return states[-1]
@@ -123,7 +134,9 @@ class _Program:
             value = self.emit(_constant(node.merge), *inputs)
         for layer in node.operation:
             value = self.emit(layer, value)
-        return value if node.cell is None else self.write(node.cell.plan, node.cell, value)
+        if node.cell is None:
+            return value
+        return self.write(node.cell.plan, node.cell, value, self.place)
 
     def readers(self) -> Counter[int]:
         """Count how often each value is read, the output once more."""
@@ -146,6 +159,7 @@ def _folded(program: _Program) -> _Program:
     renamed = {0: 0}
     known: dict[tuple[nn.Module, nn.Module], nn.Module] = {}  # tied pairs are folded once
     for number, (module, reads) in enumerate(zip(program.modules, program.reads, strict=True), 1):
+        result.place = program.places[number - 1]
         sources = tuple(renamed[value] for value in reads)
         front = result.modules[sources[0] - 1] if sources and sources[0] else None
         norm = _as_scale_and_shift(module) if readers[reads[0]] == 1 else None
@@ -165,7 +179,8 @@ def _finished(program: _Program) -> _Program:
     readers = program.readers()
     result = _Program()
     copies: dict[nn.Module, nn.Module] = {}
-    for module, reads in zip(program.modules, program.reads, strict=True):
+    entries = zip(program.modules, program.reads, program.places, strict=True)
+    for module, reads, result.place in entries:
         if isinstance(module, nn.ReLU):
             front = program.modules[reads[0] - 1] if reads[0] else None
             alone = readers[reads[0]] == 1 and isinstance(front, (*_FRESH, *_OWN))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, final
 
 from nas.cost.count import Cost, cost
 from nas.errors import ConfigError, TrialError
+from nas.objectives.deployment import FLOAT32, Deployment
 from nas.objectives.latency_config import LatencyConfig
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
@@ -83,6 +84,9 @@ class EvaluationContext:
         latency: How to measure latency.
         meter: Measures latency; by default one per process, device, input shape and settings, so
             that all architectures are compared with one reference.
+        deployment: Number formats that the network ships in, where an objective leaves them open.
+        score_shipped: Scores the stand-alone network with inherited weights as a runtime executes
+            it in given number formats; None where there is no supernet.
     """
 
     architecture: Architecture
@@ -94,6 +98,8 @@ class EvaluationContext:
     threads: int = 1
     latency: LatencyConfig = field(default_factory=LatencyConfig)
     meter: Callable[[LatencyConfig, Shape, str], LatencyMeter] | None = None
+    deployment: Deployment = FLOAT32
+    score_shipped: Callable[[str, Deployment], InheritedScore] | None = None
 
     @cached_property
     def cost(self) -> Cost:
@@ -117,12 +123,35 @@ class EvaluationContext:
             ConfigError: If there is no supernet to inherit from.
         """
         if self.score is None:
-            raise ConfigError(
-                "This objective reads inherited weights, and there is no supernet here.",
-                why="Error and cross-entropy are those of the subnet inside a trained supernet.",
-                fix="Search with a supernet, or ask for computed and measured objectives only.",
-            )
+            raise _no_supernet()
         return self.score()
+
+    @cached_property
+    def _shipped(self) -> dict[tuple[str, Deployment], InheritedScore]:
+        return {}
+
+    def shipped(self, runtime: str, deployment: Deployment) -> InheritedScore:
+        """Return the score of the stand-alone network with inherited weights in a runtime.
+
+        Error and cross-entropy share one evaluation per runtime and number formats.
+
+        Raises:
+            ConfigError: If there is no supernet to inherit from.
+        """
+        if self.score_shipped is None:
+            raise _no_supernet()
+        key = (runtime, deployment)
+        if key not in self._shipped:
+            self._shipped[key] = self.score_shipped(runtime, deployment)
+        return self._shipped[key]
+
+
+def _no_supernet() -> ConfigError:
+    return ConfigError(
+        "This objective reads inherited weights, and there is no supernet here.",
+        why="Error and cross-entropy are those of the subnet inside a trained supernet.",
+        fix="Search with a supernet, or ask for computed and measured objectives only.",
+    )
 
 
 @dataclass(frozen=True)
@@ -161,6 +190,17 @@ class AbstractObjective(abc.ABC):
     def needs_quiet_device(self) -> bool:
         """Whether it is measured, so that nothing else may run on the device meanwhile."""
         return self.source == "measured"
+
+    def check_here(self, latency: LatencyConfig, device: str) -> None:  # noqa: B027 - most can
+        """Find out before any work whether its numbers can be had here.
+
+        Args:
+            latency: How a search measures.
+            device: Torch device.
+
+        Raises:
+            NasError: If a device, package or tool is not there.
+        """
 
     @classmethod
     def qualified(cls, qualifiers: tuple[str, ...]) -> Self:

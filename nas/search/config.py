@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from nas.objectives.latency_config import LatencyConfig
+from nas.objectives.latency_config import Dtype, LatencyConfig
 from nas.search.confirm.rival_settings import EqualCostConfig, SweepConfig
 from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.scoring.recalibration import Recalibration
@@ -269,6 +269,24 @@ class ExecutorConfig(_Part):
 
 
 @final
+class QuantisationConfig(_Part):
+    """Number formats that are searched with the architecture, for objectives that name `policy`."""
+
+    policies: Annotated[list[Dtype], Field(min_length=2, max_length=5)] = ["fp32", "int8"]
+    """Number formats on offer; hand-made wirings start with the first."""
+
+    per: Literal["network", "stage"] = "network"
+    """Whether a network has one number format or each of its stages one."""
+
+    @field_validator("policies")
+    @classmethod
+    def _check_distinct(cls, policies: list[Dtype]) -> list[Dtype]:
+        if len(set(policies)) < len(policies):
+            raise ValueError(f"{', '.join(policies)} names a number format twice")
+        return policies
+
+
+@final
 class SearchConfig(_Part):
     """Everything that decides a search."""
 
@@ -324,6 +342,9 @@ class SearchConfig(_Part):
 
     latency: LatencyConfig = LatencyConfig()
     """How latency is measured."""
+
+    quantisation: QuantisationConfig | None = None
+    """Number formats to be searched with the architecture; null searches none."""
 
     plugins: list[str] = []
     """Modules that register own operations, merges, patterns or objectives."""

@@ -19,9 +19,12 @@ from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.base import classify
 from nas.search.history import BatchPlan, Entry, planned_trials, read_plans
 from nas.search.propose import Planner, Preferred
+from nas.search.quantisation import completed, deployment_of, described
 from nas.search.quiet import QuietDevice
+from nas.search.resolve import searched_space
 from nas.search.session import Session, Stopped
 from nas.search.tasks import SCORE
+from nas.space import AbstractSpace
 from nas.topology.identity import structural_id
 from nas.topology.serial import architecture_text, dump_architecture
 
@@ -96,7 +99,10 @@ class _Explorer:
         self.store = session.run
         self.weights = weights
         self.total = total
-        self.planner = Planner(session.space, session.config, session.goals, preferred)
+        self.space = searched_space(session.config)
+        self.planner = Planner(
+            self.space, session.config, session.goals, completed(self.space, preferred)
+        )
         self.plans = read_plans(session.run.records())
         self.device = QuietDevice(session)
 
@@ -136,7 +142,7 @@ class _Explorer:
             return
         executor = self.session.executor(self._setup())
         jobs = [self._ask(plan.batch, entry) for entry in open_entries]
-        batch = _Batch(self.session, open_entries, self.device)
+        batch = _Batch(self.session, self.space, open_entries, self.device)
         complete = executor.run(jobs, batch.take, self.session.stopper)
         if not complete:
             raise Stopped
@@ -183,7 +189,7 @@ class _Explorer:
         return Job(str(entry.trial), payload)
 
     def _describe(self, entry: Entry) -> dict[str, Any]:
-        architecture = self.session.space.build(entry.decisions)
+        architecture = self.space.build(entry.decisions)
         identity = structural_id(architecture)
         # The same network may be kept already, written with other names; the record has this form.
         with suppress(RunError):
@@ -191,8 +197,9 @@ class _Explorer:
         return {
             "architecture": dump_architecture(architecture),
             "architecture_id": identity,
-            "wiring": self.session.space.wiring(entry.decisions),
-            "family": self.session.space.family(entry.decisions),
+            "wiring": self.space.wiring(entry.decisions),
+            "family": self.space.family(entry.decisions),
+            **described(self.space, entry.decisions),
         }
 
     def _tell(self) -> None:
@@ -209,12 +216,16 @@ class _Batch:
 
     Args:
         session: The session.
+        space: What they were proposed from.
         entries: The trials that are open.
         device: Measures what workers cannot.
     """
 
-    def __init__(self, session: Session, entries: list[Entry], device: QuietDevice) -> None:
+    def __init__(
+        self, session: Session, space: AbstractSpace, entries: list[Entry], device: QuietDevice
+    ) -> None:
         self.session = session
+        self.space = space
         self.device = device
         self.entries = {entry.trial: entry for entry in entries}
         self.waiting: dict[int, Outcome] = {}
@@ -235,8 +246,9 @@ class _Batch:
             outcome = self.waiting[number]
             started = time.perf_counter()
             try:
-                architecture = self.session.space.build(self.entries[number].decisions)
-                measured = self.device.measure(architecture)
+                decisions = self.entries[number].decisions
+                deployment = deployment_of(self.space, decisions)
+                measured = self.device.measure(self.space.build(decisions), deployment)
             except (NasError, RuntimeError, MemoryError) as error:
                 reason, message = classify(error)
                 spent = time.perf_counter() - started

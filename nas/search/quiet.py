@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from nas.objectives.base import EvaluationContext
+from nas.objectives.deployment import FLOAT32, Deployment
+from nas.objectives.kinds.latency import Latency
 from nas.objectives.latency_config import LatencyConfig
 from nas.search.session import Session
 from nas.topology.graph import Architecture
@@ -31,8 +33,15 @@ class QuietDevice:
         self.session = session
         self._meters: dict[tuple[LatencyConfig, Shape, str], LatencyMeter] = {}
 
-    def measure(self, architecture: Architecture) -> dict[str, Any]:
-        """Return `values` and `measurements` (how they came about), by objective."""
+    def measure(
+        self, architecture: Architecture, deployment: Deployment = FLOAT32
+    ) -> dict[str, Any]:
+        """Return `values` and `measurements` (how they came about), by objective.
+
+        Args:
+            architecture: The network.
+            deployment: Its number formats, where an objective leaves them open.
+        """
         data = self.session.material.data
         context = EvaluationContext(
             architecture,
@@ -42,6 +51,7 @@ class QuietDevice:
             threads=self.session.config.search.threads_per_evaluation,
             latency=self.session.config.latency,
             meter=self._meter,
+            deployment=deployment,
         )
         found = {each.name: each.evaluate(context) for each in self.session.goals.measured}
         return {
@@ -64,9 +74,9 @@ class QuietDevice:
         from nas.objectives.device_fingerprint import device_fingerprint
 
         here = device_fingerprint(device, config.threads).digest
-        name = f"latency_ms[{config.runtime},b{config.batch},{config.dtype}]"
+        wanted = {"device": here, **Latency.executed(config)}
         for trial in self.session.run.table().finished():
-            details = trial.extra.get("measurements", {}).get(name, {})
-            if details.get("reference_ms") and details.get("device") == here:
-                return float(details["reference_ms"])
+            for details in trial.extra.get("measurements", {}).values():
+                if wanted.items() <= details.items() and details.get("reference_ms"):
+                    return float(details["reference_ms"])
         return None

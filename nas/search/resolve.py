@@ -19,9 +19,11 @@ from nas.objectives.names import resolve_objectives
 from nas.registry import suggest
 from nas.search.config import SCHEMA, SearchConfig
 from nas.search.presets import PRESETS, layered, merge
+from nas.search.quantisation import check_quantisation
 from nas.space import AbstractSpace, load_space, space_from_dict
 from nas.space.declared import SCHEMA as SPACE_SCHEMA
 from nas.space.declared import import_plugins, space_names
+from nas.space.quantised import QuantisedSpace
 
 
 def read_search(source: str | Path) -> Document:
@@ -88,6 +90,7 @@ def resolve_config(
     check_names(config, document)
     check_path_sampler(config, space, document)
     check_relaxation(config, space, document)
+    check_quantisation(config, document)
     return config
 
 
@@ -96,6 +99,12 @@ def resolve_space(config: SearchConfig) -> AbstractSpace:
     if isinstance(config.space, str):
         return load_space(config.space)
     return space_from_dict(config.space, "space")
+
+
+def searched_space(config: SearchConfig) -> AbstractSpace:
+    """Return what the outer search proposes from: architectures, and number formats if it says."""
+    space, settings = resolve_space(config), config.quantisation
+    return QuantisedSpace(space, settings.policies, settings.per) if settings else space
 
 
 def _document(source: str | Path | Document | Mapping[str, Any]) -> Document:

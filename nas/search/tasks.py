@@ -8,24 +8,30 @@ number of threads.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from nas.objectives.base import EvaluationContext
+from nas.objectives.deployment import Deployment
 from nas.run_store.weights import WeightStore
 from nas.search.config import SearchConfig
 from nas.search.executors.base import Task
 from nas.search.goals import Goals
 from nas.search.material import check_same_data, prepare_material
-from nas.search.resolve import resolve_space
+from nas.search.quantisation import deployment_of
+from nas.search.resolve import resolve_space, searched_space
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace
 from nas.space.declared import import_plugins
 from nas.topology.graph import Architecture
 from nas.topology.serial import load_architecture
 from nas.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from nas.training.evaluate import Evaluation
 
 SCORE = "nas.search.tasks:score_task"
 RETRAIN = "nas.search.tasks:retrain_task"
@@ -61,7 +67,7 @@ def score_task(arguments: dict[str, Any]) -> Task:
 class _Score:
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self.config = read_config(arguments)
-        self.space = resolve_space(self.config)
+        self.space = searched_space(self.config)
         self.goals = Goals.of(self.config)
         channels, height, width = arguments["input_shape"]
         self.input_shape = (int(channels), int(height), int(width))
@@ -69,7 +75,7 @@ class _Score:
         self.device = str(arguments["device"])
         self._subnets = None
         if arguments["weights"] is not None:
-            self._subnets = Subnets(self.config, self.space, arguments)
+            self._subnets = Subnets(self.config, resolve_space(self.config), arguments)
 
     def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Score one member: `decisions`, and `inherited` if its score is known already."""
@@ -85,6 +91,8 @@ class _Score:
             device=self.device,
             threads=self.config.search.threads_per_evaluation,
             latency=self.config.latency,
+            deployment=deployment_of(self.space, payload["decisions"]),
+            score_shipped=self._shipped(architecture),
         )
         values = {each.name: each.evaluate(context).to_dict() for each in self.goals.evaluated}
         counted = context.cost
@@ -99,6 +107,12 @@ class _Score:
                 "depth": counted.depth,
             },
         }
+
+    def _shipped(self, architecture: Architecture) -> Any:
+        """Return what scores the member as it ships; None where there is no supernet."""
+        if self._subnets is None:
+            return None
+        return partial(self._subnets.score_shipped, architecture)
 
 
 def _reader(inherited: Mapping[str, Any] | None) -> Any:
@@ -159,6 +173,16 @@ class Subnets:
         with use_threads(self.threads), working_on(self.data.images.device):
             found = score(self.supernet, architecture, self.data)
         return found.to_dict()
+
+    def score_shipped(
+        self, architecture: Architecture, runtime: str, deployment: Deployment
+    ) -> Evaluation:
+        """Return the score of a member as a runtime executes its stand-alone network."""
+        from nas.objectives.shipped_score import score_shipped
+
+        return score_shipped(
+            self.supernet, architecture, self.data, runtime, deployment, self.threads
+        )
 
 
 def retrain_task(arguments: dict[str, Any]) -> Task:

@@ -168,7 +168,7 @@ def test_latency_is_measured_by_the_meter_and_network_it_is_given() -> None:
             return {"pairs": 4}
 
     class Meter:
-        def measure(self, network: nn.Module) -> Reading:
+        def measure(self, network: nn.Module, float_stages: frozenset[str]) -> Reading:
             asked.append(network)
             return Reading()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
+from nas.objectives.base import EvaluationContext, Measurement, Source
+from nas.objectives.inherited import AbstractInherited
 from nas.objectives.names import objective
 from nas.units import Unit
 
@@ -13,11 +14,12 @@ from nas.units import Unit
 @objective()
 @final
 @dataclass(frozen=True)
-class CrossEntropy(AbstractObjective):
-    """Mean cross-entropy of the subnet with inherited weights on the validation part, in nats.
+class CrossEntropy(AbstractInherited):
+    """Mean cross-entropy of a member with inherited weights on the validation part, in nats.
 
     It ranks better than the error where the error saturates: it still tells apart two networks
-    that make the same few mistakes.
+    that make the same few mistakes. `cross_entropy[ort,int8]` is that of the stand-alone network as
+    a runtime executes it.
     """
 
     family: ClassVar[str] = "cross_entropy"
@@ -26,4 +28,4 @@ class CrossEntropy(AbstractObjective):
 
     def measure(self, context: EvaluationContext) -> Measurement:
         """Read the shared evaluation."""
-        return self.answer(context.inherited.cross_entropy)
+        return self.answer(self.score(context).cross_entropy)

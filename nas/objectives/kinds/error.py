@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
+from nas.objectives.base import EvaluationContext, Measurement, Source
+from nas.objectives.inherited import AbstractInherited
 from nas.objectives.names import objective
 from nas.units import Unit
 
@@ -13,8 +14,12 @@ from nas.units import Unit
 @objective()
 @final
 @dataclass(frozen=True)
-class Error(AbstractObjective):
-    """Fraction of validation images that the subnet with inherited weights classifies wrongly."""
+class Error(AbstractInherited):
+    """Fraction of validation images that a member with inherited weights classifies wrongly.
+
+    `error` is that of the subnet in the supernet, `error[ort,int8]` that of the stand-alone network
+    as a runtime executes it.
+    """
 
     family: ClassVar[str] = "error"
     unit: ClassVar[Unit] = Unit.FRACTION
@@ -23,4 +28,4 @@ class Error(AbstractObjective):
 
     def measure(self, context: EvaluationContext) -> Measurement:
         """Read the shared evaluation."""
-        return self.answer(context.inherited.error)
+        return self.answer(self.score(context).error)

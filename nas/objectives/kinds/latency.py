@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, final, get_args
+from typing import ClassVar, Self, final
 
-from nas.errors import ConfigError
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
-from nas.objectives.latency_config import Dtype, LatencyConfig
+from nas.objectives.deployment import FLOAT32, POLICY, Deployment
+from nas.objectives.latency_config import LatencyConfig
 from nas.objectives.names import objective
+from nas.objectives.qualifiers import check_formats, read_qualifiers
 from nas.objectives.runtimes import RUNTIMES
 from nas.registry import Paper
 from nas.units import Unit
 
-_BATCH = re.compile(r"b([1-9][0-9]{0,4})")
 _FORM = "latency_ms[RUNTIME,bBATCH,DTYPE]"
 
 
@@ -31,12 +30,12 @@ class Latency(AbstractObjective):
     Args:
         runtime: What executes the network.
         batch: Images in one call.
-        dtype: Number format of weights and images.
+        dtype: Number format of weights and images, or `policy` for the one decided for the member.
     """
 
     runtime: str = "eager"
     batch: int = 1
-    dtype: Dtype = "fp32"
+    dtype: str = "fp32"
 
     family: ClassVar[str] = "latency"
     unit: ClassVar[Unit] = Unit.MILLISECONDS
@@ -57,49 +56,37 @@ class Latency(AbstractObjective):
             ConfigError: If a word is none of them, two are of one kind, or the runtime does not
                 execute the number format.
         """
-        fields: dict[str, Any] = {}
-        for word in qualifiers:
-            field, value = _read(word)
-            if field in fields:
-                raise ConfigError(
-                    f"[{','.join(qualifiers)}] names two values for {field}: "
-                    f"{fields[field]} and {value}.",
-                    fix=f"Keep one; the form is {_FORM}.",
-                )
-            fields[field] = value
-        found = cls(**fields)
-        RUNTIMES.get(found.runtime).check_dtype(found.dtype)
+        found = cls(**read_qualifiers(qualifiers, _FORM, batch=True))
+        check_formats(found.runtime, found.dtype)
         return found
+
+    def check_here(self, latency: LatencyConfig, device: str) -> None:
+        """Check the runtime."""
+        RUNTIMES.get(self.runtime).check(self.settings(latency, FLOAT32), device)
 
     def measure(self, context: EvaluationContext) -> Measurement:
         """Time the stand-alone network; nothing else may run on the device meanwhile."""
         from nas.objectives.latency import shared_meter  # torch, only where latency is measured
 
-        config = self.settings(context.latency)
+        deployment = context.deployment if self.dtype == POLICY else FLOAT32
+        config = self.settings(context.latency, deployment)
         meter = (context.meter or shared_meter)(config, context.input_shape, context.device)
-        reading = meter.measure(context.network)
-        return Measurement(
-            reading.latency_ms, self.unit, self.source, reading.iqr_ms, reading.details()
-        )
+        reading = meter.measure(context.network, deployment.float_stages)
+        details = {**self.executed(config), **reading.details()}
+        return Measurement(reading.latency_ms, self.unit, self.source, reading.iqr_ms, details)
 
-    def settings(self, config: LatencyConfig) -> LatencyConfig:
-        """Return `config` with this objective's runtime, batch and number format."""
-        own = {"runtime": self.runtime, "batch": self.batch, "dtype": self.dtype}
+    @staticmethod
+    def executed(config: LatencyConfig) -> dict[str, str | int]:
+        """Return what the details of a latency say of how the network was executed."""
+        return {"runtime": config.runtime, "batch": config.batch, "dtype": config.dtype}
+
+    def settings(self, config: LatencyConfig, decided: Deployment = FLOAT32) -> LatencyConfig:
+        """Return `config` with this objective's runtime, batch and number format.
+
+        Args:
+            config: Everything else.
+            decided: For the member; read where the number format is `policy`.
+        """
+        dtype = decided.dtype if self.dtype == POLICY else self.dtype
+        own = {"runtime": self.runtime, "batch": self.batch, "dtype": dtype}
         return config.model_copy(update=own)
-
-
-def _read(word: str) -> tuple[str, str | int]:
-    if word in RUNTIMES:
-        return "runtime", word
-    if word in get_args(Dtype):
-        return "dtype", word
-    batch = _BATCH.fullmatch(word)
-    if batch and int(batch[1]) <= 65_536:
-        return "batch", int(batch[1])
-    raise ConfigError(
-        f"'{word}' is no runtime, batch or number format of a latency.",
-        fix=(
-            f"The form is {_FORM}; runtimes: {', '.join(RUNTIMES)}; batches: b1 to "
-            f"b65536; number formats: {', '.join(get_args(Dtype))}."
-        ),
-    )

@@ -45,6 +45,20 @@ class PreparedNetwork:
     bytes_shipped: int | None = None
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Quantisation:
+    """What an int8 network needs beyond its weights; runtimes without int8 ignore it.
+
+    Args:
+        calibration: Images to measure ranges on; None takes random ones.
+        float_stages: Stages that stay in float32.
+    """
+
+    calibration: Images | None = None
+    float_stages: frozenset[str] = frozenset()
+
+
 class AbstractRuntime(abc.ABC):
     """Executes networks; subclasses are final, without state, and registered by name.
 
@@ -105,6 +119,7 @@ class AbstractRuntime(abc.ABC):
         config: LatencyConfig,
         device: str = "cpu",
         calibration: Images | None = None,
+        float_stages: frozenset[str] = frozenset(),
     ) -> PreparedNetwork:
         """Make a copy of `network` ready to run.
 
@@ -115,13 +130,22 @@ class AbstractRuntime(abc.ABC):
             device: Torch device.
             calibration: Images on which the ranges of int8 activations are measured; None takes
                 random ones, good enough for times and useless for errors.
+            float_stages: Stages of an int8 network that stay in float32, such as `stage2`.
 
         Raises:
-            ConfigError: As in `check`; EnvironmentFault likewise.
+            ConfigError: As in `check`, or if stages are named and the number format is not int8;
+                EnvironmentFault likewise.
             ArchitectureError: If the runtime cannot express a part of the network.
         """
         self.check(config, device)
-        return self._prepare(network, input_shape, config, device, calibration)
+        if float_stages and config.dtype != "int8":
+            raise ConfigError(
+                f"Stages can stay in fp32 in an int8 network only; the number format is "
+                f"{config.dtype}.",
+                fix="Name no stages, or take int8.",
+            )
+        quantisation = Quantisation(calibration, float_stages)
+        return self._prepare(network, input_shape, config, device, quantisation)
 
     @abc.abstractmethod
     def _check_here(self, config: LatencyConfig, device: str) -> None:
@@ -134,7 +158,7 @@ class AbstractRuntime(abc.ABC):
         input_shape: Shape,
         config: LatencyConfig,
         device: str,
-        calibration: Images | None,
+        quantisation: Quantisation,
     ) -> PreparedNetwork:
         """Make a copy of `network` ready to run; everything was checked."""
 
@@ -148,10 +172,11 @@ def prepare(
     config: LatencyConfig,
     device: str = "cpu",
     calibration: Images | None = None,
+    float_stages: frozenset[str] = frozenset(),
 ) -> PreparedNetwork:
     """Make a copy of `network` ready in the runtime of `config`, see `AbstractRuntime.prepare`."""
     runtime = RUNTIMES.get(config.runtime)
-    return runtime.prepare(network, input_shape, config, device, calibration)
+    return runtime.prepare(network, input_shape, config, device, calibration, float_stages)
 
 
 def fixed_images(input_shape: Shape, config: LatencyConfig) -> Tensor:

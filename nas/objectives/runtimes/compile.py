@@ -14,8 +14,8 @@ from nas.objectives.latency_config import Dtype, LatencyConfig
 from nas.objectives.runtimes.base import (
     RUNTIMES,
     AbstractRuntime,
-    Images,
     PreparedNetwork,
+    Quantisation,
     fixed_images,
     weight_bytes,
 )
@@ -56,7 +56,7 @@ class Compiled(AbstractRuntime):
         input_shape: Shape,
         config: LatencyConfig,
         device: str,
-        calibration: Images | None,
+        quantisation: Quantisation,
     ) -> PreparedNetwork:
         import torch
         import torch._inductor.config

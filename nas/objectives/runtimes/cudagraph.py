@@ -12,8 +12,8 @@ from nas.objectives.latency_config import Dtype, LatencyConfig
 from nas.objectives.runtimes.base import (
     RUNTIMES,
     AbstractRuntime,
-    Images,
     PreparedNetwork,
+    Quantisation,
     fixed_images,
     weight_bytes,
 )
@@ -43,7 +43,7 @@ class CudaGraph(AbstractRuntime):
         input_shape: Shape,
         config: LatencyConfig,
         device: str,
-        calibration: Images | None,
+        quantisation: Quantisation,
     ) -> PreparedNetwork:
         import torch
 
@@ -53,14 +53,14 @@ class CudaGraph(AbstractRuntime):
         images = placed(fixed_images(input_shape, config), config, device)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(torch.device(device)), torch.inference_mode():
-            stream = torch.cuda.Stream()
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(WARM_UP):
                     own(images)
             torch.cuda.current_stream().wait_stream(stream)
             with torch.cuda.graph(graph):
-                answer = own(images)
+                answer: Tensor = own(images)
 
         def forward(part: Tensor) -> Tensor:
             images.copy_(part)  # a graph reads and writes the tensors it was recorded with

@@ -8,8 +8,8 @@ from nas.objectives.latency_config import Dtype, LatencyConfig
 from nas.objectives.runtimes.base import (
     RUNTIMES,
     AbstractRuntime,
-    Images,
     PreparedNetwork,
+    Quantisation,
     fixed_images,
     weight_bytes,
 )
@@ -36,7 +36,7 @@ class Eager(AbstractRuntime):
         input_shape: Shape,
         config: LatencyConfig,
         device: str,
-        calibration: Images | None,
+        quantisation: Quantisation,
     ) -> PreparedNetwork:
         from nas.objectives.torch_modules import logits_of, own_copy, placed
 

@@ -13,6 +13,7 @@ from nas.objectives.runtimes.base import (
     AbstractRuntime,
     Images,
     PreparedNetwork,
+    Quantisation,
     fixed_images,
 )
 from nas.topology.layers import Shape
@@ -62,18 +63,20 @@ class OnnxRuntime(AbstractRuntime):
         input_shape: Shape,
         config: LatencyConfig,
         device: str,
-        calibration: Images | None,
+        quantisation: Quantisation,
     ) -> PreparedNetwork:
         from nas.export.onnx import INPUT, export_onnx
-        from nas.export.quantise import quantise
+        from nas.export.quantise import modules_of, quantise
         from nas.export.sessions import open_session, run_batches
 
         exported = export_onnx(network, input_shape, config.batch)
         if config.dtype in ("int8", "int8-dynamic"):
-            if calibration is None:
+            images = quantisation.calibration
+            if images is None:
                 many = config.model_copy(update={"batch": CALIBRATION_IMAGES})
-                calibration = fixed_images(input_shape, many).numpy()
-            exported = quantise(exported, config.dtype, calibration)
+                images = fixed_images(input_shape, many).numpy()
+            kept = modules_of(network, quantisation.float_stages)
+            exported = quantise(exported, config.dtype, images, kept)
         session = open_session(exported.data, config.threads, device)
         feed = {INPUT: fixed_images(input_shape, config).numpy()}
 
