@@ -1,4 +1,4 @@
-"""Write, check and show configuration files of a search or a space."""
+"""Write, check and show configuration files of a search, a study or a space."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from nas.errors import ConfigError
 if TYPE_CHECKING:
     from nas.config_files import Document
     from nas.search.config import SearchConfig
+    from nas.study.config import StudyConfig
 
 SEARCH_SCHEMA = "nas.search/1"
 SPACE_SCHEMA = "nas.space/1"
+STUDY_SCHEMA = "nas.study/1"
 
 app = command_group(__doc__)
 
@@ -74,6 +76,8 @@ def check(file: File, overrides: Overrides = None, as_json: AsJson = False) -> N
         from nas.space import load_space
 
         load_space(str(file))
+    elif kind == STUDY_SCHEMA:
+        _check_study(document)
     else:
         _check_search(document)
     if as_json:
@@ -84,10 +88,12 @@ def check(file: File, overrides: Overrides = None, as_json: AsJson = False) -> N
 
 @app.command()
 def show(file: File, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Print a search configuration in full: its preset and every default written out."""
+    """Print the configuration of a search or a study in full, every default written out."""
     from nas.config_files import dump_yaml
 
-    resolved = _check_search(_load(file, overrides)).to_dict()
+    document = _load(file, overrides)
+    is_study = isinstance(document.data, dict) and document.data.get("schema") == STUDY_SCHEMA
+    resolved = (_check_study if is_study else _check_search)(document).to_dict()
     print_json(resolved) if as_json else print_text(dump_yaml(resolved).rstrip("\n"))
 
 
@@ -107,11 +113,12 @@ def _load(file: Path, overrides: list[str] | None) -> Document:
 
 def _kind(document: Document) -> str:
     kind = document.data.get("schema") if isinstance(document.data, dict) else None
-    if kind not in (SEARCH_SCHEMA, SPACE_SCHEMA):
+    if kind not in (SEARCH_SCHEMA, SPACE_SCHEMA, STUDY_SCHEMA):
         raise ConfigError(
             f"{document.name} does not say what it is: its schema is {kind!r}.",
             where=document.where(("schema",)),
-            fix=f"Make its first line 'schema: {SEARCH_SCHEMA}' or 'schema: {SPACE_SCHEMA}'.",
+            fix=f"Make its first line 'schema: {SEARCH_SCHEMA}', 'schema: {SPACE_SCHEMA}' or "
+            f"'schema: {STUDY_SCHEMA}'.",
         )
     return str(kind)
 
@@ -122,3 +129,11 @@ def _check_search(document: Document) -> SearchConfig:
 
     config = resolve_config(document)
     return config.model_copy(update={"space": document.data["space"]})
+
+
+def _check_study(document: Document) -> StudyConfig:
+    """Return what a study with this file would do; the spaces stay as they were named."""
+    from nas.study.resolve import resolve_study
+
+    config = resolve_study(document)
+    return config.model_copy(update={"spaces": list(document.data["spaces"])})

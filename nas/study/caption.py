@@ -101,6 +101,14 @@ def _notes(results: StudyResults) -> Iterator[str]:
     )
     if notes:
         yield f"{'; '.join(notes)}."
+    same: dict[tuple[str, str, str], list[str]] = {}
+    for row in results.rows:
+        for network in row.networks:
+            place = (row.data, row.space, network.architecture_id)
+            same.setdefault(place, []).append(row.label)
+    for labels in same.values():
+        if len(set(labels)) > 1:
+            yield f"One and the same network: {', '.join(dict.fromkeys(labels))}."
     failed = [f"{row.label}: {each}" for row in results.rows for each in row.failures]
     if failed:
         yield f"Failed trainings: {'; '.join(failed)}."

@@ -6,9 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, final
-
-import torch
+from typing import TYPE_CHECKING, Any, Final, final
 
 from nas.run_store import Run
 from nas.search.config import SearchConfig
@@ -23,6 +21,9 @@ from nas.study.config import StudyConfig
 from nas.study.equal_macs import MacsTarget
 from nas.study.methods.base import AbstractMethod, MethodContext
 from nas.study.tasks import TRAIN, Judge
+
+if TYPE_CHECKING:
+    import torch
 
 LASTING: Final = ("nonfinite", "infeasible", "oom")
 """Failures that the next attempt would meet again; the others are tried again."""

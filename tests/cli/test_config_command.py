@@ -96,7 +96,8 @@ def test_a_file_has_to_say_what_it_is(text: str, tmp_path: Path, capsys: Capture
     assert run(["config", "check", str(write(tmp_path, text))]) == 2
     error = capsys.readouterr().err
     assert "does not say what it is" in error
-    assert "'schema: nas.search/1' or 'schema: nas.space/1'" in error
+    for kind in ("search", "space", "study"):
+        assert f"'schema: nas.{kind}/1'" in error
 
 
 def test_a_missing_file_exits_with_3(tmp_path: Path, capsys: Captured) -> None:
