@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from nas.objectives.latency_config import Dtype, LatencyConfig
+from nas.objectives.latency_config import Dtype
 from nas.search.confirm.rival_settings import EqualCostConfig, SweepConfig
+from nas.search.latency_settings import LatencySearchConfig
 from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.scoring.recalibration import Recalibration
 from nas.supernet.sharing_config import SharingConfig
@@ -155,7 +156,7 @@ class BaselinesConfig(_Part):
     """How many networks the rivals of `confirm.rivals` bring."""
 
     hand_made: Count = 8
-    """Most hand-made wirings of the same space (`space_wirings`)."""
+    """Most hand-made wirings of the same space (`space_wirings`, `swept_wirings`)."""
 
     random: Count = 3
     """Random members of the same space (`random_members`)."""
@@ -165,6 +166,16 @@ class BaselinesConfig(_Part):
 
     sweep: SweepConfig = SweepConfig()
     """Hand-made families in several sizes (`swept_wirings`, `swept_published`)."""
+
+
+def _check_varied(changed: dict[str, float]) -> None:
+    """Refuse a varied recipe in the words of what was typed, not of what came of it."""
+    for name, most in (("learning_rate", 100), ("weight_decay", 10)):
+        if changed[name] > most:
+            raise ValueError(
+                f"recipes make a {name} of {changed[name]:g}, at most {most} is possible: lower "
+                f"its factors"
+            )
 
 
 @final
@@ -205,7 +216,13 @@ class ConfirmConfig(_Part):
     shortlist: Annotated[int, Field(ge=1, le=10_000)] = 3
     """Most points of the front per bin that are trained alone, the best on validation."""
 
-    rivals: list[str] = ["space_wirings", "published", "random_members"]
+    rivals: list[str] = [
+        "swept_wirings",
+        "swept_published",
+        "random_members",
+        "random_halving",
+        "random_weight_sharing",
+    ]
     """Who stands beside the shortlist; the best of each kind in a bin is its candidate's rival."""
 
     seeds_a: Annotated[int, Field(ge=1, le=1000)] = 2
@@ -248,6 +265,7 @@ class ConfirmConfig(_Part):
                     "learning_rate": self.recipe.learning_rate * rate,
                     "weight_decay": self.recipe.weight_decay * decay,
                 }
+                _check_varied(changed)
                 varied = Recipe.model_validate({**self.recipe.as_dict(), **changed})
                 if varied.recipe_hash not in {each.recipe_hash for each in found}:
                     found.append(varied)
@@ -340,8 +358,8 @@ class SearchConfig(_Part):
     executor: ExecutorConfig = ExecutorConfig()
     """Where evaluations run."""
 
-    latency: LatencyConfig = LatencyConfig()
-    """How latency is measured."""
+    latency: LatencySearchConfig = LatencySearchConfig()
+    """How latency is measured, and where it is predicted instead."""
 
     quantisation: QuantisationConfig | None = None
     """Number formats to be searched with the architecture; null searches none."""
