@@ -17,6 +17,7 @@ from nas.errors import RunError, TrialError
 from nas.search.config import PathTrainingConfig
 from nas.search.ledger import RANDOM_SUPERNET, RELAX, SUPERNET
 from nas.search.session import Session, Stopped
+from nas.search.time_spent import TimeSpent
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
 from nas.supernet.budgets.pruning import plain
@@ -171,7 +172,8 @@ class _Keeper:
         self.session = session
         self.stage = stage
         self._clock = clock
-        self._began_at = self._kept_at = clock()
+        self._kept_at = clock()
+        self._spent = TimeSpent()
         self._last: EpochHealth | None = None
 
     def hooks(self) -> _Hooks:
@@ -240,7 +242,7 @@ class _Keeper:
                 "checkpoint": sha,
                 "step": step,
                 # Since this owner began: all that is known of its time if it is killed.
-                "seconds": round(self._kept_at - self._began_at, 3),
+                "seconds": round(self._spent.busy_s, 3),
             }
         )
 

@@ -1,9 +1,10 @@
 """The ledger of a run: what each part of it spent, read from the log and the config alone.
 
-A comparison at equal cost needs one price for everything. Work on a CPU costs its wall-clock time
-times the threads it computes with; work on an accelerator costs its wall-clock time. Jobs that run
-beside each other are each charged their own time, so the price of a search does not depend on the
-number of workers as long as they do not slow one another down.
+A comparison at equal cost needs one price for everything. Work on a CPU costs its time times the
+threads it computes with; work on an accelerator costs its time. Waiting for a device on which
+somebody measures is no work. Jobs that run beside each other are each charged their own time, so
+the price of a search does not depend on the number of workers as long as they do not slow one
+another down.
 
 Every piece of work writes its seconds into the record that closes it. What a killed owner spent is
 counted as far as its last record tells, and a row says how many pieces there are whose rest nobody
@@ -63,7 +64,7 @@ class Spending:
     Args:
         part: What the time was spent on.
         jobs: Pieces of work that the log knows to be over.
-        seconds: Their wall-clock time, added up.
+        seconds: Their time without waiting, added up.
         device_s: Their device-seconds.
         wall_s: Time that passed for the driver, where the part is a stage of its own; with several
             workers it is less than `seconds`.
@@ -197,7 +198,7 @@ class _Book:
         wall = float(record.get("wall_seconds", 0.0))
         if stage in _TRAININGS:
             part = _TRAININGS[stage]
-            self._charge(part, wall, self.prices.training)
+            self._charge(part, float(record.get("seconds", wall)), self.prices.training)
             if part == stage:
                 self._change(part, wall_s=wall)
         elif stage == EXPLORE:

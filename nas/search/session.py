@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
 from nas.search.material import Material
 from nas.search.progress import Listener, StageProgress, no_listener
+from nas.search.time_spent import TimeSpent
 from nas.space import AbstractSpace
 
 MOST_DEFAULT_WORKERS: Final = 4
@@ -90,15 +90,15 @@ class Session:
         self.check_stop()
         self.run.append({"kind": "stage_started", "stage": name})
         _log.debug("stage %s begins", name)
-        started = time.perf_counter()
+        spent = TimeSpent()
         try:
             found = work()
         except BaseException:
             # What it spent counts all the same; a log that cannot be written has its own error.
             with suppress(NasError):
-                self.run.append({"kind": "stage_left", "stage": name, **_elapsed(started)})
+                self.run.append({"kind": "stage_left", "stage": name, **_seconds(spent)})
             raise
-        self.run.append({"kind": "stage_finished", "stage": name, **found, **_elapsed(started)})
+        self.run.append({"kind": "stage_finished", "stage": name, **found, **_seconds(spent)})
         return self.run.table().stages[name].finish
 
     def executor(self, setup: Setup) -> AbstractExecutor:
@@ -122,8 +122,8 @@ class Session:
             self._executor = None
 
 
-def _elapsed(started: float) -> dict[str, float]:
-    return {"wall_seconds": round(time.perf_counter() - started, 3)}
+def _seconds(spent: TimeSpent) -> dict[str, float]:
+    return {"seconds": round(spent.busy_s, 3), "wall_seconds": round(spent.wall_s, 3)}
 
 
 def default_workers() -> int:

@@ -298,12 +298,23 @@ def _lock_of(name: str) -> DeviceLock | None:
 def _acquire(descriptor: int, kind: int, deadline: float) -> bool:
     """Take a lock, asking again and again: a wait in the kernel would have no end."""
     pause, longest = _PAUSE_S
+    began = time.monotonic()
     while not _try(descriptor, kind):
         if time.monotonic() > deadline:
+            _own.waited_s = waited_s() + time.monotonic() - began
             return False
         time.sleep(pause)
         pause = min(2 * pause, longest)
+    _own.waited_s = waited_s() + time.monotonic() - began
     return True
+
+
+def waited_s() -> float:
+    """Return for how many seconds this thread has waited for devices so far.
+
+    What a training or a measurement spends is its time without this.
+    """
+    return float(getattr(_own, "waited_s", 0.0))
 
 
 def _try(descriptor: int, kind: int) -> bool:

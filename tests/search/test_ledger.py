@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from search_runs import SCRIPT, count_records, fake_search, start
 from nas.run_store import Run
 from nas.search.driver import resume
 from nas.search.ledger import Prices, _Book, ledger, ledger_document, search_cost
+from nas.search.time_spent import TimeSpent
+from nas.training.device_lock import DeviceLock
 
 CONFIG = {
     "supernet": {"threads": 2},
@@ -88,8 +91,8 @@ def test_a_training_costs_what_every_owner_spent_on_it(
             {"kind": "checkpoint_saved", "stage": "relax", "seconds": first},
         ]
         if end == "left":
-            wall = first + more
-            records.append({"kind": "stage_left", "stage": "relax", "wall_seconds": wall})
+            times = {"seconds": first + more, "wall_seconds": 2 * (first + more)}
+            records.append({"kind": "stage_left", "stage": "relax", **times})
         known += first + (more if end == "left" else 0)
         records.append({"kind": "run_resumed"})
     records += [
@@ -117,6 +120,28 @@ def test_an_attempt_that_was_given_up_is_said_to_be_unknown() -> None:
     failed = {"kind": "trial_failed", "trial": 0, "seconds": 1.0}
     row = rows_of([asked, {"kind": "run_resumed"}, asked, failed, *trial(0, 2.0)])["explore"]
     assert (row.jobs, row.seconds, row.unknown) == (2, 3.0, 1)
+
+
+def test_waiting_while_somebody_measures_is_no_work(tmp_path: Path) -> None:
+    mine, theirs = DeviceLock("some", tmp_path), DeviceLock("some", tmp_path)
+    entered, done = threading.Event(), threading.Event()
+
+    def measure() -> None:
+        with theirs.measuring():
+            entered.set()
+            done.wait(10)
+
+    other = threading.Thread(target=measure)
+    other.start()
+    entered.wait(10)
+    threading.Timer(0.2, done.set).start()
+    spent = TimeSpent()
+    with mine.working():
+        assert spent.wall_s >= 0.2
+        assert spent.busy_s < 0.1
+    other.join()
+    mine.close()
+    theirs.close()
 
 
 def test_what_another_run_paid_for_is_not_charged() -> None:

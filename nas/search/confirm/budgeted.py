@@ -11,7 +11,6 @@ as large as the budget bears if each of its jobs took twice the dearest rate see
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, final
@@ -21,6 +20,7 @@ from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.base import classify
 from nas.search.ledger import Prices
 from nas.search.session import Session, Stopped
+from nas.search.time_spent import TimeSpent
 
 ASKED: Final = "arm_asked"
 RESULT: Final = "arm_result"
@@ -140,14 +140,14 @@ class BudgetedWork:
         looked: dict[str, tuple[Piece, dict[str, Any], float]] = {}
         jobs: list[Job] = []
         for piece in group:
-            started = time.perf_counter()
+            spent = TimeSpent()
             try:
                 facts, wanted = piece.look() if piece.look else ({}, True)
             except (NasError, RuntimeError, MemoryError) as error:
                 failure = Outcome(piece.key, None, *classify(error))
-                self._close(piece, {}, time.perf_counter() - started, failure)
+                self._close(piece, {}, spent.busy_s, failure)
                 continue
-            measuring = time.perf_counter() - started if piece.look else 0.0
+            measuring = spent.busy_s if piece.look else 0.0
             if not wanted:
                 self._close(piece, facts, measuring, Outcome(piece.key, {}))
                 continue

@@ -8,7 +8,6 @@ Trainings that choose read no test image; a training that tests reads them once,
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from math import prod
@@ -47,6 +46,7 @@ from nas.search.history import planned_trials
 from nas.search.quiet import QuietDevice
 from nas.search.session import Session, Stopped
 from nas.search.tasks import RETRAIN
+from nas.search.time_spent import TimeSpent
 from nas.topology.graph import Architecture
 from nas.topology.serial import dump_architecture
 
@@ -135,9 +135,9 @@ class _Confirmation:
             if candidate.trial is not None or candidate.key in done:
                 continue
             self.session.check_stop()
-            started = time.perf_counter()
+            spent = TimeSpent()
             found = self._look(candidate.architecture)
-            seconds = round(time.perf_counter() - started, 3)
+            seconds = round(spent.busy_s, 3)
             self.session.run.append(
                 {"kind": MEASURED, "candidate": candidate.key, **found, "seconds": seconds}
             )
@@ -264,10 +264,10 @@ class _Confirmation:
         known = any(record["kind"] == "simple_baselines" for record in self.session.run.records())
         if known or prod(data.input_shape) > SIMPLE_PIXELS:
             return
-        started = time.perf_counter()
+        spent = TimeSpent()
         test = self.session.material.test_part(self.session.config.confirm.test_images)
         classifiers = [asdict(each) for each in simple_baselines(data, test=test)]
-        seconds = round(time.perf_counter() - started, 3)
+        seconds = round(spent.busy_s, 3)
         self.session.run.append(
             {"kind": "simple_baselines", "classifiers": classifiers, "seconds": seconds}
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import abc
 import importlib
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -18,6 +17,7 @@ from typing import Any, Self, final
 from nas import errors
 from nas.errors import ArchitectureError, ConfigError, NasError, TopologyError, TrialError
 from nas.registry import Registry
+from nas.search.time_spent import TimeSpent
 
 Task = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -61,7 +61,7 @@ class Outcome:
         result: What the task returned; None if it failed.
         reason: Why it failed: `nonfinite`, `oom`, `timeout`, `crash` or `infeasible`.
         message: What to tell about the failure.
-        seconds: Wall-clock time of the job.
+        seconds: Wall-clock time of the job, without waiting for the device.
     """
 
     key: str
@@ -154,14 +154,14 @@ def make_task(factory: str, arguments: Mapping[str, Any]) -> Task:
 
 
 def perform(task: Task, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Run one job; return its result or its failure, with the time, as plain values."""
-    started = time.perf_counter()
+    """Run one job; return its result or its failure, with what it cost, as plain values."""
+    spent = TimeSpent()
     try:
         answer: dict[str, Any] = {"result": task(dict(payload))}
     except Exception as error:
         reason, message = classify(error)
         answer = {"result": None, "reason": reason, "message": message}
-    return {**answer, "seconds": time.perf_counter() - started}
+    return {**answer, "seconds": spent.busy_s}
 
 
 def classify(error: Exception) -> tuple[str, str]:
