@@ -26,7 +26,7 @@ Verdict = Literal["kept", "violated", "not told apart from the bound"]
 _log = logging.getLogger("nas")
 
 _COMPARISON = re.compile(
-    r"\s*(?P<name>[A-Za-z_][\w.]*\s*(?:\[[^\[\]]*\])?)\s*(?P<sign><=|>=|<|>|==?|≤|≥)\s*"
+    r"\s*(?P<name>[A-Za-z_][\w.]*\s*(?:\[[^\[\]]*\])?(?:@[\w-]+)?)\s*(?P<sign><=|>=|<|>|==?|≤|≥)\s*"
     rf"(?P<quantity>(?P<number>{NUMBER})\s*(?P<suffix>{SUFFIX}))\s*",
 )
 _SIDES: dict[str, Side] = {"<=": "max", "<": "max", "≤": "max", ">=": "min", ">": "min", "≥": "min"}

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from nas.errors import ConfigError
 from nas.objectives.base import AbstractObjective
+from nas.objectives.elsewhere import AT, elsewhere
 from nas.registry import Paper, Registry
 from nas.units import parse_unit
 
@@ -41,11 +42,15 @@ def resolve_objective(name: str) -> AbstractObjective:
     Args:
         name: A registered name or an alias, with qualifiers in brackets where it takes some:
             `error`, `latency`, `latency_ms[eager,b8,fp32]`. What is left out has its default.
+            Behind an `@` a latency takes the name of another device.
 
     Raises:
         NotFoundError: If there is no such objective; the message lists what there is.
         ConfigError: If the name is malformed or the qualifiers do not fit.
     """
+    base, at, column = name.partition(AT)
+    if at:
+        return elsewhere(resolve_objective(base), column.strip())
     form = _FORM.fullmatch(name)
     if form is None or not form["family"]:
         raise ConfigError(

@@ -156,7 +156,8 @@ def _check_closed(trials: Trials, record: Record) -> int | None:
 
 def _check_repeated(trial: Trial, record: Record) -> int | None:
     if record["kind"] == "trial_finished":
-        same = trial.state == "finished" and record["values"] == trial.values
+        told = {**trial.values, **trial.extra.get("predicted", {})}
+        same = trial.state == "finished" and record["values"] == told
     else:
         same = trial.state == "failed" and record["reason"] == trial.reason
     if same:
@@ -203,6 +204,29 @@ def _check_value(record: Record, name: str, value: Any) -> None:
         )
 
 
+def _check_measured(trials: Trials, record: Record) -> int | None:
+    """A later measurement is of a finished trial, and of numbers that it has."""
+    number = _whole_number(record, "trial", 0)
+    trial = trials.get(number)
+    if trial is None or trial.state != "finished":
+        raise _refuse(
+            record,
+            f"Trial {number} is not finished, so it cannot be measured again.",
+            "A measurement replaces predicted numbers of a result.",
+        )
+    if record["kind"] == "trial_unmeasured":
+        return None
+    _check_content(record)
+    unknown = sorted(set(record["values"]) - set(trial.values))
+    if unknown:
+        raise _refuse(
+            record,
+            f"Trial {number} has no objective '{unknown[0]}'.",
+            "A measurement replaces numbers that are there.",
+        )
+    return None
+
+
 def _check_stage(trials: Trials, record: Record) -> int | None:
     if not isinstance(record.get("stage"), str) or not record["stage"]:
         raise _refuse(
@@ -217,6 +241,8 @@ CHECKS: Final[dict[str, Callable[[Trials, Record], int | None]]] = {
     "trial_asked": _check_asked,
     "trial_finished": _check_closed,
     "trial_failed": _check_closed,
+    "trial_measured": _check_measured,
+    "trial_unmeasured": _check_measured,
     "stage_started": _check_stage,
     "stage_finished": _check_stage,
     "checkpoint_saved": _check_stage,

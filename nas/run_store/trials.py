@@ -162,6 +162,27 @@ class TrialTable:
             extra={**trial.extra, **_extra(record)},
         )
 
+    def _take_measured(self, record: Record, seq: int) -> None:
+        """Replace predicted numbers by measured ones, and keep what was predicted beside them."""
+        trial = self.trials[record["trial"]]
+        replaced = {name: trial.values[name] for name in record["values"]}
+        own = trial.extra.get("measurements") or {}
+        self.trials[trial.number] = replace(
+            trial,
+            values={**trial.values, **record["values"]},
+            extra={
+                **trial.extra,
+                "predicted": {**replaced, **trial.extra.get("predicted", {})},
+                "violations": record.get("violations", trial.extra.get("violations", {})),
+                "measurements": {**own, **record.get("measurements", {})},
+            },
+        )
+
+    def _take_unmeasured(self, record: Record, seq: int) -> None:
+        trial = self.trials[record["trial"]]
+        failure = {key: record.get(key) for key in ("reason", "message")}
+        self.trials[trial.number] = replace(trial, extra={**trial.extra, "unmeasured": failure})
+
     def _take_stage(self, record: Record, seq: int) -> None:
         name = record["stage"]
         known = self.stages.get(name, Stage(name, "started"))
@@ -199,6 +220,8 @@ _APPLIERS: Final[dict[str, Callable[[TrialTable, Record, int], None]]] = {
     "trial_asked": TrialTable._take_asked,
     "trial_finished": TrialTable._take_closed,
     "trial_failed": TrialTable._take_closed,
+    "trial_measured": TrialTable._take_measured,
+    "trial_unmeasured": TrialTable._take_unmeasured,
     "stage_started": TrialTable._take_stage,
     "stage_finished": TrialTable._take_stage,
     "checkpoint_saved": TrialTable._take_stage,

@@ -23,6 +23,7 @@ from nas.errors import (
 )
 from nas.run_store import Run, rebuild_views
 from nas.run_store.layout import check_slug
+from nas.search.budget_check import check_budgets
 from nas.search.config import SearchConfig
 from nas.search.confirm.stage import confirm
 from nas.search.device_check import check_same_device, package_versions
@@ -33,6 +34,8 @@ from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
 from nas.search.learning import proposed_by_paths, relax, train_supernet
 from nas.search.material import Material, check_same_data, prepare_material
+from nas.search.measure_front import measure_front
+from nas.search.prediction import Profiles, keep_profiles
 from nas.search.progress import Listener, no_listener
 from nas.search.propose import PATH_TRAINING, RELAXATION
 from nas.search.resolve import resolve_space
@@ -83,6 +86,9 @@ def search(
     device = resolve_device(config.device)
     _check_executor(executor or config.executor.kind)
     material = prepare_material(config)
+    profiles = Profiles.load(config)
+    profiles.check(config, resolve_space(config), material, str(device))
+    check_budgets(config, material, profiles, str(device))
     run = Run.create(
         runs,
         name or default_name(config, material),
@@ -285,6 +291,7 @@ def _stages(session: Session) -> None:
     weights = train_supernet(session)
     preferred += [(PATH_TRAINING, each) for each in proposed_by_paths(session)]
     explore(session, weights, preferred)
+    measure_front(session)
     confirm(session)
     session.again(REPORT, lambda: {"views": rebuild_views(session.run)})
     rebuild_views(session.run)
@@ -294,6 +301,7 @@ def _stages(session: Session) -> None:
 
 def _prepare(session: Session) -> Mapping[str, Any]:
     """Write down what the numbers of this run mean."""
+    keep_profiles(session)
     goals = session.goals
     described = [
         {"name": each.name, "unit": each.unit, "source": each.source} for each in goals.searched

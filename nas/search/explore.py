@@ -235,7 +235,7 @@ class _Batch:
         number = int(outcome.key)
         if outcome.result is None:
             self._fail(number, outcome.reason or "crash", outcome.message or "", outcome.seconds)
-        elif self.session.goals.measured:
+        elif self.session.goals.driven:
             self.waiting[number] = outcome
         else:
             self._finish(number, outcome, {"values": {}})
@@ -248,7 +248,7 @@ class _Batch:
             try:
                 decisions = self.entries[number].decisions
                 deployment = deployment_of(self.space, decisions)
-                measured = self.device.measure(self.space.build(decisions), deployment)
+                measured = self.device.estimate(self.space.build(decisions), deployment)
             except (NasError, RuntimeError, MemoryError) as error:
                 reason, message = classify(error)
                 spent = time.perf_counter() - started

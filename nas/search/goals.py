@@ -8,6 +8,7 @@ from typing import Any, Self, final
 
 from nas.objectives.base import AbstractObjective
 from nas.objectives.constraints import Constraint, parse_constraints
+from nas.objectives.elsewhere import LatencyElsewhere
 from nas.objectives.names import resolve_objective, resolve_objectives
 from nas.search.config import SearchConfig
 
@@ -52,9 +53,19 @@ class Goals:
         return tuple(each for each in self.every if each.needs_quiet_device)
 
     @property
+    def elsewhere(self) -> tuple[LatencyElsewhere, ...]:
+        """Latencies on other devices, which the driver predicts."""
+        return tuple(each for each in self.every if isinstance(each, LatencyElsewhere))
+
+    @property
+    def driven(self) -> tuple[AbstractObjective, ...]:
+        """Objectives that the driver answers itself, measured or predicted."""
+        return (*self.measured, *self.elsewhere)
+
+    @property
     def evaluated(self) -> tuple[AbstractObjective, ...]:
         """Objectives that workers evaluate."""
-        return tuple(each for each in self.every if not each.needs_quiet_device)
+        return tuple(each for each in self.every if each not in self.driven)
 
     @property
     def needs_weights(self) -> bool:

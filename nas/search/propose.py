@@ -96,7 +96,7 @@ class Planner:
         found = self._members.get(text)
         if found is None:
             network = self.space.member_id(decisions)
-            runs = executed_id(self.space.build(decisions)) if self.goals.measured else ""
+            runs = executed_id(self.space.build(decisions)) if self.goals.driven else ""
             found = self._members[text] = (network, runs)
         return found
 

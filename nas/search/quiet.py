@@ -7,12 +7,15 @@ another one on a machine that may be busier today.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
-from nas.objectives.base import EvaluationContext
+from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement
 from nas.objectives.deployment import FLOAT32, Deployment
 from nas.objectives.kinds.latency import Latency
 from nas.objectives.latency_config import LatencyConfig
+from nas.search.prediction import Forecast
 from nas.search.session import Session
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
@@ -33,15 +36,42 @@ class QuietDevice:
         self.session = session
         self._meters: dict[tuple[LatencyConfig, Shape, str], LatencyMeter] = {}
 
+    @cached_property
+    def forecast(self) -> Forecast:
+        """Predicts what is not measured."""
+        return Forecast(self.session)
+
     def measure(
         self, architecture: Architecture, deployment: Deployment = FLOAT32
     ) -> dict[str, Any]:
         """Return `values` and `measurements` (how they came about), by objective.
 
+        Latencies on other devices are predicted; everything else is measured.
+
         Args:
             architecture: The network.
             deployment: Its number formats, where an objective leaves them open.
         """
+        found = self._measured(self.session.goals.measured, architecture, deployment)
+        return _as_record({**found, **self.forecast.elsewhere(architecture)})
+
+    def estimate(
+        self, architecture: Architecture, deployment: Deployment = FLOAT32
+    ) -> dict[str, Any]:
+        """Return what a trial is told: as `measure`, but predicted where a profile steers."""
+        if not self.forecast.steered:
+            return self.measure(architecture, deployment)
+        predicted = self.forecast.here(architecture)
+        others = [each for each in self.session.goals.measured if each.name not in predicted]
+        found = self._measured(others, architecture, deployment)
+        return _as_record({**found, **predicted, **self.forecast.elsewhere(architecture)})
+
+    def _measured(
+        self,
+        objectives: Sequence[AbstractObjective],
+        architecture: Architecture,
+        deployment: Deployment,
+    ) -> dict[str, Measurement]:
         data = self.session.material.data
         context = EvaluationContext(
             architecture,
@@ -53,11 +83,7 @@ class QuietDevice:
             meter=self._meter,
             deployment=deployment,
         )
-        found = {each.name: each.evaluate(context) for each in self.session.goals.measured}
-        return {
-            "values": {name: each.to_dict() for name, each in found.items()},
-            "measurements": {name: dict(each.details) for name, each in found.items()},
-        }
+        return {each.name: each.evaluate(context) for each in objectives}
 
     def _meter(self, config: LatencyConfig, shape: Shape, device: str) -> LatencyMeter:
         from nas.objectives.latency import LatencyMeter
@@ -80,3 +106,10 @@ class QuietDevice:
                 if wanted.items() <= details.items() and details.get("reference_ms"):
                     return float(details["reference_ms"])
         return None
+
+
+def _as_record(found: Mapping[str, Measurement]) -> dict[str, Any]:
+    return {
+        "values": {name: each.to_dict() for name, each in found.items()},
+        "measurements": {name: dict(each.details) for name, each in found.items()},
+    }

@@ -309,9 +309,9 @@ def test_nothing_is_measured_while_a_worker_still_starts(
     told: list[str] = []
     measure = QuietDevice.measure
 
-    def note(device: QuietDevice, architecture: Any) -> Any:
+    def note(device: QuietDevice, *arguments: Any) -> Any:
         told.append("measure")
-        return measure(device, architecture)
+        return measure(device, *arguments)
 
     monkeypatch.setattr(InlineExecutor, "settle", lambda self: told.append("settle"))
     monkeypatch.setattr(QuietDevice, "measure", note)

@@ -102,7 +102,7 @@ class MemberCosts:
         counted = [each for each in session.goals.evaluated if not each.needs_weights]
         values = {each.name: each.evaluate(context).to_dict() for each in counted}
         measured: Mapping[str, Any] = {"values": {}, "measurements": {}}
-        if session.goals.measured:
+        if session.goals.driven:
             measured = self._device.measure(architecture)
         values |= measured["values"]
         violations = {

@@ -40,8 +40,13 @@ class Population:
 
 
 def is_feasible(trial: Trial) -> bool:
-    """Tell whether a finished trial keeps every constraint, as its record says."""
-    return all(float(value) <= 0 for value in trial.extra.get("violations", {}).values())
+    """Tell whether a finished trial keeps every constraint, as its record says.
+
+    One that ought to have been measured and could not be is on no front.
+    """
+    return "unmeasured" not in trial.extra and all(
+        float(value) <= 0 for value in trial.extra.get("violations", {}).values()
+    )
 
 
 @final

@@ -1,0 +1,202 @@
+"""Budgets that nothing can keep, refused before anything is written.
+
+A latency budget below the fastest network is found out by measuring the few members that are
+cheapest by arithmetic, or predicting them where a profile steers. Members that nobody looked at may
+be a little faster, and a measurement has its error: a budget within reach of either is let through,
+and said.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from nas.cost.count import Cost, cost
+from nas.errors import BudgetError, NasError
+from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement
+from nas.objectives.constraints import Constraint, doubt_of_unit
+from nas.objectives.elsewhere import LatencyElsewhere
+from nas.predict.latency_predictor import LatencyPredictor
+from nas.search.config import SearchConfig
+from nas.search.front.errors import BAR
+from nas.search.goals import Goals
+from nas.search.material import Material
+from nas.search.prediction import HERE, Profiles, as_measurement, steered_by
+from nas.search.propose import lightest, smallest
+from nas.search.quantisation import deployment_of
+from nas.search.resolve import searched_space
+from nas.seeds import derive_seed
+from nas.space import AbstractSpace, Decisions
+from nas.units import Unit
+
+SAMPLE: Final = 64
+"""Random members whose cost is counted."""
+
+CHEAPEST: Final = 2
+"""Members looked at per kind of cost: multiply-adds, bytes, critical path."""
+
+REACH: Final = 1.05
+"""How far above a budget the fastest member seen may lie before it is refused."""
+
+_log = logging.getLogger("nas")
+
+
+def check_budgets(
+    config: SearchConfig, material: Material, profiles: Profiles, device: str
+) -> None:
+    """Refuse latency budgets that even the fastest members exceed.
+
+    Args:
+        config: Resolved, its plugins imported.
+        material: Its data.
+        profiles: Checked.
+        device: Torch device.
+
+    Raises:
+        BudgetError: If a budget is surely below the fastest network.
+    """
+    goals = Goals.of(config)
+    bounds = [
+        (each, objective)
+        for each in goals.constraints
+        for objective in goals.driven
+        if objective.name == each.objective and objective.unit == Unit.MILLISECONDS
+    ]
+    if bounds:
+        look = _Look(config, material, profiles, device)
+        for bound, objective in bounds:
+            look.check(bound, objective)
+
+
+@final
+@dataclass(frozen=True)
+class _Fastest:
+    """The fastest member seen, and the lower end of its interval."""
+
+    value: float
+    low: float
+    source: str
+
+
+@final
+class _Look:
+    """Looks at the cheapest members of a space."""
+
+    def __init__(
+        self, config: SearchConfig, material: Material, profiles: Profiles, device: str
+    ) -> None:
+        self.config = config
+        self.material = material
+        self.device = device
+        self.space = searched_space(config)
+        self.members = cheapest(self.space, material, config.seed)
+        here = profiles.by_column.get(HERE)
+        self.steered = {each.name for each in steered_by(here, Goals.of(config))} if here else set()
+        self.predictors: Mapping[str | None, LatencyPredictor] = {
+            column: profile.predictor() for column, profile in profiles.by_column.items()
+        }
+
+    def check(self, bound: Constraint, objective: AbstractObjective) -> None:
+        """Look at members until one keeps the bound.
+
+        Raises:
+            BudgetError: If all are surely above it.
+        """
+        fastest: _Fastest | None = None
+        for decisions in self.members:
+            found = self._seen(objective, decisions)
+            if found is None:
+                continue
+            if found.value <= bound.upper:
+                return
+            if fastest is None or found.value < fastest.value:
+                fastest = found
+        if fastest is None:
+            return
+        if fastest.low > REACH * bound.upper:
+            raise _refused(bound, fastest)
+        _log.warning(
+            "the constraint %s is at the edge of what the space can do: the fastest of its "
+            "cheapest networks takes %.3g %s",
+            bound,
+            fastest.value,
+            bound.unit,
+        )
+
+    def _seen(self, objective: AbstractObjective, decisions: Decisions) -> _Fastest | None:
+        try:
+            found = self._answer(objective, decisions)
+        except (NasError, RuntimeError, MemoryError) as fault:
+            _log.debug("a member was not looked at: %s", fault)
+            return None
+        error = found.details.get("standard_error")
+        if error is None:
+            error = float(found.details.get("relative_error", 0.0)) * found.value
+        return _Fastest(found.value, found.value - BAR * float(error), found.source)
+
+    def _answer(self, objective: AbstractObjective, decisions: Decisions) -> Measurement:
+        architecture, data = self.space.build(decisions), self.material.data
+        elsewhere = isinstance(objective, LatencyElsewhere)
+        if elsewhere or objective.name in self.steered:
+            column = objective.column if isinstance(objective, LatencyElsewhere) else HERE
+            found = self.predictors[column].predict(
+                architecture, data.input_shape, data.num_classes
+            )
+            return as_measurement(found, "", ours=not elsewhere)
+        context = EvaluationContext(
+            architecture,
+            data.input_shape,
+            data.num_classes,
+            device=self.device,
+            threads=self.config.search.threads_per_evaluation,
+            latency=self.config.latency,
+            deployment=deployment_of(self.space, decisions),
+        )
+        return objective.evaluate(context)
+
+
+def cheapest(space: AbstractSpace, material: Material, seed: int) -> list[Decisions]:
+    """Return the few members with the least counted cost of each kind, cheapest first.
+
+    Of a random sample, the smallest member of every known wiring, and the lightest that is found
+    from one of them.
+    """
+    data = material.data
+    counted: list[tuple[Cost, Decisions]] = []
+    for decisions in _candidates(space, seed):
+        try:
+            found = cost(space.build(decisions), data.input_shape, data.num_classes)
+        except NasError:  # a member that these images do not fit
+            continue
+        counted.append((found, decisions))
+    chosen: dict[int, None] = {}
+    for kind in ("macs", "bytes", "critical_path"):
+        order = sorted(range(len(counted)), key=lambda place: getattr(counted[place][0], kind))
+        chosen.update(dict.fromkeys(order[:CHEAPEST]))
+    return [counted[place][1] for place in chosen]
+
+
+def _candidates(space: AbstractSpace, seed: int) -> Iterator[Decisions]:
+    rng = np.random.default_rng(derive_seed(seed, "budget check", 0))
+    small = [smallest(space, decisions) for decisions in space.known().values()]
+    yield from small
+    if small:
+        yield lightest(space, small[0])
+    for _ in range(SAMPLE):
+        yield space.sample(rng)
+
+
+def _refused(bound: Constraint, fastest: _Fastest) -> BudgetError:
+    doubt = doubt_of_unit(bound, fastest.value)
+    return BudgetError(
+        f"The constraint '{bound}' cannot be kept: the fastest of the space's cheapest networks "
+        f"takes {fastest.value:.4g} {bound.unit} ({fastest.source}).",
+        where="constraints",
+        why=doubt or "No search finds a network that is faster than the fastest.",
+        fix=f"Allow more than {fastest.value:.2g} {bound.unit}, search a space with smaller "
+        "networks, or take smaller images.",
+    )
