@@ -1,18 +1,34 @@
-"""How far two latency estimators scatter at equal time: paired A B B A against blocked medians.
+"""How far two latency estimators scatter at equal time, and whether order survives the noise.
 
-Two small networks, one 12 to 20 % slower than the other. Ours is the paired timing that the
+Two small networks, one 12 to 20 % slower than the other, at batch 1 and 16, on 1 and 2 threads,
+alone and beside another process that keeps one processor busy. Ours is the paired timing that the
 latency objective uses; the peer is `torch.utils.benchmark`, one block of `blocked_autorange` per
-network and the ratio of their medians. They take turns, and ours gets the time that the peer just
-took. A row's ratio is the scatter of the peer's estimates over that of ours (larger is better for
-us), once as standard deviation, in which bursts of load count, and once as interquartile range, in
-which they do not; its spread is the interquartile range of that ratio over bootstrap resamples.
+network and the ratio of their medians. They take turns in one process, and ours gets the time that
+the peer just took; both profit from memory that stays with the process. A row's ratio is the
+scatter of the peer's estimates over that of ours (larger is better for us), once as standard
+deviation, in which bursts of load count, and once as interquartile range, in which they do not; its
+spread is the interquartile range of that ratio over bootstrap resamples.
+
+Then two networks that differ by 10 % in the long run, by choice of their widths, are measured one
+after the other as a search does it, with the default budget; rows count the wrong orders.
 """
 
 from __future__ import annotations
 
+import os
+
+# Before torch is imported: two threads that wait actively would fight over two processors with
+# the process that loads them.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import itertools
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import harness
 import numpy as np
@@ -20,11 +36,40 @@ import torch
 from torch import nn
 from torch.utils.benchmark import Timer
 
+from nas.objectives.latency import LatencyMeter
 from nas.objectives.latency_config import LatencyConfig
-from nas.objectives.paired_timing import WallClock, time_pairs
+from nas.objectives.paired_timing import time_pairs
+from nas.objectives.steady_memory import keep_freed_memory
+from nas.objectives.stopwatch import machine_clock
+from nas.training.device import use_threads
 
 BLOCK_SECONDS = 0.1
-BATCHES = (1, 16)
+SHAPE = (3, 32, 32)
+WIDTHS = range(16, 68, 4)
+LONG_SECONDS = 0.6
+APART = 1.10
+LOAD = (
+    "import numpy\n"
+    "a = numpy.random.default_rng(0).random((300, 300), 'float32')\n"
+    "while True:\n"
+    "    a @ a\n"
+    "    sum(range(10000))\n"
+)
+
+
+class Case(NamedTuple):
+    """One condition."""
+
+    batch: int
+    threads: int
+    loaded: bool
+
+    def __str__(self) -> str:
+        company = "beside a busy process" if self.loaded else "alone"
+        return f"batch {self.batch}, {self.threads} thread{'s' * (self.threads > 1)}, {company}"
+
+
+CASES = [Case(*each) for each in itertools.product((1, 16), (1, 2), (False, True))]
 
 
 def network(extra: int) -> nn.Module:
@@ -45,6 +90,32 @@ def network(extra: int) -> nn.Module:
     return nn.Sequential(*layers, *head).eval().to(memory_format=torch.channels_last)
 
 
+def wide_network(width: int) -> nn.Module:
+    """Return a small CNN whose last convolution has `width` channels."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for each in (16, 16, width):
+        layers += [nn.Conv2d(channels, each, 3, padding=1), nn.ReLU()]
+        channels = each
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
+
+
+@contextmanager
+def company(wanted: bool) -> Iterator[None]:
+    """Have another process keep one processor busy, if wanted."""
+    if not wanted:
+        yield
+        return
+    quiet = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", LOAD], env=quiet)
+    try:
+        time.sleep(1.0)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def blocked_ratio(slow: Callable[[], object], fast: Callable[[], object], threads: int) -> float:
     """Estimate the ratio by one block of torch.utils.benchmark per network."""
     medians = [
@@ -63,12 +134,12 @@ def paired_ratio(
     config = LatencyConfig(
         threads=threads, pairs=1_000_000, max_seconds=seconds, target_relative_error=1e-9
     )
-    return time_pairs(slow, fast, config, WallClock()).ratio
+    return time_pairs(slow, fast, config, machine_clock()).ratio
 
 
-def estimates(batch: int, threads: int, repeats: int) -> tuple[list[float], list[float]]:
+def estimates(case: Case, repeats: int) -> tuple[list[float], list[float]]:
     """Return the estimates of the peer and ours, taken in turns at equal time."""
-    images = torch.randn(batch, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    images = torch.randn(case.batch, *SHAPE).contiguous(memory_format=torch.channels_last)
     fast_network, slow_network = network(2), network(3)
 
     def fast() -> object:
@@ -84,14 +155,14 @@ def estimates(batch: int, threads: int, repeats: int) -> tuple[list[float], list
         for who in ("peer", "ours") if repeat % 2 == 0 else ("ours", "peer"):
             if who == "peer":
                 start = time.perf_counter()
-                peer.append(blocked_ratio(slow, fast, threads))
+                peer.append(blocked_ratio(slow, fast, case.threads))
                 seconds = time.perf_counter() - start
             else:
-                ours.append(paired_ratio(slow, fast, threads, seconds))
+                ours.append(paired_ratio(slow, fast, case.threads, seconds))
     return peer, ours
 
 
-def compare(batch: int, peer: list[float], ours: list[float]) -> list[harness.Row]:
+def compare(case: Case, peer: list[float], ours: list[float]) -> list[harness.Row]:
     """Return the ratios of the two scatters, with their bootstrap ranges, and print both sides."""
     for label, values in (("torch.utils.benchmark", peer), ("paired", ours)):
         middle = statistics.median(values)
@@ -106,32 +177,81 @@ def compare(batch: int, peer: list[float], ours: list[float]) -> list[harness.Ro
     for name, scatter in (("std", statistics.stdev), ("IQR", harness.interquartile_range)):
         draws = [
             scatter(rng.choice(peer, len(peer)).tolist())
-            / scatter(rng.choice(ours, len(ours)).tolist())
+            / max(1e-12, scatter(rng.choice(ours, len(ours)).tolist()))
             for _ in range(500)
         ]
-        case = f"{name} of a latency ratio, batch {batch}, {len(peer)} repeats"
-        row = harness.Row(case, scatter(peer) / scatter(ours), harness.interquartile_range(draws))
+        label = f"{name} of a latency ratio, {case}, {len(peer)} repeats"
+        row = harness.Row(label, scatter(peer) / scatter(ours), harness.interquartile_range(draws))
         harness.print_row(row)
         rows.append(row)
     return rows
 
 
+def ten_percent_apart(case: Case) -> tuple[nn.Module, nn.Module, float]:
+    """Return two networks and their long-run ratio, the nearest to 1.1 among all pairs."""
+    config = LatencyConfig(
+        batch=case.batch,
+        threads=case.threads,
+        pairs=1_000_000,
+        max_seconds=LONG_SECONDS,
+        target_relative_error=1e-9,
+    )
+    meter = LatencyMeter(config, SHAPE)
+    networks = {width: wide_network(width) for width in WIDTHS}
+    ratios = {width: meter.measure(each).ratio for width, each in networks.items()}
+    near = sorted(
+        itertools.permutations(WIDTHS, 2), key=lambda ab: abs(ratios[ab[1]] / ratios[ab[0]] - APART)
+    )
+    fast, slow = near[0]
+    again = [meter.measure(networks[slow]).ratio / meter.measure(networks[fast]).ratio]
+    again += [meter.measure(networks[slow]).ratio / meter.measure(networks[fast]).ratio]
+    return networks[fast], networks[slow], statistics.fmean([*again, ratios[slow] / ratios[fast]])
+
+
+def wrong_orders(case: Case, trials: int, fast: nn.Module, slow: nn.Module) -> harness.Row:
+    """Measure two networks one after the other, again and again; count the wrong orders."""
+    wait_s = 0.0 if case.loaded else 10.0  # the company does not leave
+    meter = LatencyMeter(
+        LatencyConfig(batch=case.batch, threads=case.threads, wait_s=wait_s), SHAPE
+    )
+    wrong, flagged, found = 0, 0, []
+    for _ in range(trials):
+        first, second = meter.measure(fast), meter.measure(slow)
+        wrong += first.latency_ms >= second.latency_ms
+        flagged += "unstable" in (*first.flags, *second.flags)
+        found.append(second.latency_ms / first.latency_ms)
+    print(
+        f"  two networks: measured ratio {statistics.median(found):.3f}, from {min(found):.3f} to "
+        f"{max(found):.3f}; {flagged} of {trials} trials flagged as unstable",
+        flush=True,
+    )
+    row = harness.Row(f"wrong orders in {trials} trials, {case}", float(wrong), 0.0)
+    harness.print_row(row)
+    return row
+
+
 def main() -> None:
-    options = harness.arguments(__doc__).parse_args()
-    harness.use_threads(options.threads)
+    options = harness.arguments(__doc__, threads=2).parse_args()
     torch.manual_seed(0)
     harness.print_versions(options.threads)
-    repeats = 8 if options.small else 24
-    rows: list[harness.Row] = []
-    with torch.inference_mode():
-        for batch in BATCHES:
-            peer, ours = estimates(batch, options.threads, repeats)
-            rows += compare(batch, peer, ours)
+    print(f"memory stays with the process: {keep_freed_memory()}")
+    repeats, trials = (6, 5) if options.small else (40, 200)
+    scatters: list[harness.Row] = []
+    orders: list[harness.Row] = []
+    for case in (each for each in CASES if each.threads <= options.threads):
+        with use_threads(case.threads), torch.inference_mode():
+            if not case.loaded:
+                fast, slow, apart = ten_percent_apart(case)
+                print(f"two networks {apart:.3f} apart in the long run, {case}", flush=True)
+            with company(case.loaded):
+                scatters += compare(case, *estimates(case, repeats))
+                orders.append(wrong_orders(case, trials, fast, slow))
     harness.finish(
         "latency_noise",
-        rows,
+        [*scatters, *orders],
         unit="x (scatter of torch.utils.benchmark / scatter of paired, equal time)",
         threads=options.threads,
+        counted=[row for row in scatters if row.case.startswith("std")],
         record=options.record,
     )
 

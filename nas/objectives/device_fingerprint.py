@@ -13,10 +13,14 @@ import re
 import subprocess
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 CPU_FACTS = Path("/proc/cpuinfo")
+CLOCKS: Final = Path("/sys/devices/system/cpu")
+DRIVER_FACTS: Final = Path("/proc/driver/nvidia/version")
+RUNTIME_PACKAGES: Final = ("onnxruntime", "onnxruntime-gpu")
 
 
 @final
@@ -32,6 +36,10 @@ class DeviceFingerprint:
         torch: Version of torch, its build included.
         system: Operating system, its version number and the instruction set.
         python: Version of Python.
+        clock_policy: How the system chooses the processors' clock, such as `governor performance,
+            turbo on`; `unknown` where it does not say, as in most virtual machines.
+        runtimes: Versions of runtimes beside torch; empty without any.
+        driver: Version of the accelerator's driver; empty on a processor.
     """
 
     device: str
@@ -41,6 +49,9 @@ class DeviceFingerprint:
     torch: str
     system: str
     python: str
+    clock_policy: str = "unknown"
+    runtimes: str = ""
+    driver: str = ""
 
     @property
     def digest(self) -> str:
@@ -54,10 +65,12 @@ class DeviceFingerprint:
 
     def __str__(self) -> str:
         where = self.processor if self.device == "cpu" else f"{self.device} beside {self.processor}"
-        return (
-            f"{where}, {self.cores} cores, {self.threads} threads, torch {self.torch}, "
-            f"Python {self.python}, {self.system}"
-        )
+        parts = [f"{where}, {self.cores} cores, {self.threads} threads, torch {self.torch}"]
+        parts += [self.runtimes] if self.runtimes else []
+        parts += [f"driver {self.driver}"] if self.driver else []
+        parts += [f"Python {self.python}", self.system]
+        parts += [self.clock_policy] if self.clock_policy != "unknown" else []
+        return ", ".join(parts)
 
 
 def device_fingerprint(device: str = "cpu", threads: int = 1) -> DeviceFingerprint:
@@ -77,6 +90,9 @@ def device_fingerprint(device: str = "cpu", threads: int = 1) -> DeviceFingerpri
         torch=torch.__version__,
         system=_system(),
         python=platform.python_version(),
+        clock_policy=clock_policy(),
+        runtimes=_runtimes(),
+        driver=driver_version(torch.device(device).type),
     )
 
 
@@ -113,6 +129,51 @@ def _macos_processor() -> str:
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def clock_policy(clocks: Path = CLOCKS) -> str:
+    """Return how the system chooses the processors' clock, `unknown` where it does not say.
+
+    Args:
+        clocks: Where it says so.
+    """
+    governors = {_fact(path) for path in clocks.glob("cpu[0-9]*/cpufreq/scaling_governor")} - {""}
+    parts = [f"governor {'/'.join(sorted(governors))}"] if governors else []
+    forbidden, boost = _fact(clocks / "intel_pstate/no_turbo"), _fact(clocks / "cpufreq/boost")
+    turbo = {"0": "on", "1": "off"}.get(forbidden) or {"0": "off", "1": "on"}.get(boost)
+    parts += [f"turbo {turbo}"] if turbo else []
+    return ", ".join(parts) or "unknown"
+
+
+def driver_version(kind: str, facts: Path = DRIVER_FACTS) -> str:
+    """Return the version of an accelerator's driver; empty on a processor.
+
+    Args:
+        kind: Kind of torch device.
+        facts: Where the driver says it.
+    """
+    if kind != "cuda":
+        return ""
+    found = re.search(r"Kernel Module\D*?([0-9]+(?:\.[0-9]+)+)", _fact(facts))
+    return found.group(1) if found else "unknown"
+
+
+def _fact(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+@lru_cache(maxsize=1)
+def _runtimes() -> str:
+    found = []
+    for package in RUNTIME_PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
 
 
 def _device_model(device: str) -> str:

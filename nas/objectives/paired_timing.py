@@ -32,6 +32,8 @@ from nas.objectives.stopwatch import AbstractStopwatch, Call
 
 Numbers = NDArray[np.float64]
 Round = tuple[float, float, float, float]
+"""Durations of A, B, B and A in milliseconds."""
+Jumps = tuple[bool, bool, bool, bool]
 
 WINDOW: Final = 101
 """Calls over which a running median is taken."""
@@ -44,8 +46,10 @@ SWEEP: Final = 8
 second, always the same one."""
 JUMP_FACTOR: Final = 30.0
 JUMP_MS: Final = 250.0
-"""A call that took so many times as long as its twin in the same round, and so much longer, was
-not slowed down by load: the clock jumped, or everything stood still."""
+"""A call that took so many times as long as usual, and so much longer, was not slowed down by
+load: the clock jumped, or everything stood still."""
+BETWEEN_MS: Final = 1000.0
+"""Time between the calls of a round from which the clock jumped there."""
 SLEEP_NS: Final = 10_000_000
 """Sleep of the machine during a sweep from which it is dropped."""
 QUIET_SHARE: Final = 0.2
@@ -97,14 +101,11 @@ class _Tally:
     recent_reference: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     rejected: int = 0
     invalid: int = 0
-    jumps: int = 0
 
-    def add(self, taken: Round) -> None:
+    def add(self, taken: Round, jumped: Jumps) -> None:
         """Keep the two pairs of a round, or drop and count them."""
-        jumped = _jumps(taken)
-        self.jumps += len(jumped)
-        self._add(taken[0], taken[1], True, 0 in jumped)
-        self._add(taken[3], taken[2], False, 1 in jumped)
+        self._add(taken[0], taken[1], True, jumped[0] or jumped[1])
+        self._add(taken[3], taken[2], False, jumped[3] or jumped[2])
 
     def _add(self, ours: float, reference: float, ours_first: bool, jumped: bool) -> None:
         if min(ours, reference) <= 0:
@@ -121,6 +122,14 @@ class _Tally:
         self.ours.append(ours)
         self.reference.append(reference)
         self.ours_first.append(ours_first)
+
+    def usual(self) -> tuple[float | None, float | None]:
+        """Return what a call of either side takes, None before that is known."""
+        sides = (self.recent_ours, self.recent_reference)
+        ours, reference = (
+            float(np.median(recent)) if len(recent) >= SETTLED else None for recent in sides
+        )
+        return ours, reference
 
     def _is_loaded(self, recent: deque[float], taken: float) -> bool:
         settled = len(recent) >= SETTLED
@@ -147,18 +156,27 @@ class _Tally:
         return ratios, weights
 
 
-def _jumps(taken: Round) -> list[int]:
-    """Return the pairs of a round, 0 or 1, across which the clock jumped, once per jump."""
-    found = (_jumped(taken[0], taken[3]), _jumped(taken[1], taken[2]))
-    return [pair for pair in found if pair is not None]
+def _inspect(taken: Round, usual: tuple[float | None, float | None]) -> tuple[Jumps, float]:
+    """Return in which calls of a round the clock jumped, and what the round took without that.
+
+    Before anything is known of the calls each is compared with its twin.
+    """
+    ours, reference = usual
+    judged = [
+        _jumped(taken[0], ours or taken[3]),
+        _jumped(taken[1], reference or taken[2]),
+        _jumped(taken[2], reference or taken[1]),
+        _jumped(taken[3], ours or taken[0]),
+    ]
+    first, before, after, second = (jumped for jumped, _ in judged)
+    return (first, before, after, second), sum(plausible for _, plausible in judged)
 
 
-def _jumped(first: float, second: float) -> int | None:
-    """Return which of two calls of one side, 0 or 1, spans a jump of the clock, if one does."""
-    if min(first, second) <= 0:
-        return int(second < 0) if min(first, second) < 0 < max(first, second) else None
-    far = max(first, second) > JUMP_FACTOR * min(first, second)
-    return int(second > first) if far and abs(first - second) > JUMP_MS else None
+def _jumped(taken: float, usual: float) -> tuple[bool, float]:
+    if usual <= 0:
+        return False, max(0.0, taken)
+    far = taken < 0 or (taken > JUMP_FACTOR * usual and taken - usual > JUMP_MS)
+    return far, usual if far else taken
 
 
 def _weights(ours: Numbers, reference: Numbers) -> Numbers:
@@ -180,29 +198,19 @@ class _Elapsed:
         self._last = stopwatch.now()
         self._slept = stopwatch.slept()
 
-    def tick(self, taken: Round) -> None:
+    def tick(self, plausible_ms: float, jumps: int) -> None:
         """Charge the time since the last tick, in which a round ran."""
         now = self.stopwatch.now()
         passed, self._last = (now - self._last) / 1e6, now
-        twins = ((taken[0], taken[3]), (taken[1], taken[2]))
-        worked = sum(_plausible(first, second) for first, second in twins)
-        if passed < 0 or passed > worked + 4 * JUMP_MS:
-            self.jumps += not _jumps(taken)  # those within a call are the tally's
-            passed = worked
-        self.seconds += passed / 1e3
+        if not jumps and (passed < 0 or passed > plausible_ms + BETWEEN_MS):
+            jumps = 1
+        self.jumps += jumps
+        self.seconds += (plausible_ms if jumps else passed) / 1e3
 
     def has_slept(self) -> bool:
         """Tell whether the machine slept since this was asked last."""
         before, self._slept = self._slept, self.stopwatch.slept()
         return self._slept - before > SLEEP_NS
-
-
-def _plausible(first: float, second: float) -> float:
-    """Return the sum of two durations of one call, without a jump in one of them."""
-    jumped = _jumped(first, second)
-    if jumped is None:
-        return max(0.0, first) + max(0.0, second)
-    return 2 * max(0.0, (second, first)[jumped])
 
 
 def time_pairs(
@@ -247,21 +255,24 @@ def _sweep(
     """Run some rounds back to back, so that either call follows itself as often as the other."""
     most = max(1, min(SWEEP, -(-(config.pairs - tally.pairs) // 2)))
     time = elapsed.stopwatch.time
-    rounds: list[Round] = []
+    usual = tally.usual()
+    rounds: list[tuple[Round, Jumps]] = []
     ours()
     for _ in range(most):
         first, before = time(ours), time(reference)
         after, second = time(reference), time(ours)
-        rounds.append((first, before, after, second))
-        elapsed.tick(rounds[-1])
+        taken = (first, before, after, second)
+        jumped, plausible_ms = _inspect(taken, usual)
+        rounds.append((taken, jumped))
+        elapsed.tick(plausible_ms, sum(jumped))
         if elapsed.seconds > config.max_seconds:
             break
     if elapsed.has_slept():
         elapsed.jumps += 1
         tally.rejected += 2 * len(rounds)
         return
-    for taken in rounds:
-        tally.add(taken)
+    for taken, jumped in rounds:
+        tally.add(taken, jumped)
 
 
 def _is_done(tally: _Tally, seconds: float, config: LatencyConfig) -> bool:
@@ -314,7 +325,7 @@ def _result(tally: _Tally, elapsed: _Elapsed, interrupted: int) -> PairedTimes:
         rejected=tally.rejected,
         invalid=tally.invalid,
         interrupted=interrupted,
-        clock_jumps=tally.jumps + elapsed.jumps,
+        clock_jumps=elapsed.jumps,
         seconds=elapsed.seconds,
     )
 

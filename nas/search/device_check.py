@@ -17,6 +17,8 @@ from nas.training.device import resolve_device
 
 MEASURED_ON: Final = ("device", "processor", "threads", "torch")
 """Fields of a device fingerprint that change what a network's time is."""
+MAY_CHANGE_TIMES: Final = ("cores", "clock_policy", "runtimes", "driver", "system")
+"""Fields that may change it, and that nobody may be able to set back."""
 
 _log = logging.getLogger("nas")
 
@@ -43,15 +45,25 @@ def check_same_device(run: Run, config: SearchConfig) -> None:
 
     device = resolve_device(str(run.environment.get("device", config.device)))
     here = device_fingerprint(str(device), config.latency.threads).to_dict()
-    changed = _differences(run.environment.get("fingerprint", {}), here, MEASURED_ON)
+    there = run.environment.get("fingerprint", {})
     measured = Goals.of(config).measured
+    changed = _differences(there, here, MEASURED_ON)
+    if any(getattr(each, "runtime", "") == "ort" for each in measured):
+        changed += _differences(there, here, ("runtimes",))
     if changed and measured:
         raise RunError(
             f"Run '{run.name}' measured on another device: {'; '.join(changed)}.",
             where=f"run '{run.name}', environment.fingerprint",
             why=f"Its {', '.join(each.name for each in measured)} would be compared with times of "
             "this device; mixing both is no search.",
-            fix="Resume it on that device with that version of torch, or start a new run.",
+            fix="Resume it on that device with those versions, or start a new run.",
+        )
+    if measured and (slower := _differences(there, here, MAY_CHANGE_TIMES)):
+        _log.warning(
+            "run '%s' goes on measuring under other conditions (%s): times before and after may "
+            "differ by more than their noise",
+            run.name,
+            "; ".join(slower),
         )
     now = package_versions()
     changed += _differences(run.environment.get("versions", {}), now, tuple(now))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -14,9 +15,9 @@ from torch import nn
 from nas.errors import EnvironmentFault
 from nas.objectives.latency import LatencyMeter, shared_meter
 from nas.objectives.latency_config import LatencyConfig
-from nas.objectives.stopwatch import AbstractStopwatch, Call
 from nas.objectives.runtimes import prepare
 from nas.objectives.standalone import reference_network
+from nas.objectives.stopwatch import AbstractStopwatch, Call
 
 SHAPE = (1, 8, 8)
 QUICK = LatencyConfig(max_seconds=0.05, warm_up=5, wait_s=0)
@@ -72,6 +73,7 @@ def test_a_reading_is_consistent_and_its_details_are_plain_data(meter: LatencyMe
     assert reading.latency_ms == pytest.approx(reading.ratio * meter.reference_ms)
     assert 0 <= reading.iqr_ms < math.inf
     assert reading.p95_ms > 0
+    assert reading.throughput_images_per_s == pytest.approx(1000 / reading.latency_ms)
     assert reading.pairs >= QUICK.minimum_pairs or reading.unstable
     details = reading.details()
     assert details["reference_ms"] == meter.reference_ms
@@ -152,11 +154,13 @@ def test_a_reference_time_from_an_earlier_process_scales_the_ratio() -> None:
 
 def test_a_spread_that_stays_large_is_flagged_as_unstable() -> None:
     durations = forever(1.0, 1.0, 1.0, 1.0, 1.4, 1.0, 1.0, 1.4, 0.7, 1.0, 1.0, 0.7)
-    config = LatencyConfig(pairs=40, minimum_pairs=40, reject_above=3.0)
+    config = LatencyConfig(pairs=40, minimum_pairs=40, reject_above=3.0, retries=3, wait_s=0)
     meter = LatencyMeter(config, SHAPE, reference_ms=1.0, stopwatch=Scripted(durations))
     reading = meter.measure(nn.Identity())
     assert reading.relative_error > config.unstable_above
     assert reading.unstable
+    assert reading.retries == 3
+    assert "unstable" in reading.flags
 
 
 def test_an_unstable_measurement_is_taken_once_more_and_the_better_one_counts() -> None:
@@ -168,6 +172,70 @@ def test_an_unstable_measurement_is_taken_once_more_and_the_better_one_counts() 
     reading = meter.measure(nn.Identity())
     assert reading.latency_ms == pytest.approx(1.2)
     assert not reading.unstable
+    assert reading.retries == 1
+
+
+class Watch:
+    """Says that others use so much of the device, and counts the waits for them."""
+
+    def __init__(self, shares: list[float], quiet_after: int = 10**9) -> None:
+        self.shares = shares
+        self.quiet_after = quiet_after
+        self.waits = 0
+
+    def begin(self) -> None:
+        return None
+
+    def others(self, since: None) -> float:
+        return self.shares.pop(0)
+
+    def wait(self, longest_s: float, seen: float) -> bool:
+        self.waits += 1
+        return self.waits >= self.quiet_after
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, watch: Watch, **changes: float) -> LatencyMeter:
+    monkeypatch.setattr("nas.objectives.latency.busy_watch", lambda device: watch)
+    config = LatencyConfig(pairs=40, minimum_pairs=40, warm_up=0).model_copy(update=changes)
+    steady = Scripted(forever(1.2, 1.0, 1.0, 1.2))
+    return LatencyMeter(config, SHAPE, reference_ms=1.0, stopwatch=steady)
+
+
+def test_a_device_that_stays_busy_is_measured_once_and_flagged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = Watch([0.6])
+    reading = watched(monkeypatch, watch).measure(nn.Identity())
+    assert reading.busy
+    assert reading.flags == ("busy",)
+    assert (reading.others_share, reading.retries, watch.waits) == (0.6, 0, 1)
+
+
+def test_a_device_that_becomes_quiet_is_measured_again_and_that_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = Watch([0.6, 0.0], quiet_after=1)
+    reading = watched(monkeypatch, watch).measure(nn.Identity())
+    assert not reading.flags
+    assert (reading.others_share, reading.retries) == (0.0, 1)
+
+
+def test_a_training_that_does_not_pause_makes_the_device_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nas.objectives.latency.measuring_on", lambda device: nullcontext(False))
+    assert watched(monkeypatch, Watch([0.0])).measure(nn.Identity()).busy
+
+
+def test_a_clock_that_jumped_is_flagged_and_the_number_is_right() -> None:
+    durations = [1.2, 1.0, 1.0, 1.2] * 40
+    durations[50] = -5000.0
+    config = LatencyConfig(pairs=60, minimum_pairs=60, warm_up=0, wait_s=0)
+    meter = LatencyMeter(config, SHAPE, reference_ms=1.0, stopwatch=Scripted(iter(durations)))
+    reading = meter.measure(nn.Identity())
+    assert reading.latency_ms == pytest.approx(1.2)
+    assert reading.flags == ("clock jumped",)
+    assert (reading.clock_jumps, reading.invalid_pairs) == (1, 1)
 
 
 def test_a_clock_without_positive_durations_is_refused_for_the_reference_too() -> None:
@@ -202,6 +270,9 @@ def test_one_meter_serves_all_measurements_of_a_device_and_setting() -> None:
         ({"max_seconds": 0}, "max_seconds"),
         ({"max_seconds": float("nan")}, "max_seconds"),
         ({"reject_above": 1.0}, "reject_above"),
+        ({"retries": -1}, "retries"),
+        ({"wait_s": -1}, "wait_s"),
+        ({"wait_s": float("inf")}, "wait_s"),
         ({"runtime": "abacus"}, "runtime"),
         ({"warmup": 3}, "warmup"),
     ],

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from nas.errors import EnvironmentFault
 from nas.objectives.latency_config import LatencyConfig
-from nas.objectives.paired_timing import HARD_LIMIT, relative_error, time_pairs
+from nas.objectives.paired_timing import (
+    HARD_LIMIT,
+    relative_error,
+    time_pairs,
+    weighted_quantiles,
+)
 from nas.objectives.stopwatch import WallClock
 
 MS = 1_000_000
@@ -231,3 +236,86 @@ def test_the_relative_error_is_that_of_the_median_of_a_normal_sample() -> None:
     claimed = np.mean([relative_error(sample) for sample in samples])
     actual = np.std(np.median(samples, axis=1)) / 10.0
     assert claimed == pytest.approx(actual, rel=0.15)
+
+
+class Jumpy(Machine):
+    """A clock that jumps by so much during the given calls, and a machine that sleeps in them."""
+
+    def __init__(self, jumps: dict[int, float], sleeps: dict[int, float] | None = None) -> None:
+        super().__init__()
+        self.jumps = jumps
+        self.sleeps = sleeps or {}
+        self.asleep = 0.0
+
+    def steady(self, milliseconds: float) -> Callable[[], None]:
+        def run() -> None:
+            self.calls += 1
+            self.nanoseconds += milliseconds * MS + self.jumps.get(self.calls, 0.0) * 1e9
+            self.asleep += self.sleeps.get(self.calls, 0.0) * 1e9
+
+        return run
+
+    def stopwatch(self) -> WallClock:
+        return WallClock(self.clock, asleep=lambda: round(self.asleep))
+
+
+@given(
+    seconds=st.floats(1.1, 1e6),
+    backwards=st.booleans(),
+    calls=st.sets(st.integers(30, 500), min_size=1, max_size=4),
+)
+def test_jumps_of_the_clock_are_dropped_counted_and_cost_no_time(
+    seconds: float, backwards: bool, calls: set[int]
+) -> None:
+    machine = Jumpy(dict.fromkeys(calls, -seconds if backwards else seconds))
+    times = time_pairs(
+        machine.steady(3.0),
+        machine.steady(2.0),
+        quick(target_relative_error=1e-12, pairs=240, minimum_pairs=240, max_seconds=2.0),
+        machine.stopwatch(),
+    )
+    assert times.ratio == pytest.approx(1.5, rel=1e-6)
+    assert max(times.ours_ms) == pytest.approx(3.0, rel=1e-6)
+    assert 1 <= times.clock_jumps <= len(calls)
+    assert times.seconds < 2.1
+    assert len(times.ours_ms) >= quick().minimum_pairs
+
+
+def test_a_jump_between_two_calls_is_counted_too() -> None:
+    machine = Jumpy({})
+    readings = {"count": 0}
+
+    def clock() -> int:
+        readings["count"] += 1
+        if readings["count"] == 60:
+            machine.nanoseconds += 3600e9
+        return machine.clock()
+
+    times = time_pairs(machine.steady(3.0), machine.steady(2.0), quick(pairs=80), WallClock(clock))
+    assert times.clock_jumps == 1
+    assert times.seconds < 1
+
+
+def test_what_a_sleeping_machine_touched_is_dropped_and_counted() -> None:
+    machine = Jumpy({}, {50: 3600.0})
+    times = time_pairs(
+        machine.steady(3.0), machine.steady(2.0), quick(pairs=80), machine.stopwatch()
+    )
+    assert times.clock_jumps == 1
+    assert times.rejected == 16
+    assert times.ratio == pytest.approx(1.5)
+
+
+def test_pairs_on_a_slow_machine_count_less() -> None:
+    values = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0])
+    weights = np.array([1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.1])
+    assert weighted_quantiles(values, weights, np.array([0.5]))[0] == pytest.approx(1.0)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=60), st.floats(0.1, 5))
+def test_a_weighted_median_of_equal_weights_is_the_median(
+    values: list[float], weight: float
+) -> None:
+    numbers = np.array(values)
+    found = weighted_quantiles(numbers, np.full(len(values), weight), np.array([0.5]))
+    assert found[0] == pytest.approx(np.median(numbers))
