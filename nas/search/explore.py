@@ -8,7 +8,6 @@ else of the search runs on the device.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, final
@@ -24,6 +23,7 @@ from nas.search.quiet import QuietDevice
 from nas.search.resolve import searched_space
 from nas.search.session import Session, Stopped
 from nas.search.tasks import SCORE
+from nas.search.time_spent import TimeSpent
 from nas.space import AbstractSpace
 from nas.topology.identity import structural_id
 from nas.topology.serial import architecture_text, dump_architecture
@@ -244,17 +244,16 @@ class _Batch:
         """Measure the trials that wait for it, one by one, and close them."""
         for number in sorted(self.waiting):
             outcome = self.waiting[number]
-            started = time.perf_counter()
+            spent = TimeSpent()
             try:
                 decisions = self.entries[number].decisions
                 deployment = deployment_of(self.space, decisions)
                 measured = self.device.estimate(self.space.build(decisions), deployment)
             except (NasError, RuntimeError, MemoryError) as error:
                 reason, message = classify(error)
-                spent = time.perf_counter() - started
-                self._fail(number, reason, message, outcome.seconds, spent)
+                self._fail(number, reason, message, outcome.seconds, spent.busy_s)
                 continue
-            self._finish(number, outcome, measured, time.perf_counter() - started)
+            self._finish(number, outcome, measured, spent.busy_s)
 
     def _finish(
         self, number: int, outcome: Outcome, measured: Mapping[str, Any], measuring_s: float = 0.0
