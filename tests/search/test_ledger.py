@@ -69,7 +69,9 @@ def test_threads_multiply_on_a_processor_and_not_on_an_accelerator() -> None:
     records = [
         {"kind": "stage_started", "stage": "supernet"},
         {"kind": "stage_finished", "stage": "supernet", "wall_seconds": 10.0},
-        *trial(0, 7.0, 2.0),
+        *trial(0, 7.0, 1.0),
+        {"kind": "trial_measured", "trial": 0, "measuring_seconds": 0.5},
+        {"kind": "trial_unmeasured", "trial": 0, "measuring_seconds": 0.5},
     ]
     found = rows_of(records)
     devices = {part: row.device_s for part, row in found.items()}

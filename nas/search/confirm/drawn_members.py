@@ -103,7 +103,7 @@ class MemberCosts:
         values = {each.name: each.evaluate(context).to_dict() for each in counted}
         measured: Mapping[str, Any] = {"values": {}, "measurements": {}}
         if session.goals.driven:
-            measured = self._device.measure(architecture)
+            measured = self._device.estimate(architecture)
         values |= measured["values"]
         violations = {
             each.objective: each.violation(float(values[each.objective]["value"])) / each.upper
