@@ -117,8 +117,9 @@ def _append_row(
             figure = {"error": error, "cross_entropy": 2 * error, "images": 500}
             run.append({"kind": CELL, **cell, **figure})
     if latency:
-        times = {"latency_ms": 1.5, "iqr_ms": 0.1, "unstable": False, "device": "d" * 12}
-        run.append({"kind": LATENCY, "row": key, "network": 0, "data": head["data"], **times})
+        flags = {"unstable": False, "busy": False, "device": "d" * 12}
+        time = {"data": head["data"], "latency_ms": 1.5, "iqr_ms": 0.1, **flags}
+        run.append({"kind": LATENCY, "row": key, "network": 0, **time})
 
 
 __all__ = ["TWO", "environment", "labelled", "made_study", "make_methods", "study"]

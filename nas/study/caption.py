@@ -77,10 +77,10 @@ def _sentences(results: StudyResults) -> Iterator[str]:
     if ranks is not None:
         yield from _ranks(ranks)
     if config.latency is not None:
-        yield (
-            f"Latency: {latency_name(config.latency)}, median, measured alone after the trainings"
-            + ("; ~: unstable." if any(row.unstable for row in results.rows) else ".")
-        )
+        name = latency_name(config.latency)
+        yield f"Latency: {name}, median, measured alone after the trainings."
+    if any(row.unstable for row in results.rows):
+        yield "~: a latency that is unstable, or was measured beside other work."
 
 
 def _sizes(results: StudyResults) -> Iterator[str]:

@@ -30,7 +30,11 @@ def measure_networks(session: StudySession) -> None:
         return
     records = session.run.records()
     last = {(each["row"], each["network"]): each for each in records if each["kind"] == LATENCY}
-    done = {network for network, each in last.items() if not each["unstable"]}
+    done = {
+        network
+        for network, each in last.items()
+        if not each["unstable"] and not each.get("busy", False)
+    }
     networks = [
         (str(record["row"]), place, network["architecture"])
         for record in records
@@ -77,6 +81,7 @@ def _measured(
         "relative_error": float(reading.relative_error),
         "reference_ms": float(reading.reference_ms),
         "unstable": bool(reading.unstable),
+        "busy": bool(reading.busy),
         "device": str(reading.device),
     }
 

@@ -128,8 +128,9 @@ class RowResult:
 
     @property
     def unstable(self) -> bool:
-        """Whether a latency of the row was flagged as unstable."""
-        return any(each.latency is not None and each.latency["unstable"] for each in self.networks)
+        """Whether a latency of the row is unstable, or was measured beside other work."""
+        measured = [each.latency for each in self.networks if each.latency is not None]
+        return any(each["unstable"] or each.get("busy", False) for each in measured)
 
 
 @final
