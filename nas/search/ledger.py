@@ -235,11 +235,6 @@ class _Book:
             self._change(MEASURING, wall_s=measuring)
             self._stage_measuring_s += measuring
 
-    def _take_point_measured(self, record: Mapping[str, Any]) -> None:
-        seconds = float(record.get("measuring_seconds", 0.0))
-        self._charge(MEASURING, seconds, self.prices.measuring)
-        self._change(MEASURING, wall_s=seconds)
-
     def _take_measured(self, record: Mapping[str, Any]) -> None:
         seconds = float(record.get("measuring_seconds", 0.0))
         self._charge(MEASURING, seconds, self.prices.measuring)
@@ -289,8 +284,6 @@ _READERS: Final[Mapping[str, Callable[[_Book, Mapping[str, Any]], None]]] = {
     "trial_asked": _Book._take_asked,
     "trial_finished": _Book._take_trial,
     "trial_failed": _Book._take_trial,
-    "trial_measured": _Book._take_point_measured,
-    "trial_unmeasured": _Book._take_point_measured,
     "trial_measured": _Book._take_measured,
     "trial_unmeasured": _Book._take_measured,
     "arm_asked": _Book._take_arm_asked,
