@@ -238,8 +238,9 @@ def say_next(document: Entry, run: str, state: str, why_empty: str) -> None:
 def _other_objectives(points: Sequence[Entry]) -> list[str]:
     """Return the searched objectives that have no column of their own."""
     names = list(points[0]["objectives"]) if points else []
-    shown = ("error", "macs", "parameters")
-    return [name for name in names if name not in shown and not name.startswith("latency")]
+    latency = next((name for name in names if name.startswith("latency") and "@" not in name), "")
+    shown = ("error", "macs", "parameters", latency)
+    return [name for name in names if name not in shown]
 
 
 def _numbers(entry: Entry, others: Sequence[str]) -> tuple[Any, ...]:

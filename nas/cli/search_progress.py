@@ -17,6 +17,7 @@ _LABELS = {
     "relax": "relaxing wirings",
     "supernet": "training the supernet",
     "explore": "exploring",
+    "measure": "measuring the front",
     "confirm seeds A": "retraining the shortlist and its rivals",
     "confirm seeds B": "testing the named networks",
     "confirm recipes": "retraining them under other recipes",

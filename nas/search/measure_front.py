@@ -8,7 +8,6 @@ on where it was left, and it ends because no trial is measured twice.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any, Final, final
 
@@ -22,6 +21,7 @@ from nas.search.quantisation import deployment_of
 from nas.search.quiet import QuietDevice
 from nas.search.resolve import searched_space
 from nas.search.session import Session
+from nas.search.time_spent import TimeSpent
 
 MEASURE: Final = "measure"
 
@@ -81,15 +81,22 @@ class _Measuring:
 
     def _measure(self, trial: Trial) -> None:
         decisions = dict(trial.decisions or {})
-        started = time.perf_counter()
+        spent = TimeSpent()
         try:
             found = self.device.measure(
                 self.space.build(decisions), deployment_of(self.space, decisions)
             )
         except (NasError, RuntimeError, MemoryError) as error:
             reason, message = classify(error)
-            failure = {"reason": reason, "message": message[:2000]}
-            self.session.run.append({"kind": "trial_unmeasured", "trial": trial.number, **failure})
+            self.session.run.append(
+                {
+                    "kind": "trial_unmeasured",
+                    "trial": trial.number,
+                    "reason": reason,
+                    "message": message[:2000],
+                    "measuring_seconds": round(spent.busy_s, 4),
+                }
+            )
             return
         values = {name: found["values"][name] for name in self.names}
         self.session.run.append(
@@ -99,6 +106,6 @@ class _Measuring:
                 "values": values,
                 "measurements": {name: found["measurements"][name] for name in self.names},
                 "violations": self.session.goals.violations({**trial.values, **values}),
-                "measuring_seconds": round(time.perf_counter() - started, 4),
+                "measuring_seconds": round(spent.busy_s, 4),
             }
         )

@@ -24,6 +24,7 @@ from nas.search.goals import Goals
 from nas.search.material import Material
 from nas.space import AbstractSpace
 from nas.topology.graph import Architecture
+from nas.topology.serial import load_architecture
 from nas.units import Unit
 
 if TYPE_CHECKING:
@@ -191,7 +192,27 @@ class Forecast:
 
     @cached_property
     def _predictors(self) -> Mapping[str | None, LatencyPredictor]:
-        return {column: profile.predictor() for column, profile in self._profiles.by_column.items()}
+        profiles = self._profiles.by_column
+        found = {column: profile.predictor() for column, profile in profiles.items()}
+        for each in self.steered:
+            self._observe(found[HERE], each.name)
+        return found
+
+    def _observe(self, predictor: LatencyPredictor, name: str) -> None:
+        """Teach a predictor what the run has measured so far."""
+        for trial in self.session.run.table().finished():
+            if trial.values[name]["source"] == "measured":
+                details = trial.extra.get("measurements", {}).get(name, {})
+                predictor.observe(
+                    load_architecture(trial.architecture),
+                    trial.value(name),
+                    float(details.get("relative_error", 0.0)),
+                )
+
+    @property
+    def profile(self) -> LatencyProfile | None:
+        """The profile of this device, None where the search measures instead."""
+        return self._profiles.by_column[HERE] if self.steered else None
 
     @cached_property
     def steered(self) -> list[AbstractObjective]:

@@ -188,3 +188,45 @@ def test_a_refused_record_changes_nothing_and_the_fold_of_the_kept_ones_is_the_t
         closing = [r for r in kept if r["trial"] == trial.number and r["kind"] == "trial_finished"]
         assert {r["values"]["error"]["value"] for r in closing} == {trial.value("error")}
         assert sum(attempt.state == "finished" for attempt in trial.attempts) == 1
+
+
+def measured(trial: int = 0, **values: float) -> dict[str, Any]:
+    numbers = {name: {"value": value, "source": "measured"} for name, value in values.items()}
+    return {
+        "kind": "trial_measured",
+        "trial": trial,
+        "values": numbers,
+        "measurements": {name: {"pairs": 9} for name in values},
+        "violations": {"error": 0.5},
+    }
+
+
+def test_a_measurement_replaces_what_was_predicted_and_keeps_it_beside() -> None:
+    table = TrialTable.fold([asked(), finished(measurements={"other": {}}), measured(error=0.75)])
+    (trial,) = table.finished()
+    assert trial.value("error") == 0.75
+    assert trial.extra["predicted"]["error"]["value"] == 0.5
+    assert trial.extra["measurements"] == {"other": {}, "error": {"pairs": 9}}
+    assert trial.extra["violations"] == {"error": 0.5}
+    # The result told again is still the result; measured again, it keeps the first prediction.
+    assert table.check(finished()) == 1
+    table.apply(measured(error=0.8))
+    assert table.finished()[0].value("error") == 0.8
+    assert table.finished()[0].extra["predicted"]["error"]["value"] == 0.5
+
+
+def test_a_measurement_that_failed_is_kept() -> None:
+    record = {"kind": "trial_unmeasured", "trial": 0, "reason": "oom", "message": "too big"}
+    (trial,) = TrialTable.fold([asked(), finished(), record]).finished()
+    assert trial.extra["unmeasured"] == {"reason": "oom", "message": "too big"}
+    assert trial.value("error") == 0.5
+
+
+def test_only_numbers_of_finished_trials_are_measured() -> None:
+    with pytest.raises(RunError, match="Trial 0 is not finished, so it cannot be measured"):
+        TrialTable.fold([asked()]).check(measured(error=0.5))
+    table = TrialTable.fold([asked(), finished()])
+    with pytest.raises(RunError, match="Trial 0 has no objective 'latency'"):
+        table.check(measured(latency=0.5))
+    with pytest.raises(RunError, match="finite number"):
+        table.check(measured(error=float("nan")))

@@ -160,8 +160,12 @@ def flags(entry: Entry, verdicts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return what a reader of an entry's numbers must know."""
     details = [each or {} for each in (entry.get("measurements") or {}).values()]
     found = [flag for flag in MEASURED_FLAGS if any(each.get(flag) for each in details)]
+    if any(each.get("clock_jumps") for each in details):
+        found.append("clock jumped")
     if any(value["source"] == PREDICTED for value in entry["values"].values()):
         found.append(PREDICTED)
+        doubts = (flag for each in details for flag in each.get("flags") or ())
+        found.extend(str(flag).replace("_", " ") for flag in dict.fromkeys(doubts))
     if any(each["verdict"] != "kept" for each in verdicts.values()):
         found.append(OPEN_BOUND)
     return found
