@@ -249,7 +249,10 @@ class _Zeros(nn.Module):
         self.shape = shape
 
     def forward(self, like: Tensor) -> Tensor:
-        return like.new_zeros((like.shape[0], *self.shape))
+        # Channels last, as everything that ships: pooling zeros in the other layout takes longer
+        # than the rest of the network, and a sum hands its layout on.
+        channels, height, width = self.shape
+        return like.new_zeros((like.shape[0], height, width, channels)).permute(0, 3, 1, 2)
 
 
 @final
