@@ -54,6 +54,8 @@ SLEEP_NS: Final = 10_000_000
 """Sleep of the machine during a sweep from which it is dropped."""
 QUIET_SHARE: Final = 0.2
 """Quantile of a side's calls that stands for its time on a quiet machine, in weights."""
+FEWEST_BLOCKS: Final = 6
+"""Rounds or sweeps from which their scatter means something."""
 DOUBT: Final = 3.0
 """Standard errors from which a difference between the two orders counts as one."""
 
@@ -65,7 +67,8 @@ class PairedTimes:
 
     Args:
         ratio: Weighted median over pairs of the duration of A over that of B.
-        relative_error: Standard error of that median, relative to it.
+        relative_error: Standard error of that median, relative to it; the largest of what pairs,
+            rounds and sweeps say, since pairs that are disturbed together are not independent.
         pair_ratios: Ratio of every pair kept.
         ours_ms: Durations of A in the pairs kept.
         reference_ms: Durations of B in the pairs kept.
@@ -97,6 +100,8 @@ class _Tally:
     ours: list[float] = field(default_factory=list)
     reference: list[float] = field(default_factory=list)
     ours_first: list[bool] = field(default_factory=list)
+    round_of: list[int] = field(default_factory=list)
+    rounds: int = 0
     recent_ours: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     recent_reference: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     rejected: int = 0
@@ -106,6 +111,7 @@ class _Tally:
         """Keep the two pairs of a round, or drop and count them."""
         self._add(taken[0], taken[1], True, jumped[0] or jumped[1])
         self._add(taken[3], taken[2], False, jumped[3] or jumped[2])
+        self.rounds += 1
 
     def _add(self, ours: float, reference: float, ours_first: bool, jumped: bool) -> None:
         if min(ours, reference) <= 0:
@@ -122,6 +128,7 @@ class _Tally:
         self.ours.append(ours)
         self.reference.append(reference)
         self.ours_first.append(ours_first)
+        self.round_of.append(self.rounds)
 
     def usual(self) -> tuple[float | None, float | None]:
         """Return what a call of either side takes, None before that is known."""
@@ -141,6 +148,14 @@ class _Tally:
     def pairs(self) -> int:
         """Return the pairs kept."""
         return len(self.ours)
+
+    def summary(self) -> tuple[float, float]:
+        """Return the weighted median of the ratios and its relative standard error."""
+        ratios, weights = self.judged()
+        ratio, error = _summary(ratios, weights)
+        blocks = np.asarray(self.round_of)
+        scatter = (_block_error(ratios, weights, blocks // size) for size in (1, SWEEP))
+        return ratio, max(error, *scatter)
 
     def judged(self) -> tuple[Numbers, Numbers]:
         """Return the pairs' ratios, either order centred on both, and their weights."""
@@ -282,7 +297,7 @@ def _is_done(tally: _Tally, seconds: float, config: LatencyConfig) -> bool:
         return False
     if tally.pairs >= config.pairs or seconds > config.max_seconds:
         return True
-    return _summary(*tally.judged())[1] < config.target_relative_error
+    return tally.summary()[1] < config.target_relative_error
 
 
 def relative_error(values: Numbers, weights: Numbers | None = None) -> float:
@@ -311,15 +326,24 @@ def _summary(values: Numbers, weights: Numbers) -> tuple[float, float]:
     return float(middle), float(0.929 * (high - low) / math.sqrt(count) / middle)
 
 
+def _block_error(ratios: Numbers, weights: Numbers, blocks: NDArray[np.intp]) -> float:
+    """Return the relative standard error that the scatter of blocks' means stands for."""
+    _, block = np.unique(blocks, return_inverse=True)
+    total = np.bincount(block, weights)
+    if len(total) < FEWEST_BLOCKS:
+        return 0.0
+    low, high = np.percentile(np.bincount(block, weights * np.log(ratios)) / total, (25, 75))
+    return float(0.929 * (high - low) / math.sqrt(len(total)))
+
+
 def _result(tally: _Tally, elapsed: _Elapsed, interrupted: int) -> PairedTimes:
     if not tally.pairs:
         raise no_positive_duration(2 * (tally.invalid + tally.rejected))
-    ratios, weights = tally.judged()
-    ratio, error = _summary(ratios, weights)
+    ratio, error = tally.summary()
     return PairedTimes(
         ratio=ratio,
         relative_error=error,
-        pair_ratios=tuple(ratios.tolist()),
+        pair_ratios=tuple(tally.judged()[0].tolist()),
         ours_ms=tuple(tally.ours),
         reference_ms=tuple(tally.reference),
         rejected=tally.rejected,

@@ -319,3 +319,18 @@ def test_a_weighted_median_of_equal_weights_is_the_median(
     numbers = np.array(values)
     found = weighted_quantiles(numbers, np.full(len(values), weight), np.array([0.5]))
     assert found[0] == pytest.approx(np.median(numbers))
+
+
+def test_disturbances_that_last_for_many_pairs_count_in_the_error() -> None:
+    rng = np.random.default_rng(3)
+    machine = Machine()
+    slow = np.repeat(rng.normal(1.0, 0.05, 400), 40)  # the same for some twenty calls of A
+
+    times = time_pairs(
+        machine.call(lambda index: 2.0 * slow[index]),
+        machine.call(steady(1.0)),
+        quick(target_relative_error=1e-9, pairs=800, minimum_pairs=800, max_seconds=9.0),
+        WallClock(machine.clock),
+    )
+    alone = relative_error(np.asarray(times.pair_ratios))
+    assert times.relative_error > 2 * alone
