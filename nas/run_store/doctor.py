@@ -28,7 +28,7 @@ from nas.run_store.log import QUARANTINE, quarantine, scan_log
 from nas.run_store.records import Record, encode, salvage
 from nas.run_store.run import Run
 from nas.run_store.trials import TrialTable
-from nas.run_store.views import registered_views
+from nas.run_store.views import views_of
 from nas.run_store.weights import WeightStore
 
 Level = Literal["error", "warning", "note"]
@@ -134,7 +134,7 @@ def _look_at_views(path: Path) -> Iterator[Finding]:
         run = Run.open(path)
     except NasError:
         return
-    for name, function in registered_views().items():
+    for name, function in views_of(run).items():
         try:
             kept, made = run.read_view(name), function(run)
         except NasError as error:

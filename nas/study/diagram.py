@@ -24,14 +24,16 @@ def diagram_text(ranks: Ranking) -> str:
     width = max(len(label) for label in ranks.labels)
     lines = [f"mean rank  {'method'.ljust(width)}  joined: not told apart"]
     for label, rank in order:
-        bars = "".join("|" if _between(label, group, order) else " " for group in ranks.groups)
-        lines.append(f"{rank:9.2f}  {label.ljust(width)}  {' '.join(bars)}".rstrip())
+        bars = " ".join("|" if label in group else " " for group in ranks.groups)
+        lines.append(f"{rank:9.2f}  {label.ljust(width)}  {bars}".rstrip())
     lines.append(f"critical difference {ranks.difference:.2f} over {len(ranks.blocks)} blocks")
     return "\n".join(lines)
 
 
-def diagram_svg(ranks: Ranking) -> str:
-    """Return the diagram as one SVG document, without scripts or links."""
+def diagram_svg(ranks: Ranking | None) -> str:
+    """Return the diagram as one SVG document, without scripts or links; empty without ranks."""
+    if ranks is None:
+        return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} 10"/>\n'
     order = _order(ranks)
     half = (len(order) + 1) // 2
     bars_end = AXIS_Y + 16 + BAR_STEP * len(ranks.groups)
@@ -54,10 +56,6 @@ def diagram_svg(ranks: Ranking) -> str:
 def _order(ranks: Ranking) -> list[tuple[str, float]]:
     pairs = list(zip(ranks.labels, ranks.ranks, strict=True))
     return sorted(pairs, key=lambda each: (each[1], ranks.labels.index(each[0])))
-
-
-def _between(label: str, group: tuple[str, ...], order: list[tuple[str, float]]) -> bool:
-    return label in group and len(order) > 1
 
 
 def _x(ranks: Ranking, rank: float) -> float:

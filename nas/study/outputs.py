@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from nas.errors import ConfigError, NotFoundError
-from nas.run_store import Run
+from nas.run_store import Run, rebuild_views, register_view
+from nas.run_store.views import ViewFunction
 from nas.study.caption import caption, device, distillation, stamp
 from nas.study.comparison import panels, ranking
+from nas.study.config import SCHEMA
 from nas.study.diagram import diagram_svg, diagram_text
 from nas.study.results import RowResult, StudyResults, read_results
 from nas.study.tables import csv_text, latex, markdown
@@ -23,21 +25,46 @@ JSON: Final = "study.json"
 SVG: Final = "cd.svg"
 
 
+def register_views() -> None:
+    """Make the files of a study known to the run store, so that they can be made again."""
+    for name, function in _VIEWS.items():
+        register_view(name, function, of=SCHEMA)
+
+
 def write_outputs(run: Run) -> list[str]:
     """Make every file of the study again; return their names."""
-    results = read_results(run)
-    files = {
-        JSON: json.dumps(document(results), indent=1, allow_nan=False) + "\n",
-        CSV: csv_text(results),
-        LATEX: latex(results),
-        MARKDOWN: markdown(results),
-    }
-    ranks = ranking(results)
-    if ranks is not None:
-        files[SVG] = diagram_svg(ranks)
-    for name, text in files.items():
-        run.write_view(name, text.encode("utf-8"))
-    return sorted(files)
+    register_views()
+    return rebuild_views(run)
+
+
+def _json(run: Run) -> bytes:
+    text = json.dumps(document(read_results(run)), indent=1, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def _csv(run: Run) -> bytes:
+    return csv_text(read_results(run)).encode()
+
+
+def _latex(run: Run) -> bytes:
+    return latex(read_results(run)).encode()
+
+
+def _markdown(run: Run) -> bytes:
+    return markdown(read_results(run)).encode()
+
+
+def _svg(run: Run) -> bytes:
+    return diagram_svg(ranking(read_results(run))).encode()
+
+
+_VIEWS: Final[dict[str, ViewFunction]] = {
+    JSON: _json,
+    CSV: _csv,
+    LATEX: _latex,
+    MARKDOWN: _markdown,
+    SVG: _svg,
+}
 
 
 def document(results: StudyResults) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study_cases import made_study
 
+from nas.cli.views import register_views
 from nas.errors import ConfigError, NotFoundError
+from nas.run_store import examine
 from nas.study.comparison import ranking
 from nas.study.diagram import diagram_svg, diagram_text
 from nas.study.outputs import document, write_markdown, write_outputs
@@ -160,3 +162,13 @@ def test_the_table_goes_between_its_marks_and_nowhere_else(tmp_path: Path) -> No
             write_markdown(run, page)
         with pytest.raises(NotFoundError, match="There is no document"):
             write_markdown(run, tmp_path / "none.md")
+
+
+def test_a_study_has_its_own_files_and_none_of_a_search(tmp_path: Path) -> None:
+    register_views()
+    with made_study(tmp_path, {"a": [0.1, 0.2], "b": [None, 0.2]}) as run:
+        write_outputs(run)
+        assert b"<svg" in (run.read_view("cd.svg") or b"")
+    assert [finding.what for finding in examine(run.path)] == []
+    (run.path / "table.tex").write_text("edited")
+    assert [finding.what for finding in examine(run.path)] == ["table.tex is out of date."]
