@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli.arch_bench import bench
 from nas.cli.commands import command_group
 from nas.cli.output import print_json, print_table, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunsOption
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from nas.topology.layers import Shape
 
 app = command_group(__doc__)
+app.command()(bench)
 
-_DEFAULT_INPUT = "3x32x32"
-_DEFAULT_CLASSES = 10
+DEFAULT_INPUT = "3x32x32"
+DEFAULT_CLASSES = 10
 _LARGEST_SIDE = 16_384
 
 Input = Annotated[
@@ -53,8 +55,8 @@ def build(
     from nas.topology.measures import measures
     from nas.topology.serial import architecture_text
 
-    shape = parse_shape(input_shape or _DEFAULT_INPUT)
-    num_classes = classes or _DEFAULT_CLASSES
+    shape = parse_shape(input_shape or DEFAULT_INPUT)
+    num_classes = classes or DEFAULT_CLASSES
     architecture = build_named(name)
     numbers = {
         **_cost(architecture, shape, num_classes),
@@ -98,7 +100,7 @@ def show(
     found = find_architecture(source, runs)
     architecture = found.architecture
     shape = parse_shape(input_shape) if input_shape else found.input_shape or (3, 32, 32)
-    num_classes = classes or found.num_classes or _DEFAULT_CLASSES
+    num_classes = classes or found.num_classes or DEFAULT_CLASSES
     if as_json:
         dumped = dump_architecture(architecture)
         print_json(
@@ -149,7 +151,7 @@ def parse_shape(text: str) -> Shape:
             f"'{text}' is no shape of an image: it is channels x height x width, each 1 to "
             f"{_LARGEST_SIDE}.",
             where="--input",
-            fix=f"Write for example --input {_DEFAULT_INPUT}.",
+            fix=f"Write for example --input {DEFAULT_INPUT}.",
         )
     return sides[0], sides[1], sides[2]
 

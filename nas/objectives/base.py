@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, final
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, final
 from nas.cost.count import Cost, cost
 from nas.errors import ConfigError, TrialError
 from nas.objectives.deployment import FLOAT32, Deployment
-from nas.objectives.latency_config import LatencyConfig
+from nas.objectives.latency_config import Dtype, LatencyConfig
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 from nas.units import Unit
@@ -191,12 +191,15 @@ class AbstractObjective(abc.ABC):
         """Whether it is measured, so that nothing else may run on the device meanwhile."""
         return self.source == "measured"
 
-    def check_here(self, latency: LatencyConfig, device: str) -> None:  # noqa: B027 - most can
+    def check_here(  # noqa: B027 - most can
+        self, latency: LatencyConfig, device: str, policies: Sequence[Dtype] = ("fp32",)
+    ) -> None:
         """Find out before any work whether its numbers can be had here.
 
         Args:
             latency: How a search measures.
             device: Torch device.
+            policies: Number formats that may be decided for a member.
 
         Raises:
             NasError: If a device, package or tool is not there.

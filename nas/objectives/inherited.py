@@ -7,12 +7,13 @@ costs is then in the number that is searched with.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from nas.objectives.base import AbstractObjective, EvaluationContext, InheritedScore
 from nas.objectives.deployment import FLOAT32, POLICY, Deployment
-from nas.objectives.latency_config import LatencyConfig
+from nas.objectives.latency_config import Dtype, LatencyConfig
 from nas.objectives.qualifiers import check_formats, read_qualifiers
 from nas.objectives.runtimes import RUNTIMES
 
@@ -50,10 +51,13 @@ class AbstractInherited(AbstractObjective):
         check_formats(runtime, dtype)
         return cls(runtime, dtype)
 
-    def check_here(self, latency: LatencyConfig, device: str) -> None:
+    def check_here(
+        self, latency: LatencyConfig, device: str, policies: Sequence[Dtype] = ("fp32",)
+    ) -> None:
         """Check the runtime, if there is one."""
-        if self.runtime is not None:
-            dtype = "fp32" if self.dtype == POLICY else self.dtype
+        if self.runtime is None:
+            return
+        for dtype in policies if self.dtype == POLICY else (self.dtype,):
             config = latency.model_copy(update={"runtime": self.runtime, "dtype": dtype})
             RUNTIMES.get(self.runtime).check(config, device)
 

@@ -58,7 +58,7 @@ def _read(word: str, form: str, batch: bool) -> tuple[str, str | int]:
     kinds = "runtime, batch or number format" if batch else "runtime or number format"
     batches = f" batches: b1 to b{LARGEST_BATCH};" if batch else ""
     raise ConfigError(
-        f"'{word}' is no {kinds} of {form.partition('[')[0]}.",
+        f"'{word}' is no {kinds}.",
         fix=(
             f"The form is {form}; runtimes: {', '.join(RUNTIMES)};{batches} number formats: "
             f"{', '.join(get_args(Dtype))}, or {POLICY}, the one a search decides."

@@ -38,6 +38,7 @@ from nas.search.measure_front import measure_front
 from nas.search.prediction import Profiles, keep_profiles
 from nas.search.progress import Listener, no_listener
 from nas.search.propose import PATH_TRAINING, RELAXATION
+from nas.search.quantisation import check_objectives_here
 from nas.search.resolve import resolve_space
 from nas.search.session import Session, Stopped
 from nas.space.declared import import_plugins
@@ -84,6 +85,7 @@ def search(
     if name is not None:
         check_slug(name)
     device = resolve_device(config.device)
+    check_objectives_here(config, str(device))
     _check_executor(executor or config.executor.kind)
     material = prepare_material(config)
     profiles = Profiles.load(config)
@@ -136,6 +138,7 @@ def resume(
         material = prepare_material(config)
         check_unchanged(run, config, material)
         check_same_device(run, config)
+        check_objectives_here(config, str(run.environment.get("device", config.device)))
         _check_executor(executor or config.executor.kind)
         run.append({"kind": "run_resumed", "extra_trials": extra_trials})
         _drive(run, material, time_limit_s, listener, workers, executor)

@@ -90,5 +90,6 @@ def check_objectives_here(config: SearchConfig, device: str) -> None:
     Raises:
         NasError: If a runtime's package, tool or device is not there.
     """
+    policies: list[Dtype] = config.quantisation.policies if config.quantisation else ["fp32"]
     for each in Goals.of(config).every:
-        each.check_here(config.latency, device)
+        each.check_here(config.latency, device, policies)

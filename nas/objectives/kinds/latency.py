@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self, final
 
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
 from nas.objectives.deployment import FLOAT32, POLICY, Deployment
-from nas.objectives.latency_config import LatencyConfig
+from nas.objectives.latency_config import Dtype, LatencyConfig
 from nas.objectives.names import objective
 from nas.objectives.qualifiers import check_formats, read_qualifiers
 from nas.objectives.runtimes import RUNTIMES
@@ -60,9 +61,12 @@ class Latency(AbstractObjective):
         check_formats(found.runtime, found.dtype)
         return found
 
-    def check_here(self, latency: LatencyConfig, device: str) -> None:
+    def check_here(
+        self, latency: LatencyConfig, device: str, policies: Sequence[Dtype] = ("fp32",)
+    ) -> None:
         """Check the runtime."""
-        RUNTIMES.get(self.runtime).check(self.settings(latency, FLOAT32), device)
+        for policy in policies if self.dtype == POLICY else policies[:1]:
+            RUNTIMES.get(self.runtime).check(self.settings(latency, Deployment(policy)), device)
 
     def measure(self, context: EvaluationContext) -> Measurement:
         """Time the stand-alone network; nothing else may run on the device meanwhile."""

@@ -1,0 +1,137 @@
+"""Measure one network in every runtime of this machine, and rank the runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.output import print_json, print_table, print_text, talk
+from nas.cli.run_folders import RUNS, Json, RunsOption
+
+if TYPE_CHECKING:
+    from nas.cli.named_architectures import FoundArchitecture
+    from nas.objectives.latency_config import LatencyConfig
+    from nas.objectives.latency_reading import LatencyReading
+    from nas.objectives.runtime_ranks import Execution, Ranked
+
+
+def bench(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN:TRIAL|FILE|NAME",
+            help="Trial of a run, a JSON file, or a name as in `nas arch build`.",
+        ),
+    ],
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--runtime",
+            metavar="RUNTIME[,DTYPE]",
+            help="eager, ort, ort,int8, compile (slow), cudagraph, ...; may be given again.",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=65_536, help="Images in one call.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of one call.")] = 1,
+    seconds: Annotated[
+        float, typer.Option(min=0.02, max=3600, help="Time per measurement, in seconds.")
+    ] = 1.0,
+    wait: Annotated[
+        float, typer.Option(min=0, max=86_400, help="Longest wait for a busy device, in seconds.")
+    ] = 10.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda:0 or mps.")] = "cpu",
+    input_shape: Annotated[
+        str | None, typer.Option("--input", metavar="CxHxW", help="Shape of an image.")
+    ] = None,
+    classes: Annotated[int | None, typer.Option("--classes", min=2, max=1_000_000)] = None,
+    runs: RunsOption = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Measure the latency of one network per runtime, and rank the runtimes."""
+    from nas.cli.arch import DEFAULT_CLASSES, DEFAULT_INPUT, parse_shape
+    from nas.objectives.latency_config import LatencyConfig
+    from nas.objectives.runtime_ranks import compare_runtimes
+    from nas.objectives.standalone import build_standalone
+    from nas.training.device import resolve_device
+
+    config = LatencyConfig(batch=batch, threads=threads, max_seconds=seconds, wait_s=wait)
+    place = str(resolve_device(device))
+    wanted = _executions(runtime or [], config, place)
+    found = _find(source, runs)
+    shape = parse_shape(input_shape) if input_shape else None
+    shape = shape or found.input_shape or parse_shape(DEFAULT_INPUT)
+    num_classes = classes or found.num_classes or DEFAULT_CLASSES
+    network = build_standalone(found.architecture, shape, num_classes)
+    ranked = compare_runtimes(network, shape, wanted, config, place, _tell)
+    if as_json:
+        print_json(
+            {
+                "schema": "nas.arch_bench/1",
+                "source": source,
+                "input": list(shape),
+                "classes": num_classes,
+                "batch": batch,
+                "threads": threads,
+                "device": _device(place, threads),
+                "runtimes": [each.to_dict() for each in ranked],
+            }
+        )
+        return
+    _print(ranked, shape)
+
+
+def _executions(given: list[str], config: LatencyConfig, device: str) -> list[Execution]:
+    """Return what was asked for, or all that can be had without long preparation."""
+    from nas.objectives.runtime_ranks import Execution, executions_here
+    from nas.objectives.runtimes import RUNTIMES
+
+    wanted = list(dict.fromkeys(Execution.parse(text) for text in given))
+    for each in wanted:
+        RUNTIMES.get(each.runtime).check(each.settings(config), device)
+    if wanted:
+        return wanted
+    return executions_here(
+        config, device, lambda name, error: talk(f"without {name}: {error.what} {error.fix or ''}")
+    )
+
+
+def _find(source: str, runs: Path) -> FoundArchitecture:
+    from nas.cli.named_architectures import FoundArchitecture, build_named, find_architecture
+
+    run, colon, trial = source.rpartition(":")
+    is_trial = bool(colon and run and trial.isdecimal())
+    is_path = "/" in source or source.endswith(".json") or Path(source).expanduser().is_file()
+    if is_trial or is_path:
+        return find_architecture(source, runs)
+    return FoundArchitecture(build_named(source))
+
+
+def _tell(execution: Execution, reading: LatencyReading) -> None:
+    talk(f"{execution}: {reading.latency_ms:.4g} ms in {reading.pairs} pairs")
+
+
+def _device(device: str, threads: int) -> dict[str, str | int]:
+    from nas.objectives.device_fingerprint import device_fingerprint
+
+    return device_fingerprint(device, threads).to_dict()
+
+
+def _print(ranked: list[Ranked], shape: tuple[int, int, int]) -> None:
+    columns = ("rank", "runtime", "latency ms", "IQR ms", "p95 ms", "images/s", "remarks")
+    rows = [
+        (
+            each.rank,
+            str(each.execution),
+            each.reading.latency_ms,
+            each.reading.iqr_ms,
+            each.reading.p95_ms,
+            each.reading.throughput_images_per_s,
+            ", ".join(each.reading.flags) or None,
+        )
+        for each in ranked
+    ]
+    print_table(columns, rows)
+    if len({each.rank for each in ranked}) < len(ranked):
+        print_text("runtimes of one rank cannot be told apart")
