@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import logging
+import math
 import os
 import re
 import stat
@@ -37,6 +38,8 @@ PATIENCE_S: Final = 120.0
 """Longest wait for a holder that is alive and gives nothing up, such as a stopped process."""
 _SHORT_PATIENCE_S: Final = 1.0
 _PAUSE_S: Final = (0.0005, 0.01)
+_BREATH_S: Final = 0.02
+"""Pause between two measurements of one process, in which those who wait get in."""
 
 _log = logging.getLogger("nas")
 _own = threading.local()
@@ -69,6 +72,7 @@ class DeviceLock:
         self._depth = 0
         self._measuring = False
         self._patience_left_s = patience_s
+        self._measured_at = -math.inf
         _remember(self)
 
     @contextmanager
@@ -89,6 +93,7 @@ class DeviceLock:
             yield alone
         finally:
             self._measuring = False
+            self._measured_at = time.monotonic()
             _unlock(self._room)
             _unlock(self._turnstile)
             if self._depth:
@@ -140,6 +145,7 @@ class DeviceLock:
             )
 
     def _enter_alone(self) -> bool:
+        time.sleep(max(0.0, self._measured_at + _BREATH_S - time.monotonic()))
         deadline = time.monotonic() + min(self.patience_s, self._patience_left_s)
         closed = _acquire(self._turnstile, fcntl.LOCK_EX, deadline)
         alone = closed and _acquire(self._room, fcntl.LOCK_EX, deadline)
