@@ -201,7 +201,7 @@ def fit_additive(prior: Prior, seen: Observations) -> AdditiveFit:
         seen: At least one measured network.
     """
     weights, trust = prior.mean, np.ones(len(seen.log_ms))
-    logs = np.log([*(term.amplitude for term in prior.terms), prior.smooth, prior.noise])
+    logs, _ = _expected(prior)
     fitted: AdditiveFit | None = None
     for _ in range(PASSES):
         sums = positive_sums(prior, seen.matrix, weights)
@@ -243,6 +243,47 @@ def _trust(found: AdditiveFit, weights: Floats) -> Floats:
     return (DEGREES_OF_FREEDOM + 1) / (DEGREES_OF_FREEDOM + squares)
 
 
+def _expected(prior: Prior) -> tuple[Floats, Floats]:
+    """Return centre and standard deviation of the logarithms of all spreads and the noise."""
+    centres = np.log([*(term.amplitude for term in prior.terms), prior.smooth, prior.noise])
+    return centres, np.array([*(term.spread for term in prior.terms), 1.0, 1.0])
+
+
+def negative_evidence(
+    logs: Floats,
+    kernels: Sequence[Floats],
+    response: Floats,
+    trust: Floats,
+    square_errors: Floats,
+) -> tuple[float, Floats]:
+    """Return the negative logarithm of the marginal likelihood, and its gradient.
+
+    Args:
+        logs: Logarithms of one amplitude per kernel, then of the noise.
+        kernels: Each `(networks, networks)`, to be multiplied by its squared amplitude.
+        response: What is explained, `(networks,)`.
+        trust: The noise's variance is divided by it, per network.
+        square_errors: Variance of each measurement beside the noise.
+
+    Returns:
+        The value up to a constant; 1e10 where the covariance is not positive definite.
+    """
+    scales = np.exp(2 * logs)
+    noise = scales[-1] / trust
+    kernel = sum(scale * own for scale, own in zip(scales, kernels, strict=False))
+    try:
+        lower = np.linalg.cholesky(kernel + np.diag(noise + square_errors))
+    except np.linalg.LinAlgError:
+        return 1e10, np.zeros_like(logs)
+    inverse = cho_solve((lower, True), np.eye(len(response)))
+    alpha = inverse @ response
+    value = 0.5 * response @ alpha + np.log(np.diag(lower)).sum()
+    pull = inverse - np.outer(alpha, alpha)
+    slopes = [scale * (pull * own).sum() for scale, own in zip(scales, kernels, strict=False)]
+    slopes.append(float((np.diag(pull) * noise).sum()))
+    return float(value), np.array(slopes)
+
+
 def _largest_evidence(
     prior: Prior,
     seen: Observations,
@@ -252,27 +293,13 @@ def _largest_evidence(
     start: Floats,
 ) -> Floats:
     """Return the logarithms of spreads and noise with the largest posterior density."""
-    centres = np.log([*(term.amplitude for term in prior.terms), prior.smooth, prior.noise])
-    spreads = np.array([*(term.spread for term in prior.terms), 1.0, 1.0])
+    centres, spreads = _expected(prior)
     errors = seen.relative_errors**2
 
     def loss(logs: Floats) -> tuple[float, Floats]:
-        scales = np.exp(2 * logs)
-        noise = scales[-1] / trust
-        kernel = sum(scale * own for scale, own in zip(scales, kernels, strict=False))
-        covariance = kernel + np.diag(noise + errors)
-        try:
-            lower = np.linalg.cholesky(covariance)
-        except np.linalg.LinAlgError:
-            return 1e10, np.zeros_like(logs)
-        inverse = cho_solve((lower, True), np.eye(len(response)))
-        alpha = inverse @ response
-        value = 0.5 * response @ alpha + np.log(np.diag(lower)).sum()
-        value += 0.5 * (((logs - centres) / spreads) ** 2).sum()
-        pull = inverse - np.outer(alpha, alpha)
-        slopes = [scale * (pull * own).sum() for scale, own in zip(scales, kernels, strict=False)]
-        slopes.append(float((np.diag(pull) * noise).sum()))
-        return float(value), np.array(slopes) + (logs - centres) / spreads**2
+        value, slopes = negative_evidence(logs, kernels, response, trust, errors)
+        off = (logs - centres) / spreads
+        return value + 0.5 * float(off @ off), slopes + off / spreads
 
     bounds = [(centre - 6, centre + 4) for centre in centres[:-2]]
     bounds.append((centres[-2] - 6, np.log(LARGEST_SMOOTH)))

@@ -93,9 +93,18 @@ def learned_prior(design: Design, others: Sequence[DeviceLatencies]) -> Prior:
         design: Columns of the new device's fit.
         others: Latencies of networks on at least two other devices.
     """
-    weights = np.array([_relative_weights(design, own) for own in others])
+    return prior_of_weights(design, np.array([relative_weights(design, own) for own in others]))
+
+
+def prior_of_weights(design: Design, weights: Floats) -> Prior:
+    """Return the prior that the weights of other devices make.
+
+    Args:
+        design: Columns of the new device's fit.
+        weights: `(devices, columns)`, at least two devices, as `relative_weights` gives them.
+    """
     mean = weights.mean(0)
-    around = (weights - mean).T / np.sqrt(len(others) - 1)
+    around = (weights - mean).T / np.sqrt(len(weights) - 1)
     cold = cold_prior(design)
     terms = (
         Term("speed", mean[:, None], 1.0, 0.3),
@@ -124,7 +133,7 @@ def fit_device(
     return fit_additive(prior, seen), speed
 
 
-def _relative_weights(design: Design, own: DeviceLatencies) -> Floats:
+def relative_weights(design: Design, own: DeviceLatencies) -> Floats:
     """Return a device's weights, scaled so that its median network takes its rough time."""
     cold = cold_prior(design)
     fit, _ = fit_device(design, cold, own, Standardised.of(own.networks))

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.stats import trim_mean
+from scipy.stats.mstats import trimmed_mean_ci
 
 from nas.errors import ConfigError, EnvironmentFault
 from nas.predict.building import Meter, read_measurement
@@ -26,6 +27,8 @@ TOLERATED = 0.03
 """Drift of the ratios, as a part of them, below which a profile fits."""
 
 COVERAGE = 0.95
+TRIMMED = 0.15
+"""Part of the networks left out at either end: a burst of load hits one, a drift hits all."""
 
 
 @final
@@ -45,8 +48,8 @@ class Drift:
 
     Args:
         networks: What was measured again.
-        drift: Geometric mean of new over old ratios, less 1.
-        low: Lower end of its 95 % interval.
+        drift: Trimmed geometric mean of new over old ratios, less 1.
+        low: Lower end of its 95 % interval (Tukey and McLaughlin 1963, Sankhya A 25:331).
         high: Its upper end.
         spread: Standard deviation of single networks around it, relative.
         reference_drift: The reference's own time now over then, less 1.
@@ -116,13 +119,14 @@ def drift_of(pairs: list[Remeasured], reference_drift: float) -> Drift:
     """Return drift, interval and verdict of networks measured twice.
 
     Args:
-        pairs: At least 2.
+        pairs: At least 3.
         reference_drift: The reference's own time now over then, less 1.
     """
     logs = np.array([math.log(pair.now / pair.before) for pair in pairs])
-    middle, spread = float(logs.mean()), float(logs.std(ddof=1))
-    reach = float(student.ppf(0.5 + COVERAGE / 2, len(logs) - 1)) * spread / math.sqrt(len(logs))
-    low, high = math.expm1(middle - reach), math.expm1(middle + reach)
+    middle = float(trim_mean(logs, TRIMMED))
+    ends = trimmed_mean_ci(logs, limits=(TRIMMED, TRIMMED), alpha=1 - COVERAGE)
+    low, high = (math.expm1(float(end)) for end in ends)
+    spread = float(logs.std(ddof=1))
     verdict: Literal["fits", "drifted", "unsure"] = "unsure"
     if low >= -TOLERATED and high <= TOLERATED:
         verdict = "fits"
