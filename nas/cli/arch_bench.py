@@ -9,11 +9,12 @@ import typer
 
 from nas.cli.output import print_json, print_table, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunsOption
+from nas.units import Quantity, Unit
 
 if TYPE_CHECKING:
     from nas.cli.named_architectures import FoundArchitecture
     from nas.objectives.latency_config import LatencyConfig
-    from nas.objectives.latency_reading import LatencyReading
+    from nas.objectives.latency_reading import Extras, LatencyReading
     from nas.objectives.runtime_ranks import Execution, Ranked
 
 
@@ -42,6 +43,9 @@ def bench(
         float, typer.Option(min=0, max=86_400, help="Longest wait for a busy device, in seconds.")
     ] = 10.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda:0 or mps.")] = "cpu",
+    extras: Annotated[
+        bool, typer.Option("--extras", help="Also peak memory, bytes moved and energy.")
+    ] = False,
     input_shape: Annotated[
         str | None, typer.Option("--input", metavar="CxHxW", help="Shape of an image.")
     ] = None,
@@ -51,6 +55,7 @@ def bench(
 ) -> None:
     """Measure the latency of one network per runtime, and rank the runtimes."""
     from nas.cli.arch import DEFAULT_CLASSES, DEFAULT_INPUT, parse_shape
+    from nas.cost.count import cost
     from nas.objectives.latency_config import LatencyConfig
     from nas.objectives.runtime_ranks import compare_runtimes
     from nas.objectives.standalone import build_standalone
@@ -64,7 +69,8 @@ def bench(
     shape = shape or found.input_shape or parse_shape(DEFAULT_INPUT)
     num_classes = classes or found.num_classes or DEFAULT_CLASSES
     network = build_standalone(found.architecture, shape, num_classes)
-    ranked = compare_runtimes(network, shape, wanted, config, place, _tell)
+    moved = cost(found.architecture, shape, num_classes).bytes if extras else None
+    ranked = compare_runtimes(network, shape, wanted, config, place, _tell, moved)
     if as_json:
         print_json(
             {
@@ -135,3 +141,20 @@ def _print(ranked: list[Ranked], shape: tuple[int, int, int]) -> None:
     print_table(columns, rows)
     if len({each.rank for each in ranked}) < len(ranked):
         print_text("runtimes of one rank cannot be told apart")
+    for each in ranked:
+        if each.reading.extras is not None:
+            _print_extras(str(each.execution), each.reading.extras)
+
+
+def _print_extras(execution: str, extras: Extras) -> None:
+    """Print a line per number, with its unit or the reason why there is none."""
+    told = {
+        "peak memory": (extras.peak_memory_bytes, Unit.BYTES, "peak_memory_bytes"),
+        "bytes moved, counted": (extras.bytes_moved, Unit.BYTES, "bytes_moved"),
+        "energy per image": (extras.energy_j_per_image, Unit.JOULES, "energy_j_per_image"),
+    }
+    for label, (value, unit, name) in told.items():
+        text = f"none: {extras.missing.get(name)}"
+        if value is not None:
+            text = Quantity(value, unit).readable()
+        print_text(f"{execution} {label}: {text}")

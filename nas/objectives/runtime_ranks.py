@@ -134,6 +134,7 @@ def compare_runtimes(
     config: LatencyConfig,
     device: str = "cpu",
     on_reading: Callable[[Execution, LatencyReading], None] | None = None,
+    bytes_moved: int | None = None,
 ) -> list[Ranked]:
     """Measure a network in several runtimes; return them from fast to slow.
 
@@ -144,6 +145,7 @@ def compare_runtimes(
         config: Everything else; runtime and number format are theirs.
         device: Torch device.
         on_reading: Told each reading as it comes.
+        bytes_moved: Of one pass, as counted; with it peak memory and energy are measured too.
 
     Raises:
         NasError: If a runtime cannot be had here.
@@ -153,7 +155,9 @@ def compare_runtimes(
     readings = {}
     for execution in executions:
         meter = shared_meter(execution.settings(config), input_shape, device)
-        readings[execution] = meter.measure(network)
+        readings[execution] = meter.measure(
+            network, extras=bytes_moved is not None, bytes_moved=bytes_moved
+        )
         if on_reading is not None:
             on_reading(execution, readings[execution])
     return ranked(readings)

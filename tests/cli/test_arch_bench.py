@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,18 @@ def test_a_table_names_what_was_asked_for(nas: Nas) -> None:
     assert {row.split()[1] for row in rows[:2]} == {"ort,fp32", "ort,int8-dynamic"}
     assert "eager" not in answer.out
     assert "pairs" in answer.err
+
+
+def test_memory_traffic_and_energy_come_with_a_unit_or_a_reason(nas: Nas) -> None:
+    words = ("chain:size=2", *QUICK, "--extras", "--runtime", "eager", "--runtime", "ort")
+    answer = nas("arch", "bench", *words)
+    assert answer.code == 0, answer.err
+    assert re.search(r"eager,fp32 peak memory: [0-9.]+ [kM]?B", answer.out)
+    assert re.search(r"eager,fp32 bytes moved, counted: [0-9.]+ [kM]B", answer.out)
+    assert "ort,fp32 peak memory: none: ONNX Runtime allocates" in answer.out
+    assert "eager,fp32 energy per image: none: no energy counter" in answer.out
+    row = nas("arch", "bench", *words, "--json").document["runtimes"][0]
+    assert row["extras"]["bytes_moved"] > 0
 
 
 def test_a_trial_is_measured_at_the_shape_it_was_searched_for(nas: Nas, tmp_path: Path) -> None:
