@@ -101,7 +101,9 @@ def estimate(config: SearchConfig) -> Estimate:
 
     Raises:
         DataError: If the data are unfit; EnvironmentFault if the device is not there.
+        ConfigError: If a latency profile does not fit, or nothing keeps a latency budget.
     """
+    from nas.search.budget_check import check_latencies
     from nas.search.driver import space_facts
     from nas.search.goals import Goals
     from nas.search.material import prepare_material
@@ -112,6 +114,7 @@ def estimate(config: SearchConfig) -> Estimate:
     device = resolve_device(config.device)
     space, goals = resolve_space(config), Goals.of(config)
     material = prepare_material(config)
+    check_latencies(config, material, str(device))
     timing = _time_members(config, space, material, device)
     workers = config.executor.workers or default_workers()
     members = space.count()

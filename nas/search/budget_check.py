@@ -28,7 +28,7 @@ from nas.search.material import Material
 from nas.search.prediction import HERE, Profiles, as_measurement, steered_by
 from nas.search.propose import lightest, smallest
 from nas.search.quantisation import deployment_of
-from nas.search.resolve import searched_space
+from nas.search.resolve import resolve_space, searched_space
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
 from nas.units import Unit
@@ -42,7 +42,27 @@ CHEAPEST: Final = 2
 REACH: Final = 1.05
 """How far above a budget the fastest member seen may lie before it is refused."""
 
+ROOM: Final = 1.5
+"""Budget over the fastest member seen that is proposed instead."""
+
 _log = logging.getLogger("nas")
+
+
+def check_latencies(config: SearchConfig, material: Material, device: str) -> None:
+    """Refuse, before anything is written, profiles that do not fit and budgets nothing keeps.
+
+    Args:
+        config: Resolved, its plugins imported.
+        material: Its data.
+        device: Torch device.
+
+    Raises:
+        NotFoundError: If a profile does not exist; ConfigError if it does not fit the search.
+        BudgetError: If a budget is surely below the fastest network.
+    """
+    profiles = Profiles.load(config)
+    profiles.check(config, resolve_space(config), material, device)
+    check_budgets(config, material, profiles, device)
 
 
 def check_budgets(
@@ -197,6 +217,6 @@ def _refused(bound: Constraint, fastest: _Fastest) -> BudgetError:
         f"takes {fastest.value:.4g} {bound.unit} ({fastest.source}).",
         where="constraints",
         why=doubt or "No search finds a network that is faster than the fastest.",
-        fix=f"Allow more than {fastest.value:.2g} {bound.unit}, search a space with smaller "
-        "networks, or take smaller images.",
+        fix=f"Allow for example {ROOM * fastest.value:.2g} {bound.unit}, search a space with "
+        "smaller networks, or take smaller images.",
     )

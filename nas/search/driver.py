@@ -23,7 +23,7 @@ from nas.errors import (
 )
 from nas.run_store import Run, rebuild_views
 from nas.run_store.layout import check_slug
-from nas.search.budget_check import check_budgets
+from nas.search.budget_check import check_latencies
 from nas.search.config import SearchConfig
 from nas.search.confirm.stage import confirm
 from nas.search.device_check import check_same_device, package_versions
@@ -35,7 +35,7 @@ from nas.search.interrupts import Stopper
 from nas.search.learning import proposed_by_paths, relax, train_supernet
 from nas.search.material import Material, check_same_data, prepare_material
 from nas.search.measure_front import measure_front
-from nas.search.prediction import Profiles, keep_profiles
+from nas.search.prediction import keep_profiles
 from nas.search.progress import Listener, no_listener
 from nas.search.propose import PATH_TRAINING, RELAXATION
 from nas.search.quantisation import check_objectives_here
@@ -77,6 +77,7 @@ def search(
     Raises:
         ConfigError: If the name is no slug; RunError if it is taken.
         DataError: If the data are unfit. Nothing is written then.
+        BudgetError: If a latency budget is surely below the fastest network; nothing is written.
         EveryTrialFailedError: If no trial finished.
         NothingFeasibleError: If none keeps the constraints.
         InterruptedRunError: If a signal or `nas stop` ended it; the state is saved.
@@ -88,9 +89,7 @@ def search(
     check_objectives_here(config, str(device))
     _check_executor(executor or config.executor.kind)
     material = prepare_material(config)
-    profiles = Profiles.load(config)
-    profiles.check(config, resolve_space(config), material, str(device))
-    check_budgets(config, material, profiles, str(device))
+    check_latencies(config, material, str(device))
     run = Run.create(
         runs,
         name or default_name(config, material),

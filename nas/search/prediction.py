@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
-from nas.errors import ConfigError
+from nas.errors import ConfigError, NasError
 from nas.objectives.base import AbstractObjective, Measurement
 from nas.objectives.elsewhere import LatencyElsewhere
 from nas.predict.latency_predictor import LatencyPredictor, Prediction
@@ -70,7 +70,7 @@ class Profiles:
         paths: dict[str | None, str] = {column: latency.devices[column] for column in sorted(named)}
         if latency.profile is not None:
             paths[HERE] = latency.profile
-        return cls({column: LatencyProfile.load(path) for column, path in paths.items()})
+        return cls({column: _load(path, column) for column, path in paths.items()})
 
     @classmethod
     def of_run(cls, run: Run) -> Self:
@@ -169,6 +169,14 @@ def keep_profiles(session: Session) -> None:
 def steered_by(profile: LatencyProfile, goals: Goals) -> list[AbstractObjective]:
     """Return the measured objectives that a profile of this device predicts: one or none."""
     return [each for each in goals.measured if each.name == profile.objective]
+
+
+def _load(path: str, column: str | None) -> LatencyProfile:
+    try:
+        return LatencyProfile.load(path)
+    except NasError as error:
+        error.where = f"{_where(column)}{f', {error.where}' if error.where else ''}"
+        raise
 
 
 def _where(column: str | None) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from made_profiles import LATENCY, made_profile, made_up_ms
-from search_runs import fake_search
+from search_runs import fake_config, fake_search
 
+from nas.cli.dry_run import estimate
 from nas.errors import BudgetError, ConfigError, NotFoundError, NothingFeasibleError, TrialError
 from nas.objectives.base import EvaluationContext, Measurement
 from nas.objectives.kinds.latency import Latency
@@ -236,7 +237,7 @@ def test_a_profile_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_device_without_a_profile_is_named(tmp_path: Path) -> None:
     text = refused(tmp_path, "objectives=[fake_error, latency@pi4]")
     assert "'pi4', which has no profile" in text
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match=r"latency\.devices\.pi4"):
         fake_search(
             tmp_path / "runs",
             "objectives=[fake_error, latency@pi4]",
@@ -257,7 +258,7 @@ def test_a_budget_below_the_fastest_network_writes_nothing(
 ) -> None:
     with pytest.raises(BudgetError, match=r"latency_ms\S+ <= 0.01 ms' cannot be kept") as caught:
         fake_search(tmp_path / "runs", "constraints={latency: {max: 0.01}}")
-    assert "Allow more than 0.2" in str(caught.value.fix)
+    assert "Allow for example 0.4" in str(caught.value.fix)
     assert not (tmp_path / "runs").exists()
     assert 0 < len(measured) < 8
 
@@ -283,3 +284,9 @@ def test_a_budget_on_another_device_is_predicted(tmp_path: Path) -> None:
         fake_search(
             tmp_path / "runs", "constraints=latency@pi4 <= 1 ms", f"latency.devices={{pi4: {path}}}"
         )
+
+
+def test_a_dry_run_says_it_too(tmp_path: Path, measured: list[float]) -> None:
+    config = fake_config("constraints={latency: {max: 0.01}}")
+    with pytest.raises(BudgetError, match="cannot be kept"):
+        estimate(config)
