@@ -3,8 +3,7 @@
 A search that claims a gain here is one that believes its own noise. The confirmation is to end with
 "none found" in every bin.
 
-    nas search tiny_exhaustive --data examples/shuffled_labels/digits.py:load --preset smoke \
-        --set confirm.seeds_b=5
+    nas search examples/shuffled_labels/search.yaml
 """
 
 from __future__ import annotations
