@@ -152,6 +152,12 @@ class TestSearch:
         assert answer.code == 0, answer.err
         for word in ("270 members", "64, then", "time ", "memory ", "disk ", "confirm"):
             assert word in answer.out
+        rivals = "--set=confirm.rivals=[random_halving, swept_wirings]"
+        dear = nas("search", "tiny_exhaustive", *options, rivals, "--json").document
+        seconds = dear["seconds"]
+        before = seconds["relax"] + seconds["supernet"] + seconds["explore"]
+        assert 0 < seconds["random search at equal cost"] <= before
+        assert dear["trainings"] > 0
         computed = nas("search", "wired_cnn", *COMPUTED, "--dry-run", "--json").document
         assert computed["schema"] == "nas.estimate/1"
         assert computed["trainings"] == 0
