@@ -24,7 +24,7 @@ from nas.cost.pieces import (
     operation_piece,
     without_weights,
 )
-from nas.cost.shapes import NodeStep, Plan, plan
+from nas.cost.shapes import Adapter, NodeStep, Plan, plan
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
@@ -154,9 +154,7 @@ def _used(steps: Sequence[NodeStep], constants: Sequence[bool]) -> set[int]:
 
 def _own_pieces(step: NodeStep, *, tied: bool) -> Counter[Piece]:
     """Return a node's adapters, merge and operation; a cell inside it is counted by itself."""
-    found = Counter(
-        adapter_piece(entry.adapter) for entry in step.inputs if entry.adapter.kind != "identity"
-    )
+    found = Counter(adapter_piece(entry.adapter) for entry in step.inputs if _runs(entry.adapter))
     if len(step.inputs) > 1:
         once, each = merge_pieces(step.merge, step.merged)
         found += Counter({once: 1, each: len(step.inputs)})
@@ -166,12 +164,19 @@ def _own_pieces(step: NodeStep, *, tied: bool) -> Counter[Piece]:
     return found
 
 
+def _runs(adapter: Adapter) -> bool:
+    """Tell whether an edge does more than hand its tensor on."""
+    if adapter.operation is not None:
+        return not adapter.operation.identity
+    return adapter.kind != "identity"
+
+
 def _live_pieces(step: NodeStep, own: Counter[Piece], constants: Sequence[bool]) -> Counter[Piece]:
     """Take away what constant inputs would have cost."""
     live = Counter(own)
     dead = [entry for entry in step.inputs if constants[entry.edge.source]]
     for entry in dead:
-        if entry.adapter.kind != "identity":
+        if _runs(entry.adapter):
             live[adapter_piece(entry.adapter)] -= 1
     if dead and len(step.inputs) > 1:
         once, each = merge_pieces(step.merge, step.merged)
@@ -188,10 +193,7 @@ def _longest(steps: Sequence[NodeStep], used: set[int], nested: dict[int, _Level
             reach.append(0)
             continue
         before = max(
-            (
-                reach[entry.edge.source] + int(entry.adapter.kind != "identity")
-                for entry in step.inputs
-            ),
+            (reach[entry.edge.source] + int(_runs(entry.adapter)) for entry in step.inputs),
             default=0,
         )
         own = int(len(step.inputs) > 1)
