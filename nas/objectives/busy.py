@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, final
 
 from nas.objectives.device_fingerprint import usable_cores
+from nas.training.device_lock import count_wait
 
 PROC: Final = Path("/proc")
 BUSY_ABOVE: Final = 0.1
@@ -170,12 +171,20 @@ class BusyWatch:
             100 * seen,
             longest_s,
         )
-        deadline = self._clock() + longest_s
+        began = self._clock()
+        quiet = self._becomes_quiet(began + longest_s)
+        count_wait(self._clock() - began)  # what a measurement costs is its time without this
+        if not quiet:
+            self._given_up = True
+            _log.warning(
+                "%s is still busy; measuring anyway, what is measured is flagged", self.device
+            )
+        return quiet
+
+    def _becomes_quiet(self, deadline: float) -> bool:
         while self._clock() < deadline:
             if self.look() <= BUSY_ABOVE:
                 return True
-        self._given_up = True
-        _log.warning("%s is still busy; measuring anyway, what is measured is flagged", self.device)
         return False
 
 

@@ -307,12 +307,17 @@ def _acquire(descriptor: int, kind: int, deadline: float) -> bool:
     began = time.monotonic()
     while not _try(descriptor, kind):
         if time.monotonic() > deadline:
-            _own.waited_s = waited_s() + time.monotonic() - began
+            count_wait(time.monotonic() - began)
             return False
         time.sleep(pause)
         pause = min(2 * pause, longest)
-    _own.waited_s = waited_s() + time.monotonic() - began
+    count_wait(time.monotonic() - began)
     return True
+
+
+def count_wait(seconds: float) -> None:
+    """Add seconds in which this thread waited for a device."""
+    _own.waited_s = waited_s() + seconds
 
 
 def waited_s() -> float:
