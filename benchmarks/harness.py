@@ -13,7 +13,7 @@ import gc
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
@@ -150,6 +150,7 @@ def finish(
     counted: Sequence[Row] | None = None,
     device: str = "cpu",
     record: bool = False,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Print the last line: one JSON object.
 
@@ -163,6 +164,7 @@ def finish(
         counted: The rows among which the worst is looked for; all by default.
         device: Device the sides ran on.
         record: Also write the object to `benchmarks/results/<name>.json`.
+        more: Further keys of the object.
 
     Returns:
         The object.
@@ -174,6 +176,7 @@ def finish(
         "ratio": pick(row.ratio for row in (counted or rows)),
         "unit": unit,
         "machine": machine(threads, device),
+        **(more or {}),
     }
     if record:
         RESULTS.mkdir(exist_ok=True)

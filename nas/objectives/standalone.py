@@ -7,6 +7,7 @@ turned into milliseconds with.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -32,10 +33,13 @@ def build_standalone(architecture: Architecture, input_shape: Shape, num_classes
     return fuse(Network(architecture, input_shape, num_classes, seed=0))
 
 
+@lru_cache(maxsize=64)
 def reference_network(input_shape: Shape) -> nn.Module:
     """Return the fixed reference: five convolutions, average pooling and a classifier.
 
     Its weights come from a generator of its own, so that building it changes no random state.
+    It is one module per shape, which nobody may change: runtimes make their own copies of it, and
+    number formats of one runtime share its export.
 
     Args:
         input_shape: `(channels, height, width)` of one image.
@@ -55,4 +59,4 @@ def reference_network(input_shape: Shape) -> nn.Module:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    return network.eval()
+    return network.eval().requires_grad_(False)
