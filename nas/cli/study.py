@@ -6,6 +6,8 @@ folder of the study's name; Ctrl-C saves the state, and the same command goes on
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,7 @@ from nas.cli.output import print_json, print_text, talk
 from nas.cli.run_folders import Json
 
 _STUDIES = Path("studies")
+_FOLDERS = re.compile(r"(?<![\w./])/(?:[^/\s,\]'\"]+/)*")
 
 
 def study(
@@ -58,7 +61,7 @@ def study(
         run = run_study(
             config,
             studies=runs,
-            command=_command(file, settings or []),
+            command=command_line(file, settings or []),
             listener=display.show,
             workers=workers,
             executor=executor,
@@ -76,7 +79,8 @@ def study(
     talk(f"written: {run.path}/table.csv, table.tex, table.md, cd.svg, study.json")
 
 
-def _command(file: Path, settings: list[str]) -> str:
+def command_line(file: Path, settings: list[str]) -> str:
     """Return what was typed, without folders that say whose machine this is."""
     shown = Path(file.name) if file.is_absolute() else file
-    return " ".join(["nas study", str(shown), *(f"--set {each}" for each in settings)])
+    plain = (shlex.quote(_FOLDERS.sub("", each)) for each in settings)
+    return " ".join(["nas study", str(shown), *(f"--set {each}" for each in plain)])
