@@ -15,6 +15,7 @@ from nas.objectives.latency_config import LatencyConfig
 from nas.objectives.paired_timing import (
     HARD_LIMIT,
     relative_error,
+    smooth_median,
     time_pairs,
     weighted_quantiles,
 )
@@ -310,6 +311,25 @@ def test_pairs_on_a_slow_machine_count_less() -> None:
     values = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0])
     weights = np.array([1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.1])
     assert weighted_quantiles(values, weights, np.array([0.5]))[0] == pytest.approx(1.0)
+    assert smooth_median(values, weights) == pytest.approx(1.0)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=60), st.integers(0, 10**6))
+def test_the_smooth_median_lies_between_the_values_around_the_middle(
+    values: list[float], seed: int
+) -> None:
+    numbers = np.array(values)
+    weights = np.random.default_rng(seed).uniform(0.1, 1.0, len(values))
+    low, high = np.quantile(np.repeat(numbers, (1000 * weights).astype(int)), (0.29, 0.71))
+    assert low * (1 - 1e-9) <= smooth_median(numbers, weights) <= high * (1 + 1e-9)
+    same = np.full(len(values), numbers[0])
+    assert smooth_median(same, weights) == pytest.approx(numbers[0])
+
+
+def test_three_pairs_in_ten_may_be_ruined_without_moving_the_result() -> None:
+    values = np.array([1.5] * 7 + [1e6] * 3)
+    assert smooth_median(values, np.ones(10)) == pytest.approx(1.5)
+    assert smooth_median(1 / values, np.ones(10)) == pytest.approx(1 / 1.5)
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=60), st.floats(0.1, 5))
