@@ -26,7 +26,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
             "relaxation": {"epochs": 4, "proposals": 4},
         },
         "search": {"trials": 128},
-        "latency": {"max_seconds": 0.1},
+        "latency": {"max_seconds": 0.1, "wait_s": 2.0},
         "confirm": {
             "bins": 2,
             "shortlist": 2,
