@@ -73,6 +73,7 @@ class MadeReading:
     ratio: float
     relative_error: float
     unstable: bool
+    busy: bool = False
 
 
 @dataclass

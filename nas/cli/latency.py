@@ -307,6 +307,7 @@ def _summary(profile: LatencyProfile) -> dict[str, Any]:
         "pieces_measured": len(profile.measurements) - members,
         "members_measured": members,
         "unstable": sum(entry.unstable for entry in profile.measurements),
+        "busy": sum(entry.busy for entry in profile.measurements),
         "other_devices": len(profile.others),
         "left_out": {
             "networks": quality.networks,
@@ -323,13 +324,15 @@ def _print_summary(document: dict[str, Any]) -> None:
     facts, left_out = document["device"]["facts"], document["left_out"]
     print_text(f"{document['objective']} of {document['space']['name']}")
     print_text(f"input       {_x(document['input'])}, {document['classes']} classes")
-    print_text(f"device      {', '.join(f'{name} {value}' for name, value in facts.items())}")
+    known = [f"{name} {value}" for name, value in facts.items() if value not in (None, "")]
+    print_text(f"device      {', '.join(known)}")
     print_text(f"built       {document['built']}, reference {document['reference_ms']:.4g} ms")
     print_text(
-        f"measured    {document['pieces_measured']} pieces, "
-        f"{document['members_measured']} members, "
-        f"{document['unstable']} unstable, {document['other_devices']} other devices as prior"
+        f"measured    {document['pieces_measured']} pieces, {document['members_measured']} members; "
+        f"{document['unstable']} readings unstable, {document['busy']} on a busy device"
     )
+    if document["other_devices"]:
+        print_text(f"prior       {document['other_devices']} other devices")
     print_text(
         f"left out    {left_out['within_10_percent']:.0%} within 10 %, median error "
         f"{left_out['median_error']:.1%}, Spearman {left_out['spearman']:.3f}, "

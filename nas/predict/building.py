@@ -162,6 +162,7 @@ def read_measurement(
         ratio=reading.ratio,
         relative_error=min(error, 1.0),
         unstable=reading.unstable,
+        busy=reading.busy,
     )
 
 

@@ -58,6 +58,9 @@ class Measurement(BaseModel, frozen=True, extra="forbid"):
     unstable: bool = False
     """Whether the reading stayed noisy in a second attempt as well."""
 
+    busy: bool = False
+    """Whether the device was busy with something else meanwhile."""
+
     def network(self, reference_ms: float) -> MeasuredNetwork:
         """Return it as something to learn from.
 
