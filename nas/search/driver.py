@@ -152,6 +152,13 @@ def run_config(run: Run) -> SearchConfig:
     """
     from pydantic import ValidationError
 
+    schema = run.config.get("schema")
+    if isinstance(schema, str) and schema.startswith("nas.study/"):
+        raise RunError(
+            f"'{run.name}' is a study, not a search.",
+            where=str(run.path),
+            fix="Go on with `nas study FILE`, FILE being what it was started from.",
+        )
     try:
         config = SearchConfig.model_validate(run.config)
     except ValidationError as error:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from nas.config_files import Document, apply_overrides, load_document, validate_document
 from nas.errors import ConfigError, NasError, RunError
 from nas.search.presets import RECIPE, merge
@@ -93,7 +95,12 @@ def check_same_study(kept: Mapping[str, Any], config: StudyConfig, where: str) -
     Raises:
         RunError: Naming the first key that differs.
     """
-    difference = _difference(kept, config.to_dict())
+    try:
+        # A newer version may know more keys: what the old file left open has its default.
+        before = StudyConfig.model_validate(kept).to_dict()
+    except ValidationError:
+        before = dict(kept)
+    difference = _difference(before, config.to_dict())
     if difference is None:
         return
     key, before, now = difference

@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
+from pydantic import ValidationError
+
+from nas.errors import RunError
 from nas.run_store import Run
 from nas.study.config import StudyConfig
 from nas.study.methods.base import Choice
@@ -198,8 +201,20 @@ def _identity(network: Architecture) -> dict[str, Any]:
 
 
 def read_results(run: Run) -> StudyResults:
-    """Return what a study's folder holds."""
-    config = StudyConfig.model_validate(run.config)
+    """Return what a study's folder holds.
+
+    Raises:
+        RunError: If it is no study, or one of another version.
+    """
+    try:
+        config = StudyConfig.model_validate(run.config)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise RunError(
+            f"'{run.name}' is no study of this version: {first['msg']}.",
+            where=f"run.yaml, key {'.'.join(map(str, first['loc']))}",
+            fix="Open it with the version of nas that made it.",
+        ) from error
     records = run.records()
     chosen = {record["row"]: record for record in records if record["kind"] == ROW}
     rows = [_row(record, records, config.seeds) for record in chosen.values()]

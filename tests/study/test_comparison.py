@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from study_cases import made_study
 
+from nas.errors import RunError
+from nas.run_store import Run
+from nas.search.driver import resume
 from nas.statistics.ranks import mean_ranks
 from nas.study.comparison import panels, ranking
 from nas.study.results import read_results
@@ -91,3 +94,14 @@ def test_equal_figures_are_not_told_apart(tmp_path: Path) -> None:
     with made_study(tmp_path, {"a": [0.1, 0.2, 0.3], "b": [0.1, 0.2, 0.3]}) as run:
         (panel,) = panels(read_results(run))
     assert panel.like_best == {"b"}
+
+
+def test_a_search_is_not_read_as_a_study_nor_the_other_way_round(tmp_path: Path) -> None:
+    with (
+        Run.create(tmp_path, "other", {"schema": "nas.search/1"}, {}) as run,
+        pytest.raises(RunError, match="'other' is no study of this version"),
+    ):
+        read_results(run)
+    made_study(tmp_path, {"a": [0.1, 0.2], "b": [0.1, 0.2]}).close()
+    with pytest.raises(RunError, match="'made' is a study, not a search"):
+        resume(tmp_path / "made")

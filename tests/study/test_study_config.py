@@ -102,3 +102,13 @@ def test_a_changed_file_is_refused_naming_the_key() -> None:
     for key, keys in changes.items():
         with pytest.raises(RunError, match=rf"file has changed: {key}"):
             check_same_study(before, study(**keys), "here")
+
+
+def test_a_key_that_an_older_version_did_not_know_has_its_default() -> None:
+    kept = study().to_dict()
+    del kept["latency"]["warm_up"], kept["timeout_s"]
+    check_same_study(kept, study(), "here")
+    with pytest.raises(RunError, match=r"timeout_s is 5\.0"):
+        check_same_study(kept, study(timeout_s=5.0), "here")
+    with pytest.raises(RunError, match="file has changed: former is empty"):
+        check_same_study({**study().to_dict(), "former": 1}, study(), "here")
