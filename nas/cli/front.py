@@ -119,6 +119,7 @@ def print_front(document: Entry) -> None:
     columns = (
         "error % inherited",
         "test error % retrained",
+        "validation error % retrained",
         "latency ms",
         "MACs",
         "parameters",
@@ -203,9 +204,10 @@ def _bound_line(bound: Entry, points: Sequence[Entry]) -> str:
 
 
 def _remarks(point: Entry) -> str:
-    """Return what a point has beside numbers: knee, ties, flags."""
+    """Return what a point has beside numbers: its number formats, knee, ties, flags."""
     ties = ", ".join(map(str, point.get("ties") or []))
-    parts = ["knee"] if point.get("knee") else []
+    parts = [str(point["quantisation"])] if point.get("quantisation") else []
+    parts += ["knee"] if point.get("knee") else []
     parts += [f"ties: {ties}"] if ties else []
     return "; ".join([*parts, *(point.get("flags") or [])]) or "-"
 
@@ -248,6 +250,7 @@ def _numbers(entry: Entry, others: Sequence[str]) -> tuple[Any, ...]:
     return (
         _percent(entry.get("error_inherited"), entry.get("error_inherited_bar")),
         _confirmed(entry),
+        _percent(entry.get("error_validation_mean"), entry.get("error_validation_std")),
         _latency(entry),
         entry.get("macs"),
         entry.get("parameters"),

@@ -366,7 +366,8 @@ def test_the_time_of_the_reference_is_taken_over_on_the_same_device_only(
     settings = real_config().latency
     (name, first) = next(iter(run.table().finished()[0].extra["measurements"].items()))
     assert name.startswith("latency_ms")
-    device = QuietDevice(SimpleNamespace(run=run))  # type: ignore[arg-type]
+    session = SimpleNamespace(run=run, config=real_config())
+    device = QuietDevice(session)  # type: ignore[arg-type]
     assert device._known_reference(settings, "cpu") == first["reference_ms"] > 0
     real = home.device_fingerprint
     monkeypatch.setattr(

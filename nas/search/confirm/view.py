@@ -17,6 +17,16 @@ from nas.search.confirm.protocol import CONFIDENCE, FEWEST_PAIRS, Scores
 from nas.search.confirm.results import Results, costs
 from nas.statistics import kendall_w
 
+UNCONFIRMED: Final[dict[str, Any]] = {
+    "error_validation_mean": None,
+    "error_validation_std": None,
+    "validation_seeds": 0,
+    "error_confirmed_mean": None,
+    "error_confirmed_std": None,
+    "confirmed_seeds": 0,
+}
+"""What `confirmed_errors` says of a network that was not retrained."""
+
 CORRECTION: Final = "Holm over all bins that this run judged"
 
 
@@ -43,21 +53,14 @@ def confirmed_errors(run: Run) -> dict[str, dict[str, Any]]:
     `error_confirmed_mean`, `error_confirmed_std`, `confirmed_seeds` (seeds B, test images).
     """
     records = run.records()
-    plans = read_plans(records)
     results = Results(records)
     found: dict[str, dict[str, Any]] = {}
-    for plan in plans:
+    for plan in read_plans(records):
         for each in plan.candidates:
             ranked = _spread(results.ranking(plan, each.key))
             tested = _spread(results.tests(plan, each.key))
-            found[each.key] = {
-                "error_validation_mean": ranked["mean"],
-                "error_validation_std": ranked["std"],
-                "validation_seeds": ranked["seeds"],
-                "error_confirmed_mean": tested["mean"],
-                "error_confirmed_std": tested["std"],
-                "confirmed_seeds": tested["seeds"],
-            }
+            figures = (*ranked.values(), *tested.values())
+            found[each.key] = dict(zip(UNCONFIRMED, figures, strict=True))
     return found
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
-import numpy as np
-
 from nas.objectives.constraints import Constraint
+from nas.search.confirm.view import UNCONFIRMED
 from nas.search.front.errors import BAR, Entry, bar, binomial_error, standard_error
 from nas.search.front.reading import CALIBRATED_COLUMN, Facts
 from nas.search.front.uncertainty import Uncertainty
@@ -49,6 +47,7 @@ class Points:
             "architecture": trial.extra.get("architecture_id"),
             "wiring": trial.extra.get("wiring"),
             "family": trial.extra.get("family"),
+            "quantisation": trial.extra.get("quantisation"),
             "objectives": {name: self._objective(place, name) for name in self.facts.names},
             "constraints": verdicts,
             "probability_front": self.uncertainty.probabilities.get(place, 0.0),
@@ -60,7 +59,7 @@ class Points:
             "error_inherited": inherited.get("error"),
             "error_inherited_bar": _error_bar(inherited),
             CALIBRATED_COLUMN: self.facts.trust.calibrated(trial),
-            **self._confirmed(f"trial-{trial.number}"),
+            **self.facts.confirmed.get(f"trial-{trial.number}", UNCONFIRMED),
             "parameters": trial.extra["measures"]["parameters"],
             "macs": trial.extra["measures"]["macs"],
             **_latency(entry),
@@ -131,20 +130,10 @@ class Points:
             "error_inherited": None,
             "error_inherited_bar": None,
             CALIBRATED_COLUMN: None,
-            **self._confirmed(key),
+            **self.facts.confirmed.get(key, UNCONFIRMED),
             "parameters": measures.get("parameters"),
             "macs": measures.get("macs"),
             **_latency(entry),
-        }
-
-    def _confirmed(self, key: str) -> dict[str, Any]:
-        trainings = self.facts.trainings.get(key, [])
-        errors = [float(record["test_error"]) for record in trainings]
-        mean = math.fsum(errors) / len(errors) if errors else None
-        return {
-            "error_confirmed_mean": mean,
-            "error_confirmed_std": float(np.std(errors, ddof=1)) if len(errors) > 1 else None,
-            "confirmed_seeds": len(errors),
         }
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nas.errors import RunError
 from nas.pareto import best_per_group, front
 from nas.run_store import Run, Trial
+from nas.search.confirm.view import confirmed_errors
 from nas.search.trust import CALIBRATED, COMPUTED, NOT_INHERITED, PER_FAMILY, Trust
 
 PREPARE: Final = "prepare"
@@ -49,6 +50,11 @@ def is_feasible(trial: Trial) -> bool:
     )
 
 
+def _is_inherited(objective: Mapping[str, Any]) -> bool:
+    """Tell whether an objective, as the log describes it, reads inherited weights."""
+    return objective["name"] in INHERITED or objective.get("source") == "inherited"
+
+
 @final
 class Facts:
     """What the log of a run says, arranged for a front.
@@ -75,9 +81,7 @@ class Facts:
         ]
         self.bounds: list[dict[str, Any]] = [dict(each) for each in finish.get("constraints", [])]
         self.finished = table.finished()
-        self.trainings: dict[str, list[Mapping[str, Any]]] = {}
-        for record in table.confirms:
-            self.trainings.setdefault(str(record["candidate"]), []).append(record)
+        self.confirmed = confirmed_errors(run)
         self.candidates: dict[str, Mapping[str, Any]] = {}
         self.measured: dict[str, Mapping[str, Any]] = {}
         self.simple: Mapping[str, Any] = {}
@@ -87,9 +91,11 @@ class Facts:
 
     def _basis(self, calibrated: bool) -> str:
         """Return what the front compares."""
-        if not set(self.names) & set(INHERITED):
+        inherited = {str(each["name"]) for each in self.objectives if _is_inherited(each)}
+        if not inherited:
             return COMPUTED
-        if calibrated or self.trust.across:
+        # A calibration is one of float32 scores: those of quantised networks stay in their family.
+        if (calibrated or self.trust.across) and inherited <= set(INHERITED):
             return CALIBRATED
         return PER_FAMILY
 

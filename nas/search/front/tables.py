@@ -18,6 +18,7 @@ _COLUMNS: Final = (
     "error_inherited",
     "error_confirmed_mean",
     "error_confirmed_std",
+    "error_validation_mean",
     "parameters",
     "macs",
     "latency_ms",
