@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from search_runs import points
 
 from nas.cli.main import run as type_in
 from nas.errors import ConfigError, NasError
 from nas.run_store import Run
 from nas.search.driver import search
+from nas.search.front_view import front_document
 from nas.search.resolve import resolve_config, searched_space
 
 SMALL = {
@@ -42,7 +42,9 @@ def test_architecture_and_policy_are_searched_together(tmp_path: Path) -> None:
             assert value != exact
     members = {(t.extra["architecture_id"], t.extra["quantisation"]) for t in trials}
     assert len(members) == len(trials)
-    assert points(run)
+    document = front_document(run)
+    assert "family by itself" in document["trust"]["front"]
+    assert {point["quantisation"] for point in document["points"]} <= told
 
 
 def test_a_search_of_int8_error_and_latency_works_from_the_command_line(
