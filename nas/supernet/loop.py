@@ -236,7 +236,6 @@ class AbstractLoop(abc.ABC):
         Raises:
             TrialError: Of kind `nonfinite` if the training diverges twice, `oom` if memory ends.
         """
-        self._started, self._paused_s = time.perf_counter(), 0.0
         stop = should_stop or (lambda: False)
         finished = True
         accelerators = [self.device] if self.device.type == "cuda" else []
@@ -247,6 +246,7 @@ class AbstractLoop(abc.ABC):
             use_threads(self.config.threads),
             working_on(self.device) as self._turn,
         ):
+            self._started, self._paused_s = time.perf_counter(), 0.0
             self.supernet.train()
             while finished and self.step < self.config.epochs * self.batches.steps_per_epoch:
                 finished = self._guarded_epoch(on_epoch, stop)

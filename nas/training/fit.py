@@ -107,6 +107,7 @@ def fit(
         torch.random.fork_rng(cuda),
         working_on(target) as training.turn,
     ):
+        training.started = time.perf_counter()
         # torch accepts both at once, but its stubs do not say so.
         module.to(target, memory_format=memory_format(target))  # type: ignore[call-overload]
         batches = Batches(part, recipe.batch_size, target, recipe.augmentation)
