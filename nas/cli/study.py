@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas.cli.output import print_json, print_text, talk
 from nas.cli.run_folders import Json
+
+if TYPE_CHECKING:
+    from nas.study.config import StudyConfig
 
 _STUDIES = Path("studies")
 _FOLDERS = re.compile(r"(?<![\w./])/(?:[^/\s,\]'\"]+/)*")
@@ -52,31 +55,43 @@ def study(
 
         print_estimate(config, workers, as_json)
         return
+    command = command_line(file, settings or [])
+    path = _run(config, runs, command, workers, executor)
+    _print(path, markdown, as_json)
+
+
+def _run(config: StudyConfig, runs: Path, command: str, workers: int | None, executor: str) -> Path:
     from nas.cli.search_progress import StageDisplay
-    from nas.study.outputs import MARKDOWN, document, write_markdown
-    from nas.study.results import read_results
     from nas.study.runner import run_study
 
     with StageDisplay() as display:
-        run = run_study(
+        return run_study(
             config,
             studies=runs,
-            command=command_line(file, settings or []),
+            command=command,
             listener=display.show,
             workers=workers,
             executor=executor,
-        )
-    results = read_results(run)
-    found = document(results)
-    if as_json:
-        print_json({**found, "path": str(run.path)})
-    else:
-        print_text((run.read_view(MARKDOWN) or b"").decode("utf-8"))
-        if found["diagram"]:
-            print_text(str(found["diagram"]))
-    if markdown is not None:
-        write_markdown(run, markdown)
-    talk(f"written: {run.path}/table.csv, table.tex, table.md, cd.svg, study.json")
+        ).path
+
+
+def _print(path: Path, markdown: Path | None, as_json: bool) -> None:
+    """Print the table or its document, and put it where the user wants it."""
+    from nas.run_store import Run
+    from nas.study.outputs import MARKDOWN, document, write_markdown
+    from nas.study.results import read_results
+
+    with Run.open(path) as run:
+        found = document(read_results(run))
+        if as_json:
+            print_json({**found, "path": str(path)})
+        else:
+            print_text((run.read_view(MARKDOWN) or b"").decode("utf-8"))
+            if found["diagram"]:
+                print_text(str(found["diagram"]))
+        if markdown is not None:
+            write_markdown(run, markdown)
+    talk(f"written: {path}/table.csv, table.tex, table.md, cd.svg, study.json")
 
 
 def command_line(file: Path, settings: list[str]) -> str:
