@@ -19,6 +19,7 @@ from nas.topology.serial import load_architecture
 
 from .charts import SHAPES, Bar, Mark, draw_front
 from .drawing import draw_architecture
+from .verdicts import verdict_section
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
 SMOKE_STAMP = "smoke, not evidence"
@@ -67,6 +68,7 @@ def report_page(run: Run, front: Front) -> str:
         _points_table(front),
         _best_per_pattern(front),
         _confirmed_chart(front),
+        verdict_section(front),
         _baselines_table(front),
         _classifiers(front),
         "<h2>Wirings on the front</h2>",

@@ -60,8 +60,9 @@ def make_plan(session: Session, total: int) -> Plan:
 def cost_objective(goals: Goals) -> str | None:
     """Return the objective along which bins lie: latency, else the first cost; None without one."""
     latencies = [each.name for each in goals.every if each.family.startswith("latency")]
+    here = [name for name in latencies if "@" not in name]  # behind an @ stands another device
     if latencies:
-        return latencies[0]
+        return (here or latencies)[0]
     if len(goals.searched) < 2:
         return None
     counted = [

@@ -23,5 +23,14 @@ class Front(AbstractArm):
         for trial in context.points:
             key = f"trial-{trial.number}"
             network = load_architecture(trial.architecture)
-            wiring = "-".join(network.wiring) or key
-            yield Candidate(key, self.name, self.kind, key, wiring, network, trial.number)
+            formats = trial.extra.get("quantisation")
+            yield Candidate(
+                key=key,
+                arm=self.name,
+                kind=self.kind,
+                name=key,
+                wiring="-".join(network.wiring) or key,
+                architecture=network,
+                trial=trial.number,
+                note=f"searched as {formats}, retrained in float32" if formats else None,
+            )
