@@ -30,8 +30,13 @@ def diagram_text(ranks: Ranking) -> str:
     return "\n".join(lines)
 
 
-def diagram_svg(ranks: Ranking | None) -> str:
-    """Return the diagram as one SVG document, without scripts or links; empty without ranks."""
+def diagram_svg(ranks: Ranking | None, note: str = "") -> str:
+    """Return the diagram as one SVG document, without scripts or links; empty without ranks.
+
+    Args:
+        ranks: What it shows.
+        note: What the ranks depend on; kept inside as the description.
+    """
     if ranks is None:
         return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} 10"/>\n'
     order = _order(ranks)
@@ -42,6 +47,7 @@ def diagram_svg(ranks: Ranking | None) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'font-family="sans-serif" font-size="13" role="img">',
         f"<title>Critical-difference diagram, {escape(', '.join(ranks.labels))}</title>",
+        f"<desc>{escape(note)}</desc>",
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         *_axis(ranks),
     ]

@@ -55,7 +55,8 @@ def _markdown(run: Run) -> bytes:
 
 
 def _svg(run: Run) -> bytes:
-    return diagram_svg(ranking(read_results(run))).encode()
+    results = read_results(run)
+    return diagram_svg(ranking(results), stamp(results)).encode()
 
 
 _VIEWS: Final[dict[str, ViewFunction]] = {

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from nas.study.caption import caption, stamp
+from nas.study.caption import caption, device, distillation, stamp
 from nas.study.comparison import Against, Panel, Ranking, panels, ranking
 from nas.study.results import RowResult, StudyResults
 
@@ -251,8 +251,23 @@ def _record(
         "latency_unstable": row.unstable,
         "selection_s": row.selection_s,
         "train_s": round(row.train_s, 1),
-        "recipe_hash": results.config.recipe.recipe_hash,
+        **_origin(results, row),
         **seeds,
+    }
+
+
+def _origin(results: StudyResults, row: RowResult) -> dict[str, Any]:
+    """Return what a line depends on: a line that is copied elsewhere still says so."""
+    facts = results.environment["data"].values()
+    return {
+        "recipe_hash": results.config.recipe.recipe_hash,
+        "data_fingerprint": next(
+            (each["fingerprint"] for each in facts if each["name"] == row.data), None
+        ),
+        "root_seed": results.config.seed,
+        "distillation": distillation(results),
+        "device": device(results),
+        "command": results.environment["command"],
     }
 
 

@@ -17,6 +17,7 @@ from study_cases import made_study
 from nas.cli.views import register_views
 from nas.errors import ConfigError, NotFoundError
 from nas.run_store import examine
+from nas.study.caption import stamp
 from nas.study.comparison import ranking
 from nas.study.diagram import diagram_svg, diagram_text
 from nas.study.outputs import document, write_markdown, write_outputs
@@ -99,9 +100,16 @@ def test_every_output_names_what_the_figures_depend_on(tmp_path: Path) -> None:
         results = read_results(run)
         recipe = results.config.recipe.recipe_hash
         texts = [markdown(results), latex(results), json.dumps(document(results))]
-    for text in texts:
+        diagram = diagram_svg(ranking(results), stamp(results))
+    for text in (*texts, diagram):
         for fact in ("f" * 12, recipe, "d" * 12, "5 seeds from 0", "distillation off", "made.yaml"):
             assert fact in text
+    for row in csv.DictReader(io.StringIO(csv_text(results))):
+        assert row["recipe_hash"] == recipe
+        assert row["data_fingerprint"] == "f" * 64
+        assert (row["device"], row["distillation"]) == ("d" * 12, "off")
+        assert row["command"] == "nas study made.yaml"
+    for text in texts:
         assert "noise of training there" in text.replace("\\", "")
         assert "cannot go below 0.0625" in text
 
