@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from nas.model.fuse import fuse
 from nas.model.network import Network
 from nas.objectives.latency_config import LatencyConfig
 from nas.objectives.runtimes import RUNTIMES, AbstractRuntime, prepare
+from nas.objectives.runtimes.base import Quantisation
 from nas.seeds import derive_seed
 from nas.space import load_space
 
@@ -177,6 +179,54 @@ def test_on_cuda_it_gives_the_logits_of_torch(name: str) -> None:
     prepared = prepare(network, SHAPE, LatencyConfig(runtime=name, batch=2), "cuda:0")
     wanted = expected(network)
     assert np.abs(prepared.logits(IMAGES) - wanted).max() <= 1e-3 * np.abs(wanted).max()
+
+
+def test_a_cuda_graph_is_warmed_up_captured_once_and_fed_through_its_own_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With stand-ins for CUDA: what holds on a device is checked there."""
+    events: list[str] = []
+    network = tiny()
+
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            events.append("pass")
+            last["images"], last["answer"] = images, self.inner(images)
+            return last["answer"]
+
+    last: dict[str, torch.Tensor] = {}
+
+    class Graph:
+        def replay(self) -> None:
+            events.append("replay")
+            with torch.inference_mode():
+                last["answer"].copy_(network(last["images"]))
+
+    class Stream:
+        def wait_stream(self, other: object) -> None:
+            events.append("wait")
+
+    def capture(graph: Graph) -> object:
+        events.append("capture")
+        return nullcontext()
+
+    stand_ins = {"CUDAGraph": Graph, "Stream": Stream, "current_stream": Stream, "graph": capture}
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    for name in ("stream", "device"):
+        monkeypatch.setattr(torch.cuda, name, lambda _: nullcontext())
+    config = LatencyConfig(runtime="cudagraph", batch=2)
+    runtime = RUNTIMES.get("cudagraph")
+    prepared = runtime._prepare(Watched().eval(), SHAPE, config, "cpu", Quantisation())
+    assert events == ["wait", "pass", "pass", "pass", "wait", "capture", "pass"]
+    events.clear()
+    prepared.call()
+    assert np.allclose(prepared.logits(IMAGES), expected(network), atol=1e-6)
+    assert events == ["replay"] * 4  # no pass of the module any more
 
 
 def test_without_a_compiler_compile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
