@@ -29,3 +29,12 @@ def hold(folder: Path, pipe: Connection, alone: bool) -> None:
     with lock.measuring() if alone else lock.working():
         pipe.send("ready")
         time.sleep(60)
+
+
+def measure(folder: Path, pipe: Connection, seconds: float) -> None:
+    """Measure again and again, with no pause in between."""
+    lock = DeviceLock("cpu", folder)
+    pipe.send("ready")
+    while True:
+        with lock.measuring():
+            time.sleep(seconds)

@@ -4,9 +4,10 @@ A latency that is taken while a training runs on the same cores is worth nothing
 the training is in. So there is a lock per device, in files that all processes of a user see.
 Training holds it shared and offers it between steps (`SharedTurn.pause`, about two microseconds);
 measuring holds it exclusively. Two files make a turnstile: who measures closes the entrance first
-and then waits for the room to empty, so that trainings that come and go never starve it. The kernel
-frees the locks of a process that dies. Where there can be no lock files, a warning says so once
-and nobody waits.
+and then waits for the room to empty, so that trainings that come and go never starve it. Trainings
+wait at the entrance in the kernel, which lets them in as soon as it opens: each gets a step between
+two measurements, however many processes measure. The kernel frees the locks of a process that dies.
+Where there can be no lock files, a warning says so once and nobody waits.
 
 Locks are advice among processes of this package; what else runs on the machine is for
 `nas.objectives.busy` to notice. torch is loaded where a device is named, not for the locks.
@@ -66,9 +67,9 @@ class DeviceLock:
     ) -> None:
         self.name = name
         self.patience_s = patience_s
-        where = lock_folder() if folder is None else folder
-        self._turnstile = _open_file(where, f"{name}.turnstile")
-        self._room = _open_file(where, f"{name}.room")
+        self._folder = lock_folder() if folder is None else folder
+        self._turnstile = _open_file(self._folder, f"{name}.turnstile")
+        self._room = _open_file(self._folder, f"{name}.room")
         self._depth = 0
         self._measuring = False
         self._patience_left_s = patience_s
@@ -135,14 +136,34 @@ class DeviceLock:
     def _enter_shared(self) -> None:
         """Pass the turnstile, which somebody who measures keeps closed, into the room."""
         deadline = time.monotonic() + self.patience_s
-        passed = _acquire(self._turnstile, fcntl.LOCK_SH, deadline)
-        inside = _acquire(self._room, fcntl.LOCK_SH, deadline)
-        _unlock(self._turnstile)
+        with self._at_entrance(deadline) as passed:
+            inside = _acquire(self._room, fcntl.LOCK_SH, deadline)
         if not (passed and inside):
             _say_once(
                 f"the device {self.name} is being measured for more than {self.patience_s:g} s; "
                 "going on without waiting any longer"
             )
+
+    @contextmanager
+    def _at_entrance(self, deadline: float) -> Iterator[bool]:
+        """Hold the turnstile open; yield whether that came about in time."""
+        if _try(self._turnstile, fcntl.LOCK_SH):
+            try:
+                yield True
+            finally:
+                _unlock(self._turnstile)
+            return
+        # A thread of its own waits in the kernel, through a file of its own, so that giving up
+        # leaves nothing behind that matters: it passes one day, and steps back at once.
+        descriptor = _open_file(self._folder, f"{self.name}.turnstile")
+        passed, done = threading.Event(), threading.Event()
+        threading.Thread(
+            target=_wait_in_kernel, args=(descriptor, passed, done), daemon=True
+        ).start()
+        try:
+            yield passed.wait(max(0.0, deadline - time.monotonic()))
+        finally:
+            done.set()
 
     def _enter_alone(self) -> bool:
         time.sleep(max(0.0, self._measured_at + _BREATH_S - time.monotonic()))
@@ -302,7 +323,7 @@ def _lock_of(name: str) -> DeviceLock | None:
 
 
 def _acquire(descriptor: int, kind: int, deadline: float) -> bool:
-    """Take a lock, asking again and again: a wait in the kernel would have no end."""
+    """Take a lock, asking again and again, as a wait in the kernel has no end."""
     pause, longest = _PAUSE_S
     began = time.monotonic()
     while not _try(descriptor, kind):
@@ -326,6 +347,16 @@ def waited_s() -> float:
     What a training or a measurement spends is its time without this.
     """
     return float(getattr(_own, "waited_s", 0.0))
+
+
+def _wait_in_kernel(descriptor: int, passed: threading.Event, done: threading.Event) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        passed.set()
+        done.wait()
+        _unlock(descriptor)  # said aloud: a forked child may have the file open too
+    finally:
+        os.close(descriptor)
 
 
 def _try(descriptor: int, kind: int) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lock_holders import hold, train
+from lock_holders import hold, measure, train
 from torch import nn
 
 from nas.errors import EnvironmentFault
@@ -83,6 +83,21 @@ def test_two_trainings_pause_while_a_third_process_measures_and_it_never_starves
     assert sorted(waits)[4] < 1.0
     for (_, ended), (following, _) in itertools.pairwise(alone):
         assert [step for step in steps if ended <= step[0] < following], "training went on between"
+
+
+def test_trainings_get_on_however_many_processes_measure_all_the_time(
+    tmp_path: Path, processes: list[Any]
+) -> None:
+    pipes = [start(processes, measure, tmp_path, 0.02)[1] for _ in range(3)]
+    ready(*pipes)
+    lock = DeviceLock("cpu", tmp_path)
+    waits = []
+    with lock.working() as turn:
+        for _ in range(20):
+            waits.append(turn.pause())
+            time.sleep(0.002)
+    assert max(waits) > 0
+    assert sorted(waits)[15] < 0.5
 
 
 @pytest.mark.parametrize("alone", [True, False])
