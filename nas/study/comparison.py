@@ -131,10 +131,7 @@ class Ranking:
 
 def panels(results: StudyResults) -> list[Panel]:
     """Return one panel per data set and space, in the order of the file."""
-    return [
-        _panel(data, space, rows, results.config.control)
-        for (data, space), rows in results.panels().items()
-    ]
+    return [_panel(rows, results.config.control) for rows in results.panels()]
 
 
 def ranking(results: StudyResults) -> Ranking | None:
@@ -142,14 +139,14 @@ def ranking(results: StudyResults) -> Ranking | None:
     groups = results.panels()
     labels = list(dict.fromkeys(row.label for row in results.rows))
     if len(groups) == 1:
-        (rows,) = groups.values()
+        (rows,) = groups
         blocks = [f"seed {index}" for index in range(results.config.seeds)]
         figures = {row.label: row.errors for row in rows}
         return _ranked("seeds", blocks, labels, figures)
     means: dict[str, Sequence[float | None]] = {
-        label: [_mean(rows, label) for rows in groups.values()] for label in labels
+        label: [_mean(rows, label) for rows in groups] for label in labels
     }
-    names = [f"{data} in {space}" for data, space in groups]
+    names = [f"{rows[0].data} in {rows[0].space}" for rows in groups]
     return _ranked("data sets and spaces", names, labels, means)
 
 
@@ -183,14 +180,14 @@ def _ranked(
     )
 
 
-def _panel(data: str, space: str, rows: list[RowResult], control: str | None) -> Panel:
+def _panel(rows: list[RowResult], control: str | None) -> Panel:
     complete = [row for row in rows if row.complete]
     best = min(complete, key=lambda row: (row.mean, row.key), default=None)
     beside_best = [] if best is None else _against(best, complete)
     chosen = next((row for row in complete if row.label == _control(rows, control)), None)
     return Panel(
-        data=data,
-        space=space,
+        data=rows[0].data,
+        space=rows[0].space,
         rows=tuple(rows),
         best=None if best is None else best.label,
         like_best=frozenset(each.label for each in beside_best if not each.told_apart),

@@ -160,12 +160,19 @@ class StudyResults:
         """Whether no figure is missing; one whose training failed is missing."""
         return len(self.rows) == self.planned and all(row.complete for row in self.rows)
 
-    def panels(self) -> dict[tuple[str, str], list[RowResult]]:
-        """Return the rows by data set and space, in the order of the file."""
-        found: dict[tuple[str, str], list[RowResult]] = {}
+    def panels(self) -> list[list[RowResult]]:
+        """Return the rows of each data set and space, in the order of the file."""
+        found: dict[str, list[RowResult]] = {}
         for row in self.rows:
-            found.setdefault((row.data, row.space), []).append(row)
-        return found
+            # By place, not by name: two files in two folders may have one name.
+            found.setdefault(row.key.rpartition("-")[0], []).append(row)
+        return list(found.values())
+
+    def data_facts(self, row: RowResult) -> Mapping[str, Any]:
+        """Return name, fingerprint and sizes of the data set of a row."""
+        place = int(row.key.partition("-")[0][1:])
+        facts: Mapping[str, Any] = self.environment["data"][self.config.data[place]]
+        return facts
 
 
 def row_record(key: str, data: str, space: str, label: str, kind: str) -> dict[str, Any]:

@@ -258,12 +258,9 @@ def _record(
 
 def _origin(results: StudyResults, row: RowResult) -> dict[str, Any]:
     """Return what a line depends on: a line that is copied elsewhere still says so."""
-    facts = results.environment["data"].values()
     return {
         "recipe_hash": results.config.recipe.recipe_hash,
-        "data_fingerprint": next(
-            (each["fingerprint"] for each in facts if each["name"] == row.data), None
-        ),
+        "data_fingerprint": results.data_facts(row)["fingerprint"],
         "root_seed": results.config.seed,
         "distillation": distillation(results),
         "device": device(results),

@@ -41,6 +41,8 @@ def test_one_seed_has_no_spread() -> None:
         ({"methods": [{"kind": "published", "name": "x"}]}, NotFoundError, "published network 'x'"),
         ({"methods": [TWO[0], TWO[0]]}, ConfigError, "Two methods.* called 'chain'"),
         ({"methods": []}, ConfigError, "methods"),
+        ({"methods": [{"kind": "random", "label": "two\nlines"}]}, ConfigError, "label"),
+        ({"methods": [{"kind": "random", "label": ""}]}, ConfigError, "label"),
         ({"control": "dens"}, ConfigError, "control 'dens' is no method"),
         ({"spaces": ["wired"]}, NotFoundError, "wired"),
         ({"match": {"macs": 0}}, ConfigError, "at least 1"),

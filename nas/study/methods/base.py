@@ -30,7 +30,7 @@ class MethodOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    label: str | None = Field(default=None, min_length=1, max_length=60)
+    label: str | None = Field(default=None, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")
     """Name of the row; by default the method's own."""
 
 
