@@ -328,7 +328,8 @@ def _print_summary(document: dict[str, Any]) -> None:
     print_text(f"device      {', '.join(known)}")
     print_text(f"built       {document['built']}, reference {document['reference_ms']:.4g} ms")
     print_text(
-        f"measured    {document['pieces_measured']} pieces, {document['members_measured']} members; "
+        f"measured    {document['pieces_measured']} pieces and "
+        f"{document['members_measured']} members; "
         f"{document['unstable']} readings unstable, {document['busy']} on a busy device"
     )
     if document["other_devices"]:

@@ -24,8 +24,8 @@ from scipy.optimize import minimize
 
 Floats = NDArray[np.float64]
 
-DEGREES_OF_FREEDOM = 4.0
-"""Of the noise; 4 keeps a variance and forgets bursts."""
+DEGREES_OF_FREEDOM = 8.0
+"""Of the noise: near a normal distribution for what is usual, forgetful of bursts."""
 
 PASSES = 8
 STEP = 0.7
