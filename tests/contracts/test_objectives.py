@@ -188,7 +188,8 @@ def test_latency_is_measured_by_the_meter_and_network_it_is_given() -> None:
     )
     answer = resolve_objective("latency[b4,bf16]").evaluate(shown)
     assert asked == [(4, "bf16", 2, SHAPE, "cpu"), own]
-    assert answer == Measurement(1.5, Unit.MILLISECONDS, "measured", 0.1, {"pairs": 4})
+    executed = {"runtime": "eager", "batch": 4, "dtype": "bf16"}
+    assert answer == Measurement(1.5, Unit.MILLISECONDS, "measured", 0.1, {**executed, "pairs": 4})
 
 
 def test_a_plugin_registers_an_objective_of_its_own_and_a_taken_name_is_refused() -> None:
