@@ -85,8 +85,9 @@ class Uncertainty:
 
         Trials are shrunk together, whatever the populations: a family has an intercept of its own.
         """
-        everything = tuple(range(len(self.facts.finished)))
-        of_all = tuple(places) if name == CALIBRATED_COLUMN else everything
+        of_all = tuple(range(len(self.facts.finished)))
+        if name == CALIBRATED_COLUMN:  # a trial without anchors of its family has none
+            of_all = self.populations[0].places
         key = (name, of_all)
         if key not in self._shrunken:
             self._shrunken[key] = self._estimate(name, of_all)
