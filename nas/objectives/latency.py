@@ -161,11 +161,11 @@ class LatencyMeter:
         return busy_watch(self.device)
 
     def _best(self, call: Call, scale: float) -> LatencyReading:
-        """Measure until it is good or the retries are used up; return the best."""
+        """Measure until it is good or the retries are used up, ever longer; return the best."""
         taken: list[LatencyReading] = []
         while True:
             before = self._watch.begin()
-            times = self._times(call)
+            times = self._times(call, 2 ** len(taken))
             taken.append(self._reading(times, scale, self._watch.others(before)))
             if len(taken) > self.config.retries or not self._again(taken[-1]):
                 break
@@ -177,9 +177,10 @@ class LatencyMeter:
         became_quiet = reading.busy and self._watch.wait(self.config.wait_s, reading.others_share)
         return became_quiet or reading.unstable
 
-    def _times(self, call: Call) -> PairedTimes:
+    def _times(self, call: Call, longer: int) -> PairedTimes:
+        config = self.config.model_copy(update={"max_seconds": self.config.max_seconds * longer})
         with _measuring(self.config.threads):
-            return time_pairs(call, self._reference, self.config, self._stopwatch)
+            return time_pairs(call, self._reference, config, self._stopwatch)
 
     def _reading(self, times: PairedTimes, scale: float, others: float) -> LatencyReading:
         low, high = np.percentile(times.pair_ratios, (25, 75))

@@ -52,8 +52,8 @@ class LatencyConfig(BaseModel, frozen=True, extra="forbid"):
     """Untimed calls of either network before the first timed one."""
 
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
-    """Times an unstable measurement, or one beside other work that then ended, is repeated; the
-    best counts, and is flagged if that is no good either."""
+    """Times an unstable measurement, or one beside other work that then ended, is repeated, each
+    time with twice the time; the best counts, and is flagged if that is no good either."""
 
     wait_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 10.0
     """Longest wait for other work on the device to end, in seconds; then latency is measured
