@@ -145,17 +145,8 @@ def print_baselines(
 ) -> None:
     """Print the networks beside a front; of a family that was swept, its own front alone."""
     shown = [entry for entry in baselines if entry.get("on_family_front", True)]
-    rows = [
-        (
-            entry["name"],
-            entry["kind"],
-            _percent(entry.get("error_validation_mean")),
-            *_numbers(entry, others)[1:],
-        )
-        for entry in shown
-    ]
-    names = ("baseline", "kind", "validation error % retrained", *columns)
-    print_table(names, rows, title="Baselines")
+    rows = [(entry["name"], entry["kind"], *_numbers(entry, others)[1:]) for entry in shown]
+    print_table(("baseline", "kind", *columns), rows, title="Baselines")
     beaten = len(baselines) - len(shown)
     if beaten:
         print_text(f"{beaten} further sizes of these families are beaten by another size of theirs")

@@ -55,7 +55,6 @@ def front_document(run: Run, *, calibrated: bool = False) -> dict[str, Any]:
     uncertainty = Uncertainty(facts)
     points = Points(facts, uncertainty)
     on_front = [points.of_trial(place) for place in uncertainty.front]
-    confirmed = confirmation(run)
     return {
         "schema": SCHEMA,
         "run": run.name,
@@ -74,9 +73,9 @@ def front_document(run: Run, *, calibrated: bool = False) -> dict[str, Any]:
             {"pattern": family, **points.of_trial(place)}
             for family, place in facts.best_per_family().items()
         ],
-        "baselines": with_families(points.baselines(), confirmed),
+        "baselines": with_families(points.baselines()),
         "simple_baselines": [dict(each) for each in facts.simple.get("classifiers", [])],
-        "confirmation": confirmed,
+        "confirmation": confirmation(run),
         "ledger": ledger_document(run),
     }
 

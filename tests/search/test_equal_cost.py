@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,11 +17,12 @@ from scale import require_nas_data
 from search_fakes import scripted_error
 from search_runs import fake_search
 
+from nas.pareto import dominates
 from nas.run_store import Run
 from nas.search.confirm.arms import ArmContext, random_halving
 from nas.search.confirm.candidate import Candidate
 from nas.search.confirm.drawn_members import random_draws
-from nas.search.confirm.halving import kept, next_count, rung_epochs, spread
+from nas.search.confirm.halving import coarse_to_fine, ranked, rung_epochs
 from nas.search.driver import open_session, run_config
 from nas.search.interrupts import Stopper
 from nas.search.ledger import Prices, ledger
@@ -110,26 +112,34 @@ def test_it_never_spends_more_than_the_budget_and_one_training(
         assert row.device_s == pytest.approx(sum(trainings), abs=1e-2)
 
 
-def test_every_rung_keeps_one_of_eta_and_trains_it_longer(
+def test_every_rung_trains_the_best_of_the_one_before_as_far_as_its_share_goes(
     searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with copied(searched, tmp_path / "run", monkeypatch, 200.0) as session:
+    budget = 200.0
+    with copied(searched, tmp_path / "run", monkeypatch, budget) as session:
         found = halve(session)
         rungs = records(session, "arm_finished")[0]["rungs"]
-        assert [each["epochs"] for each in rungs] == list(EPOCHS)
-        assert [each["members"] for each in rungs[1:]] == [
-            next_count(rungs[0]["trained"], 3),
-            next_count(rungs[1]["trained"], 3),
-        ]
-        # The same by hand, on the table of errors.
-        alive = list(range(rungs[0]["members"]))
         networks = {each["member"]: SPACE.build(each["decisions"]) for each in records(session)}
-        for epochs, following in zip(EPOCHS, [*rungs[1:], {"members": 4}], strict=True):
-            alive.sort(key=lambda member: scripted_error(networks[member], epochs))
-            alive = alive[: following["members"]]
-        assert [each.key for each in found] == [f"random_halving-{member}" for member in alive]
-        assert {each.kind for each in found} == {"random"}
-        assert all("at equal cost" in str(each.note) for each in found)
+    # The same by hand, one training after another, on the table of errors.
+    spent, order, best = 0.0, list(range(1000)), []
+    for number, epochs in enumerate(EPOCHS):
+        trained = []
+        for member in order:
+            if spent >= budget * (number + 1) / len(EPOCHS):
+                break
+            spent += cost_of(member, epochs)
+            trained.append(member)
+        assert rungs[number] == {
+            "epochs": epochs,
+            "members": len(trained),
+            "trained": len(trained),
+        }
+        order = sorted(trained, key=lambda member: scripted_error(networks[member], epochs))
+        best = order + [member for member in best if member not in order]
+    assert len(order) >= 3
+    assert [each.key for each in found] == [f"random_halving-{member}" for member in best[:4]]
+    assert {each.kind for each in found} == {"random"}
+    assert all("at equal cost" in str(each.note) for each in found)
 
 
 def test_neither_workers_nor_kills_change_who_is_trained(
@@ -215,20 +225,20 @@ def test_halving_finds_the_best_at_the_length_that_the_theory_asks_for(
 ) -> None:
     """Jamieson & Talwalkar, theorem 1: what is kept is right once the envelope is below the gaps.
 
-    After t epochs an error is off by at most 1/t. A rung that keeps m of n cannot lose the best if
+    After t epochs an error is off by at most 1/t. A rung of which m go on cannot lose the best if
     2/t is less than the gap to the member of rank m: fewer than m members can overtake it.
     """
-    ranked, rng = sorted(errors), np.random.default_rng(seed)
+    ordered, rng = sorted(errors), np.random.default_rng(seed)
     counts = [len(errors)]
     while counts[-1] > 1:
-        counts.append(next_count(counts[-1], eta))
+        counts.append(max(1, counts[-1] // eta))
     alive = list(range(len(errors)))
     for following in counts[1:]:
-        gap = ranked[min(following, len(ranked) - 1)] - ranked[0]
+        gap = ordered[min(following, len(ordered) - 1)] - ordered[0]
         epochs = 2 / gap * 1.001
         noisy = [[errors[place] + rng.uniform(-1, 1) / epochs] for place in alive]
-        alive = [alive[place] for place in kept(noisy, following)]
-    assert errors[alive[0]] == ranked[0]
+        alive = [alive[place] for place in ranked(noisy)[:following]]
+    assert errors[alive[0]] == ordered[0]
 
 
 def test_on_nas_bench_201_halving_beats_random_search_at_equal_epochs() -> None:
@@ -248,7 +258,7 @@ def test_on_nas_bench_201_halving_beats_random_search_at_equal_epochs() -> None:
     for seed in range(100):
         order = np.random.default_rng(seed).permutation(len(cells))
         drawn = [cells[place] for place in order[:166]]
-        survivors = [drawn[place] for place in kept([[-cell[short]] for cell in drawn], 10)]
+        survivors = [drawn[place] for place in ranked([[-cell[short]] for cell in drawn])[:10]]
         halved = max(survivors, key=lambda cell: cell[long])
         plain = max(drawn[:20], key=lambda cell: cell[long])
         gains.append(halved[test] - plain[test])
@@ -256,23 +266,32 @@ def test_on_nas_bench_201_halving_beats_random_search_at_equal_epochs() -> None:
     assert mean - 3 * error > 0.2  # accuracy in percent; 0.50 over 300 draws
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=30),
-    st.integers(0, 40),
-)
-def test_better_fronts_are_kept_before_worse_ones(
-    points: list[tuple[int, int]], count: int
-) -> None:
-    found = kept(points, count)
-    assert len(found) == len(set(found)) == min(count, len(points))
-    for out in set(range(len(points))) - set(found):
-        for inside in found:
-            better = points[out] != points[inside] and all(
-                a <= b for a, b in zip(points[out], points[inside], strict=True)
-            )
-            assert not better
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=30))
+def test_better_fronts_come_before_worse_ones(points: list[tuple[int, int]]) -> None:
+    found = ranked(points)
+    assert sorted(found) == list(range(len(points)))
+    for place, later in itertools.pairwise(found):
+        assert not dominates(points[later], points[place])
     if found:
-        assert min(points)[0] == points[found[0]][0]
+        assert points[found[0]][0] == min(points)[0]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_one_number_is_ranked_as_it_is_sorted(numbers: list[float]) -> None:
+    expected = sorted(range(len(numbers)), key=lambda place: (numbers[place], place))
+    assert ranked([[number] for number in numbers]) == expected
+
+
+@given(st.integers(0, 200), st.integers(1, 200))
+def test_any_beginning_of_a_front_is_spread_over_it(count: int, taken: int) -> None:
+    found = coarse_to_fine(count)
+    assert sorted(found) == list(range(count))
+    if 2 <= taken <= count:
+        chosen = sorted(found[:taken])
+        assert (chosen[0], chosen[-1]) == (0, count - 1)
+        # Stretches are halved in turn, so none is longer than two of the others, up to rounding.
+        gaps = [after - before for before, after in itertools.pairwise(chosen)]
+        assert max(gaps) <= 2 * min(gaps) + 2
 
 
 @given(st.integers(1, 500), st.integers(2, 6), st.integers(1, 8))
@@ -291,8 +310,3 @@ def test_members_differ_and_follow_from_the_seed_alone() -> None:
     assert len(first) >= 0.9 * (SPACE.distinct() or 0)
     other = next(iter(random_draws(SPACE, 4, "x"))).decisions, first[0]
     assert other[0] != other[1]
-
-
-def test_a_spread_keeps_both_ends() -> None:
-    assert spread(range(10), 4) == [0, 3, 6, 9]
-    assert spread([5], 4) == [5]

@@ -240,27 +240,24 @@ def test_a_wiring_is_swept_in_all_depths_and_widths(name: str) -> None:
             assert max(nodes) > min(nodes)
 
 
-def baseline(key: str, family: str | None, macs: float) -> dict[str, Any]:
-    return {"key": key, "family": family, "macs": macs, "latency_ms": None}
+def baseline(key: str, family: str | None, macs: float, error: float | None) -> dict[str, Any]:
+    known = {"key": key, "family": family, "macs": macs, "latency_ms": None}
+    return {**known, "error_validation_mean": error}
 
 
 def test_a_family_is_shown_along_its_own_front() -> None:
     rows = [
-        baseline("a-large", "a", 30),
-        baseline("b", None, 1),
-        baseline("a-small", "a", 10),
-        baseline("a-beaten", "a", 20),
-        baseline("a-failed", "a", 40),
+        baseline("a-large", "a", 30, 0.1),
+        baseline("b", None, 1, 0.9),
+        baseline("a-small", "a", 10, 0.3),
+        baseline("a-beaten", "a", 20, 0.4),
+        baseline("a-failed", "a", 40, None),
     ]
-    errors = {"a-large": 0.1, "a-small": 0.3, "a-beaten": 0.4, "a-failed": None, "b": 0.9}
-    entrants = [
-        {"key": key, "validation": {"mean": error, "seeds": int(error is not None)}}
-        for key, error in errors.items()
-    ]
-    found = with_families(rows, {"entrants": entrants})
+    found = with_families(rows)
     assert [each["key"] for each in found] == ["a-small", "a-beaten", "a-large", "a-failed", "b"]
     assert [each["on_family_front"] for each in found] == [True, False, True, False, True]
-    assert all(each["on_family_front"] for each in with_families(rows, None))
+    untrained = [{**each, "error_validation_mean": None} for each in rows]
+    assert all(each["on_family_front"] for each in with_families(untrained))
 
 
 def test_beaten_sizes_are_counted_and_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -268,7 +265,14 @@ def test_beaten_sizes_are_counted_and_not_printed(capsys: pytest.CaptureFixture[
         {"name": name, "kind": "hand_made", "on_family_front": shown, "wiring": "a"}
         for name, shown in (("best", True), ("worse", False))
     ]
-    columns = ("test error % retrained", "latency ms", "MACs", "parameters", "wiring")
+    columns = (
+        "test error % retrained",
+        "validation error % retrained",
+        "latency ms",
+        "MACs",
+        "parameters",
+        "wiring",
+    )
     print_baselines(entries, columns, [])
     said = capsys.readouterr().out
     assert "best" in said

@@ -2,11 +2,11 @@
 
 Jamieson & Talwalkar 2016 (arXiv:1502.07943) train n networks for a little while, keep the better
 part, train that longer, and so on, every rung at an equal share of the budget. Two things differ
-here, and neither changes what a rung keeps when one number is minimised:
+here, and neither changes which members go on where one number is minimised:
 
-- How many members there are follows from the budget while the first rung runs, since nobody knows
-  beforehand what a training takes.
-- With several objectives a rung keeps whole fronts, best first (as Schmucker et al. 2021,
+- How many members a rung has follows from its share while it runs, since nobody knows beforehand
+  what a training takes. At equal prices that is one of `eta` of those before it.
+- With several objectives a rung takes whole fronts, best first (as Schmucker et al. 2021,
   arXiv:2106.12639, do for asynchronous halving), so that small networks have survivors too.
 
 Every rung trains from fresh weights: a cosine schedule ends at its own length, so a longer training
@@ -34,43 +34,38 @@ def rung_epochs(longest: int, eta: int, rungs: int) -> tuple[int, ...]:
     return tuple(sorted(lengths))
 
 
-def next_count(count: int, eta: int) -> int:
-    """Return how many of `count` members go on: one of `eta`, and at least one of any."""
-    return max(1, count // eta) if count else 0
+def ranked(points: Sequence[Sequence[float]]) -> list[int]:
+    """Return the positions of points, best first, so that any beginning of it is a fair choice.
 
-
-def kept(points: Sequence[Sequence[float]], count: int) -> list[int]:
-    """Return the positions of the `count` best points, best first.
-
-    Fronts are kept whole, best first; of the front that does not fit whole, points are spread along
-    the first objective, its best included. With one objective these are simply the smallest.
+    Fronts come one after another. Within a front the best in the first objective comes first, then
+    its other end, then what lies between them, coarse before fine. With one objective that is the
+    order of the numbers; ties go to the smaller position.
 
     Args:
-        points: One row per member, to be minimised; the first objective settles ties.
-        count: How many to keep; all, if there are no more.
+        points: One row per member, to be minimised.
     """
-    if not points or count <= 0:
+    if not points:
         return []
     levels = ranks(points)
-    chosen: list[int] = []
+    found: list[int] = []
     for level in range(int(levels.max()) + 1):
-        members = [int(place) for place in np.flatnonzero(levels == level)]
-        members.sort(key=lambda place: (tuple(points[place]), place))
-        room = count - len(chosen)
-        if room <= 0:
-            break
-        chosen += spread(members, room) if _differ(points, members) else members[:room]
-    return chosen
+        front = [int(place) for place in np.flatnonzero(levels == level)]
+        front.sort(key=lambda place: (tuple(points[place]), place))
+        equal = len({tuple(points[place]) for place in front}) == 1
+        found += front if equal else [front[place] for place in coarse_to_fine(len(front))]
+    return found
 
 
-def spread(ordered: Sequence[int], limit: int) -> list[int]:
-    """Return at most `limit` entries: the first, the last, and evenly between them."""
-    if len(ordered) <= limit:
-        return list(ordered)
-    places = np.unique(np.round(np.linspace(0, len(ordered) - 1, limit)).astype(int))
-    return [ordered[int(place)] for place in places]
-
-
-def _differ(points: Sequence[Sequence[float]], members: Sequence[int]) -> bool:
-    """Tell whether a front has an extent along which to spread."""
-    return len({tuple(points[place]) for place in members}) > 1
+def coarse_to_fine(count: int) -> list[int]:
+    """Return 0 to `count - 1`: both ends, then midpoints of ever shorter stretches."""
+    found = list(range(min(count, 1))) + ([count - 1] if count > 1 else [])
+    stretches = [(0, count - 1)]
+    while stretches:
+        halves = []
+        for low, high in stretches:
+            if high - low > 1:
+                middle = (low + high) // 2
+                found.append(middle)
+                halves += [(low, middle), (middle, high)]
+        stretches = halves
+    return found

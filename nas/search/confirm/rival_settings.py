@@ -23,8 +23,8 @@ class EqualCostConfig(_Part):
     """
 
     eta: Annotated[int, Field(ge=2, le=16)] = 3
-    """Successive halving keeps one of this many members per rung, and trains it this many times
-    longer."""
+    """How many times longer each rung of successive halving trains its members; at equal prices
+    one of as many goes on."""
 
     rungs: Annotated[int, Field(ge=1, le=8)] = 3
     """Lengths of training; the last is that of `confirm.recipe`. Each rung may spend an equal

@@ -15,38 +15,23 @@ from nas.pareto import front
 Row = Mapping[str, Any]
 
 
-def with_families(
-    baselines: Sequence[Row], confirmation: Mapping[str, Any] | None
-) -> list[dict[str, Any]]:
-    """Return baselines with their validation errors, families together and cheapest size first.
+def with_families(baselines: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return baselines, families together and cheapest size first.
 
-    Adds `error_validation_mean` and `validation_seeds` (None and 0 while nothing is trained), and
-    `on_family_front`: False for a size that another size of its family beats, or that failed.
+    Adds `on_family_front`: False for a size that another size of its family beats, or that failed.
 
     Args:
-        baselines: Rows of `front.json`, with `key` and `family`.
-        confirmation: What `nas.search.confirm.view.confirmation` says.
+        baselines: Rows of `front.json`, with `key`, `family` and `error_validation_mean`.
     """
-    entrants = {each["key"]: each for each in (confirmation or {}).get("entrants", [])}
-    rows = [_row(each, entrants.get(each["key"], {})) for each in baselines]
     groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(row["family"] or row["key"], []).append(row)
+    for each in baselines:
+        row = {**each, "on_family_front": True}
+        groups.setdefault(each["family"] or each["key"], []).append(row)
     for group in groups.values():
         group.sort(key=_size)
         for place in _beaten(group):
             group[place]["on_family_front"] = False
     return [row for group in groups.values() for row in group]
-
-
-def _row(baseline: Row, entrant: Mapping[str, Any]) -> dict[str, Any]:
-    validation = entrant.get("validation", {})
-    return {
-        **baseline,
-        "error_validation_mean": validation.get("mean"),
-        "validation_seeds": validation.get("seeds", 0),
-        "on_family_front": True,
-    }
 
 
 def _size(row: Row) -> tuple[float, str]:

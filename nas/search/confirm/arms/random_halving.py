@@ -20,7 +20,7 @@ from nas.search.confirm.drawn_members import (
     random_draws,
     score_name,
 )
-from nas.search.confirm.halving import kept, next_count, rung_epochs
+from nas.search.confirm.halving import ranked, rung_epochs
 from nas.search.executors import Setup
 from nas.search.ledger import ledger, search_cost
 from nas.search.session import Session
@@ -88,7 +88,7 @@ class _Halving:
         """Go through the rungs until the budget is spent."""
         lengths = rung_epochs(self.settings.recipe.epochs, self.equal.eta, self.equal.rungs)
         pieces: Iterable[Piece] = self._drawn(lengths[0])
-        best: list[Record] = []
+        rungs: list[list[Record]] = []
         counts: list[dict[str, int]] = []
         spent = 0.0
         for rung, epochs in enumerate(lengths):
@@ -100,14 +100,11 @@ class _Halving:
             counts.append({"epochs": epochs, "members": len(closed), "trained": len(trained)})
             if not trained:
                 break
-            best = trained
-            survivors = kept(self._points(best), next_count(len(best), self.equal.eta))
+            rungs.append([trained[place] for place in ranked(self._points(trained))])
             if rung + 1 < len(lengths):
-                following = [best[place] for place in survivors]
-                pieces = list(map(partial(self._again, rung + 1, lengths[rung + 1]), following))
-        chosen = kept(self._points(best), self.equal.finalists)
+                pieces = map(partial(self._again, rung + 1, lengths[rung + 1]), rungs[-1])
         members = counts[0]["members"]
-        found = _Found([best[place] for place in chosen], members, self.budget_s, spent)
+        found = _Found(_best_of(rungs, self.equal.finalists), members, self.budget_s, spent)
         told = {"eta": self.equal.eta, "members": members, "rungs": counts}
         keep_finished(self.session, NAME, self.budget_s, spent, found.finalists, told)
         return found
@@ -159,3 +156,13 @@ class _Halving:
             timeout_s=self.settings.timeout_s,
             memory_gib=session.config.executor.memory_gib,
         )
+
+
+def _best_of(rungs: Sequence[Sequence[Record]], most: int) -> list[Record]:
+    """Return the best members, those of the longest trainings first, each once."""
+    found: dict[int, Record] = {}
+    for rung in reversed(rungs):
+        for record in rung:
+            if len(found) < most:
+                found.setdefault(int(record["member"]), record)
+    return list(found.values())

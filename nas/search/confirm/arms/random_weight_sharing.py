@@ -19,7 +19,7 @@ from nas.search.confirm.drawn_members import (
     random_draws,
     score_name,
 )
-from nas.search.confirm.halving import kept
+from nas.search.confirm.halving import ranked
 from nas.search.executors import Setup
 from nas.search.learning import is_uniform, train_random_supernet, train_supernet
 from nas.search.ledger import RANDOM_SUPERNET, SUPERNET, ledger, search_cost, training_cost
@@ -68,7 +68,7 @@ class RandomWeightSharing(AbstractArm):
             work.closed[key] for key in work.perform(_pieces(session), _setup(session, weights))
         ]
         scored = [record for record in closed if is_scored(record)]
-        best = [scored[place] for place in kept(_points(session, scored), most)]
+        best = [scored[place] for place in ranked(_points(session, scored))[:most]]
         told = {
             "trained": "reused" if reused else "anew",
             "charged_device_s": round(charged, 3),
