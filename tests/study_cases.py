@@ -88,7 +88,7 @@ def environment(data: Sequence[str], command: str) -> dict[str, Any]:
     return {
         "versions": {"nas": "0"},
         "device": "cpu",
-        "fingerprint": {"digest": "d" * 12},
+        "device_digest": "d" * 12,
         "data": facts,
         "spaces": [{"name": "tiny", "fingerprint": "s" * 16}],
         "command": command,

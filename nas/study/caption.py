@@ -50,8 +50,8 @@ def device(results: StudyResults) -> str:
         for network in row.networks
         if network.latency is not None
     }
-    own = results.environment.get("fingerprint", {}).get("digest", "unknown")
-    return ", ".join(sorted(digests)) or str(own)
+    own = str(results.environment.get("device_digest", "unknown"))
+    return ", ".join(sorted(digests)) or own
 
 
 def _sentences(results: StudyResults) -> Iterator[str]:
@@ -101,6 +101,8 @@ def _notes(results: StudyResults) -> Iterator[str]:
     )
     if notes:
         yield f"{'; '.join(notes)}."
+    if any(row.kind == "search" for row in results.rows):
+        yield "Found in: wall-clock time of search and shortlist, beside whatever else ran then."
     same: dict[tuple[str, str, str], list[str]] = {}
     for row in results.rows:
         for network in row.networks:

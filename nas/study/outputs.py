@@ -85,6 +85,7 @@ def document(results: StudyResults) -> dict[str, Any]:
         "seed": config.seed,
         "distillation": distillation(results),
         "device": device(results),
+        "device_fingerprint": environment.get("fingerprint", {}),
         "versions": environment["versions"],
         "match": None if config.match is None else config.match.model_dump(mode="json"),
         "panels": [

@@ -144,10 +144,12 @@ def _environment(
     """Return what a study keeps of where it was made: no host, user or path."""
     from nas.objectives.device_fingerprint import device_fingerprint
 
+    fingerprint = device_fingerprint(device, config.threads)
     return {
         "versions": package_versions(),
         "device": device,
-        "fingerprint": device_fingerprint(device, config.threads).to_dict(),
+        "fingerprint": fingerprint.to_dict(),
+        "device_digest": fingerprint.digest,
         "data": dict(facts),
         "spaces": [
             {"name": space.name, "fingerprint": space.fingerprint} for space in spaces_of(config)
