@@ -159,7 +159,7 @@ def test_weights_of_another_sampler_are_trained_anew_on_uniform_draws(tmp_path: 
     assert finished["trained"] == "anew"
     (stage,) = told(run, "stage_finished", stage="random_supernet")
     assert stage["sampler"] == "uniform"
-    assert finished["charged_device_s"] == pytest.approx(stage["wall_seconds"], abs=1e-2)
+    assert finished["charged_device_s"] == pytest.approx(stage["seconds"], abs=1e-2)
     (row,) = (each for each in ledger(run) if each.part == "random_weight_sharing")
     assert row.device_s == pytest.approx(finished["spent_device_s"], abs=1e-2)
     assert stage["checkpoint"] != run.table().stages["supernet"].checkpoint
