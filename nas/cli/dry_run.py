@@ -18,8 +18,11 @@ from nas.cli.progress import format_duration
 from nas.search.confirm.rival_settings import EQUAL_COST
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
+    from nas.objectives.base import AbstractObjective
     from nas.search.config import SearchConfig
     from nas.search.goals import Goals
     from nas.search.material import Material
@@ -107,7 +110,8 @@ def estimate(config: SearchConfig) -> Estimate:
     from nas.search.driver import space_facts
     from nas.search.goals import Goals
     from nas.search.material import prepare_material
-    from nas.search.resolve import resolve_space
+    from nas.search.quantisation import check_objectives_here
+    from nas.search.resolve import resolve_space, searched_space
     from nas.search.session import default_workers
     from nas.training.device import resolve_device
 
@@ -117,7 +121,8 @@ def estimate(config: SearchConfig) -> Estimate:
     check_latencies(config, material, str(device))
     timing = _time_members(config, space, material, device)
     workers = config.executor.workers or default_workers()
-    members = space.count()
+    check_objectives_here(config, str(device))
+    members = searched_space(config).count()
     trials = min(config.search.trials, members)
     trainings = _trainings(config, space)
     seconds = {
@@ -237,7 +242,18 @@ def _explore_seconds(
     images = measured + scorings * min(limit or validation, validation)
     scoring = trials * images * timing.image * _PATH_OVERHEAD if goals.needs_weights else 0.0
     measuring = trials * config.latency.max_seconds * len(goals.measured)
+    # The driver prepares what it measures one by one, workers what they score side by side.
+    scoring += trials * _preparation_seconds(goals.evaluated)
+    measuring += trials * _preparation_seconds(goals.measured)
     return scoring / workers + measuring + _WORKER_START_S
+
+
+def _preparation_seconds(objectives: Sequence[AbstractObjective]) -> float:
+    """Return what it takes to make a network ready in the runtimes that some objectives name."""
+    from nas.objectives.runtimes import RUNTIMES
+
+    names = {getattr(each, "runtime", None) for each in objectives}
+    return sum(RUNTIMES.get(name).typical_preparation_s for name in names if name)
 
 
 def _trainings(config: SearchConfig, space: AbstractSpace) -> int:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 REFERENCE_ERROR: Final = 0.01
 """Relative error of a reference's own time: its blocks end once they agree within this."""
 
-SLOW_TO_PREPARE: Final = ("compile",)
-"""Runtimes that take seconds to a minute per network, so that they have to be asked for."""
+MOST_PREPARATION_S: Final = 3.0
+"""Runtimes that take longer per network have to be asked for."""
 
 FORM: Final = "RUNTIME[,DTYPE]"
 
@@ -112,7 +112,8 @@ def executions_here(
     found = []
     for name in RUNTIMES:
         runtime = RUNTIMES.get(name)
-        if name in SLOW_TO_PREPARE or device.partition(":")[0] not in runtime.devices:
+        slow = runtime.typical_preparation_s > MOST_PREPARATION_S
+        if slow or device.partition(":")[0] not in runtime.devices:
             continue
         for dtype in ("fp32", "int8"):
             if dtype not in runtime.dtypes:

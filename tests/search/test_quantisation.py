@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,25 @@ def test_a_search_of_int8_error_and_latency_works_from_the_command_line(
         assert trial.value("latency_ms[ort,b1,int8]") > 0
         details = trial.extra["measurements"]["latency_ms[ort,b1,int8]"]
         assert (details["runtime"], details["dtype"]) == ("ort", "int8")
+
+
+def test_a_dry_run_counts_policies_and_what_it_takes_to_prepare_networks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["search", "tiny_exhaustive", "--preset", "smoke", "--dry-run", "--json", "--set"]
+
+    def estimate(*settings: str) -> dict[str, Any]:
+        assert type_in([*words, "objectives=[macs]", *settings]) == 0
+        document: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return document
+
+    plain = estimate()
+    policy = ("--set", 'objectives=["latency[ort,policy]"]', "--set", "quantisation={per: stage}")
+    both = estimate(*policy)
+    assert both["members"] == 4 * plain["members"]
+    assert both["seconds"]["explore"] > plain["seconds"]["explore"] + both["trials"]
+    assert type_in([*words, 'objectives=["latency[cudagraph]"]']) == 2
+    assert "'cudagraph' does not run on the device 'cpu'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

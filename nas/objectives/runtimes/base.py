@@ -66,11 +66,13 @@ class AbstractRuntime(abc.ABC):
         name: In configs and in the names of objectives.
         dtypes: Number formats it can execute.
         devices: Kinds of torch devices it runs on.
+        typical_preparation_s: Seconds that `prepare` takes for a small network, to plan with.
     """
 
     name: ClassVar[str]
     dtypes: ClassVar[tuple[Dtype, ...]]
     devices: ClassVar[tuple[str, ...]]
+    typical_preparation_s: ClassVar[float]
 
     @final
     def check_dtype(self, dtype: str) -> None:

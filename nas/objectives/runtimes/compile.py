@@ -35,6 +35,7 @@ class Compiled(AbstractRuntime):
     name: ClassVar[str] = "compile"
     dtypes: ClassVar[tuple[Dtype, ...]] = ("fp32", "bf16", "fp16")
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    typical_preparation_s: ClassVar[float] = 10.0
 
     def _check_here(self, config: LatencyConfig, device: str) -> None:
         if sys.platform == "win32":  # pragma: no cover - torch finds its own compiler there

@@ -33,6 +33,7 @@ class CudaGraph(AbstractRuntime):
     name: ClassVar[str] = "cudagraph"
     dtypes: ClassVar[tuple[Dtype, ...]] = ("fp32", "bf16", "fp16")
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
+    typical_preparation_s: ClassVar[float] = 0.1
 
     def _check_here(self, config: LatencyConfig, device: str) -> None:
         """A CUDA device is all that it takes."""

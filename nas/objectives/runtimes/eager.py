@@ -26,6 +26,7 @@ class Eager(AbstractRuntime):
     name: ClassVar[str] = "eager"
     dtypes: ClassVar[tuple[Dtype, ...]] = ("fp32", "bf16", "fp16")
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
+    typical_preparation_s: ClassVar[float] = 0.01
 
     def _check_here(self, config: LatencyConfig, device: str) -> None:
         """Whatever device torch has will do."""

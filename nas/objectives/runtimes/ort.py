@@ -36,6 +36,7 @@ class OnnxRuntime(AbstractRuntime):
     name: ClassVar[str] = "ort"
     dtypes: ClassVar[tuple[Dtype, ...]] = ("fp32", "int8", "int8-dynamic")
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    typical_preparation_s: ClassVar[float] = 1.0
 
     def _check_here(self, config: LatencyConfig, device: str) -> None:
         from nas.export.packages import check_onnx_packages, onnx_package
