@@ -56,7 +56,13 @@ def real_config(*overrides: str) -> SearchConfig:
                 "relaxation": {"epochs": 2, "gate_warmup_epochs": 1.0, "proposals": 2},
             },
             "search": {"trials": 12, "batch": 6},
-            "latency": {"max_seconds": 0.01, "pairs": 10, "minimum_pairs": 4},
+            "latency": {
+                "max_seconds": 0.01,
+                "pairs": 10,
+                "minimum_pairs": 4,
+                "wait_s": 0,
+                "retries": 0,
+            },
             "confirm": {
                 "shortlist": 1,
                 "recipe": {"epochs": 1},
