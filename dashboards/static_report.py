@@ -66,6 +66,7 @@ def report_page(run: Run, front: Front) -> str:
         "<h2>Front</h2>",
         _chart(run, front),
         _points_table(front),
+        _whole(front),
         _best_per_pattern(front),
         _confirmed_chart(front),
         verdict_section(front),
@@ -266,6 +267,28 @@ def _points_table(front: Front) -> str:
     if not rows:
         return "<p>No feasible trial has finished, so the front is empty.</p>"
     return _table("trial", rows)
+
+
+def _whole(front: Front) -> str:
+    """Tell what the front as a whole is, and who may be on it as well."""
+    parts = []
+    knee, volume = front.get("knee"), front.get("hypervolume")
+    if knee:
+        share = 100 * float(knee["probability"])
+        parts.append(f"Knee: trial {int(knee['trial'])}, in {share:.0f} % of the draws.")
+    near = [
+        f"{int(each['trial'])} ({float(each['probability_front']):.2f})"
+        for each in front.get("near_front") or []
+    ]
+    if near:
+        parts.append(f"May be on the front as well, P(front) in brackets: {', '.join(near)}.")
+    if volume:
+        ends = " to ".join(_number(volume[end]) for end in ("low", "high"))
+        parts.append(
+            f"Hypervolume: {_number(volume['value'])} as recorded, "
+            f"{_number(volume['shrunken'])} ({ends}) shrunken."
+        )
+    return f"<p class='soft'>{' '.join(parts)}</p>" if parts else ""
 
 
 def _best_per_pattern(front: Front) -> str:
