@@ -75,6 +75,19 @@ def _print_verdicts(found: Entry) -> None:
     else:
         print_text("no gain found: what differs is not beyond noise; differences in % points")
     print_text("points of the front that are not named here have no test error")
+    for line in _out_of_reach(found):
+        print_text(line)
+
+
+def _out_of_reach(found: Entry) -> list[str]:
+    """Say which verdicts rest on one kind of rival, because none of the other is as cheap."""
+    kinds = {each["kind"] for each in found["entrants"]} - {"searched"}
+    return [
+        f"{_reach(entry)}: no {kind} network is as cheap, so this verdict is not about them"
+        for entry in found["bins"]
+        if entry["comparisons"]
+        for kind in sorted(kinds - {each["kind"] for each in entry["comparisons"]})
+    ]
 
 
 def _bin_rows(entry: Entry) -> list[tuple[Any, ...]]:
@@ -132,8 +145,8 @@ def _percent(spread: Entry | None) -> str:
 def _cost_name(found: Entry) -> str:
     if found["cost"] is None:
         return "bin"
-    name = str(found["cost"]).partition("[")[0].removesuffix("_ms")
-    return f"{name} {found['unit']}" if found["unit"] else name
+    name, unit = str(found["cost"]).partition("[")[0].removesuffix("_ms"), found["unit"]
+    return f"{name} {unit}" if unit and unit.lower() != name else unit or name
 
 
 def _print_entrants(found: Entry) -> None:

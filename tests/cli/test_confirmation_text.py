@@ -89,6 +89,14 @@ def test_a_gain_stands_with_its_interval_and_p(capsys: pytest.CaptureFixture[str
     assert "points of the front that are not named here have no test error" in out
 
 
+def test_a_kind_of_rival_out_of_reach_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    entrants = [entrant("trial-3"), entrant("residual", "hand_made"), entrant("r", "random")]
+    out = said(found(bin_of("gain", "better"), entrants=entrants, cost="macs", unit="MACs"), capsys)
+    assert "up to 2: no random network is as cheap, so this verdict is not about them" in out
+    assert "macs" not in out
+    assert "is as cheap" not in said(found(bin_of("gain", "better")), capsys)
+
+
 def test_nothing_found_and_no_claim_are_results(capsys: pytest.CaptureFixture[str]) -> None:
     out = said(found(bin_of("none found", "noise", above=2.0, up_to=None)), capsys)
     assert "above 2" in out
