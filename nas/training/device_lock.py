@@ -135,9 +135,11 @@ class DeviceLock:
 
     def _enter_shared(self) -> None:
         """Pass the turnstile, which somebody who measures keeps closed, into the room."""
-        deadline = time.monotonic() + self.patience_s
+        began = time.monotonic()
+        deadline = began + self.patience_s
         with self._at_entrance(deadline) as passed:
             inside = _acquire(self._room, fcntl.LOCK_SH, deadline)
+        count_wait(time.monotonic() - began)
         if not (passed and inside):
             _say_once(
                 f"the device {self.name} is being measured for more than {self.patience_s:g} s; "
@@ -166,10 +168,12 @@ class DeviceLock:
             done.set()
 
     def _enter_alone(self) -> bool:
+        began = time.monotonic()
         time.sleep(max(0.0, self._measured_at + _BREATH_S - time.monotonic()))
         deadline = time.monotonic() + min(self.patience_s, self._patience_left_s)
         closed = _acquire(self._turnstile, fcntl.LOCK_EX, deadline)
         alone = closed and _acquire(self._room, fcntl.LOCK_EX, deadline)
+        count_wait(time.monotonic() - began)
         # Who was stuck for so long is so for the next measurement too.
         self._patience_left_s = self.patience_s if alone else _SHORT_PATIENCE_S
         if not alone:
@@ -325,14 +329,11 @@ def _lock_of(name: str) -> DeviceLock | None:
 def _acquire(descriptor: int, kind: int, deadline: float) -> bool:
     """Take a lock, asking again and again, as a wait in the kernel has no end."""
     pause, longest = _PAUSE_S
-    began = time.monotonic()
     while not _try(descriptor, kind):
         if time.monotonic() > deadline:
-            count_wait(time.monotonic() - began)
             return False
         time.sleep(pause)
         pause = min(2 * pause, longest)
-    count_wait(time.monotonic() - began)
     return True
 
 
