@@ -97,13 +97,16 @@ class _Bound:
 
 def parse_constraints(
     given: Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | str | None,
+    *,
+    say_doubts: bool = False,
 ) -> tuple[Constraint, ...]:
     """Read the constraints of a search.
 
     Args:
         given: A mapping such as `{latency: {max: 2.0}}`, a text such as `latency <= 2 ms`, or a
             list of either. Units are optional: ms, s, us; %; k, M, G for counts; B, kB, MB, MiB.
-            A bare latency that no network takes is warned about.
+        say_doubts: Whether to warn of a bare latency that no network takes; for what the user
+            wrote, not for what is read again.
 
     Returns:
         One constraint per objective, in order of appearance.
@@ -124,10 +127,10 @@ def parse_constraints(
                 fix="Keep one of them.",
             )
         own[bound.side] = bound
-    return tuple(_constraint(own) for own in bounds.values())
+    return tuple(_constraint(own, say_doubts) for own in bounds.values())
 
 
-def _constraint(own: Mapping[Side, _Bound]) -> Constraint:
+def _constraint(own: Mapping[Side, _Bound], say_doubts: bool) -> Constraint:
     upper, lower = own.get("max"), own.get("min")
     if upper is None:
         assert lower is not None
@@ -147,7 +150,7 @@ def _constraint(own: Mapping[Side, _Bound]) -> Constraint:
         kind.name, upper.value, lower.value if lower else None, kind.unit, upper.bare
     )
     doubt = _doubt_beforehand(found)
-    if doubt:
+    if doubt and say_doubts:
         _log.warning("the constraint '%s': %s", upper.text, doubt)
     return found
 

@@ -221,20 +221,23 @@ def check_relaxation(config: SearchConfig, space: AbstractSpace, document: Docum
         raise
 
 
-def canonical_constraints(given: Any, document: Document) -> dict[str, dict[str, float]]:
+def canonical_constraints(given: Any, document: Document) -> dict[str, dict[str, float | str]]:
     """Return constraints by the full name of their objective, checked.
+
+    A bound that was written with a unit keeps one, so that nobody doubts later what it means.
 
     Raises:
         ConfigError: If one is malformed, absurd, or contradicts another; both are named.
     """
     try:
-        constraints = parse_constraints(given)
+        constraints = parse_constraints(given, say_doubts=True)
     except NasError as error:
         error.where = error.where or document.where(("constraints",))
         raise
-    bounds = {}
+    bounds: dict[str, dict[str, float | str]] = {}
     for each in constraints:
-        bounds[each.objective] = {"max": each.upper}
+        upper = each.upper if each.bare else f"{each.upper!r} {each.unit}"
+        bounds[each.objective] = {"max": upper}
         if each.lower is not None:
             bounds[each.objective]["min"] = each.lower
     return bounds

@@ -184,6 +184,8 @@ def test_seconds_taken_for_milliseconds_are_told_with_the_unit(
 ) -> None:
     with caplog.at_level(logging.WARNING, "nas"):
         parse_constraints(given_as)
+        assert not caplog.records
+        parse_constraints(given_as, say_doubts=True)
     assert words in caplog.text
 
 
@@ -194,7 +196,7 @@ def test_bounds_with_a_unit_and_usual_ones_are_taken_without_a_word(
     given_as: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "nas"):
-        parse_constraints(given_as)
+        parse_constraints(given_as, say_doubts=True)
     assert not caplog.records
 
 

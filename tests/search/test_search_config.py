@@ -13,6 +13,7 @@ from nas.config_files import parse_document
 from nas.errors import ConfigError, NasError, NotFoundError
 from nas.search import config as config_module
 from nas.search.config import SearchConfig
+from nas.search.goals import Goals
 from nas.search.presets import PRESETS
 from nas.search.resolve import read_search, resolve_config, resolve_space
 
@@ -59,7 +60,7 @@ def test_a_resolved_config_resolves_to_itself_from_plain_json() -> None:
 
 def test_constraints_are_kept_under_the_full_name() -> None:
     given = resolve_config(SPACE, overrides=["constraints=latency <= 2 ms"]).constraints
-    assert given == {"latency_ms[eager,b1,fp32]": {"max": 2.0}}
+    assert given == {"latency_ms[eager,b1,fp32]": {"max": "2.0 ms"}}
 
 
 def test_a_file_names_its_kind(tmp_path: Path) -> None:
@@ -154,3 +155,18 @@ def test_every_field_of_the_config_has_its_meaning_under_it() -> None:
             if isinstance(field, ast.AnnAssign):
                 is_text = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
                 assert is_text, f"{model.name}.{ast.unparse(field.target)}"
+
+
+def test_a_bound_keeps_its_unit_and_one_without_is_asked_about_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    written = resolve_config(SPACE, overrides=["constraints=latency <= 2 us"])
+    assert not caplog.records
+    assert resolve_config(written.to_dict()) == written
+    (bound,) = Goals.of(written).constraints
+    assert (bound.upper, bound.bare) == (0.002, False)
+    bare = resolve_config(SPACE, overrides=["constraints=latency <= 0.002"])
+    assert "write '0.002 s'" in caplog.text
+    caplog.clear()
+    assert Goals.of(bare).constraints[0].bare
+    assert not caplog.records
