@@ -300,6 +300,7 @@ def _baselines_table(front: Front) -> str:
     rows = [
         _row(escape(f"{entry.get('name', '-')} ({entry.get('kind', '-')})"), entry)
         for entry in front.get("baselines", [])
+        if entry.get("on_family_front", True)  # other sizes of it are worse and no cheaper
     ]
     if not rows:
         return ""

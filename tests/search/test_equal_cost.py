@@ -19,6 +19,7 @@ from search_runs import fake_search
 
 from nas.pareto import dominates
 from nas.run_store import Run
+from nas.search.confirm import drawn_members
 from nas.search.confirm.arms import ArmContext, random_halving
 from nas.search.confirm.candidate import Candidate
 from nas.search.confirm.drawn_members import random_draws
@@ -79,6 +80,21 @@ def copied(
             yield session
         finally:
             session.close()
+
+
+class Few:
+    """Three members of the space, and nothing else."""
+
+    def __init__(self) -> None:
+        self.members = [
+            SPACE.build(each) for each in itertools.islice(SPACE.enumerate(), 0, 90, 30)
+        ]
+
+    def sample(self, rng: np.random.Generator) -> dict[str, Any]:
+        return {"number": int(rng.integers(3))}
+
+    def build(self, decisions: dict[str, Any]) -> Any:
+        return self.members[decisions["number"]]
 
 
 def halve(session: Session) -> list[Candidate]:
@@ -304,9 +320,16 @@ def test_rungs_grow_to_the_length_of_the_recipe(longest: int, eta: int, rungs: i
 
 
 def test_members_differ_and_follow_from_the_seed_alone() -> None:
-    first = [draw.decisions for draw in random_draws(SPACE, 3, "x")]
-    assert first == [draw.decisions for draw in random_draws(SPACE, 3, "x")]
+    first = [draw.decisions for draw in itertools.islice(random_draws(SPACE, 3, "x"), 40)]
+    assert first == [draw.decisions for draw in itertools.islice(random_draws(SPACE, 3, "x"), 40)]
     assert len({SPACE.member_id(decisions) for decisions in first}) == len(first)
-    assert len(first) >= 0.9 * (SPACE.distinct() or 0)
-    other = next(iter(random_draws(SPACE, 4, "x"))).decisions, first[0]
-    assert other[0] != other[1]
+    for seed, purpose in ((4, "x"), (3, "y")):
+        other = itertools.islice(random_draws(SPACE, seed, purpose), 5)
+        assert [draw.decisions for draw in other] != first[:5]
+
+
+def test_a_space_that_was_seen_has_no_more_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawn_members, "FRUITLESS", 50)
+    found = list(random_draws(Few(), 0, "x"))  # type: ignore[arg-type]
+    assert sorted(draw.decisions["number"] for draw in found) == [0, 1, 2]
+    assert [draw.index for draw in found] == [0, 1, 2]

@@ -47,7 +47,7 @@ def trial(number: int, seconds: float, measuring: float = 0.0) -> list[dict[str,
 
 
 def test_the_ledger_of_a_run_is_the_sum_of_its_records(tmp_path: Path) -> None:
-    run = fake_search(tmp_path, "objectives=[fake_error, fake_latency]")
+    run = fake_search(tmp_path, "objectives=[fake_error, fake_latency]", "search.trials=8")
     found = {row.part: row for row in ledger(run)}
     closed = [r for r in run.records() if r["kind"] in ("trial_finished", "trial_failed")]
     assert found["explore"].jobs == found["measuring"].jobs == len(closed)
