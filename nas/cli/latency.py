@@ -52,6 +52,9 @@ def build(
     threads: Annotated[int, typer.Option(help="Threads of one forward pass.")] = 1,
     dtype: Annotated[str, typer.Option(help="Number format of weights and images.")] = "fp32",
     device: DeviceOption = "cpu",
+    wait: Annotated[
+        float | None, typer.Option(metavar="S", help="Longest wait for a busy device, seconds.")
+    ] = None,
     samples: Annotated[
         int, typer.Option(metavar="N", help="Random members to measure.")
     ] = _DEFAULT_SAMPLES,
@@ -73,7 +76,7 @@ def build(
     from nas.predict.building import ProfileRequest, build_profile
     from nas.space import load_space
 
-    settings = _settings(runtime, batch, threads, dtype)
+    settings = _settings(runtime, batch, threads, dtype, wait)
     shape, num_classes = _shapes(data, input_shape, classes)
     loaded = load_space(space)
     request = ProfileRequest(
@@ -213,12 +216,21 @@ _FLAGS = {
 }
 
 
-def _settings(runtime: str, batch: int, threads: int, dtype: str) -> LatencyConfig:
+def _settings(
+    runtime: str, batch: int, threads: int, dtype: str, wait: float | None
+) -> LatencyConfig:
     from nas.config_files.documents import Document
     from nas.config_files.validation import validate_document
     from nas.objectives.latency_config import LatencyConfig
 
-    given = {"runtime": runtime, "batch": batch, "threads": threads, "dtype": dtype}
+    given: dict[str, Any] = {
+        "runtime": runtime,
+        "batch": batch,
+        "threads": threads,
+        "dtype": dtype,
+    }
+    if wait is not None:
+        given["wait_s"] = wait
     return validate_document(Document(given, "the command line"), LatencyConfig)
 
 

@@ -75,10 +75,11 @@ def test_networks_of_files_names_and_patterns_are_predicted(nas: Nas) -> None:
 def test_data_and_options_say_the_shape(nas: Nas) -> None:
     document = build(nas, "--data", "digits", "--json").document
     assert (document["input"], document["classes"]) == ([1, 8, 8], 10)
-    document = build(nas, "--input", "3x16x16", "--classes", 5, "--name", "b", "--json").document
+    more = ("--classes", 5, "--name", "b", "--wait", 0, "--json")
+    document = build(nas, "--input", "3x16x16", *more).document
     assert (document["input"], document["classes"]) == ([3, 16, 16], 5)
     config, shape, device = METERS[-1]
-    assert (config.runtime, shape, device) == ("eager", (3, 16, 16), "cpu")
+    assert (config.runtime, config.wait_s, shape, device) == ("eager", 0, (3, 16, 16), "cpu")
 
 
 def test_profiles_of_other_devices_become_a_prior(nas: Nas) -> None:
