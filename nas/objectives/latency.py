@@ -29,7 +29,7 @@ from nas.objectives.latency_reading import Extras
 from nas.objectives.latency_reading import LatencyReading as LatencyReading
 from nas.objectives.memory import peak_memory
 from nas.objectives.paired_timing import PairedTimes, no_positive_duration, time_pairs
-from nas.objectives.runtimes import prepare
+from nas.objectives.runtimes import RUNTIMES, prepare
 from nas.objectives.standalone import reference_network
 from nas.objectives.steady_memory import keep_freed_memory
 from nas.objectives.stopwatch import AbstractStopwatch, Call, WallClock, machine_clock
@@ -67,7 +67,7 @@ class LatencyMeter:
         self.config = config
         self.input_shape = input_shape
         self.device = device
-        self._stopwatch = stopwatch or _stopwatch(device)
+        self._stopwatch = stopwatch or _stopwatch(device, config)
         self._reference = prepare(reference_network(input_shape), input_shape, config, device).call
         self._reference_ms = reference_ms
         self._observed: deque[float] = deque(maxlen=DRIFT_OVER)
@@ -263,8 +263,11 @@ class CudaEvents(AbstractStopwatch):
         return self._wall.now()
 
 
-def _stopwatch(device: str) -> AbstractStopwatch:
-    return CudaEvents(device) if torch.device(device).type == "cuda" else machine_clock()
+def _stopwatch(device: str, config: LatencyConfig) -> AbstractStopwatch:
+    if torch.device(device).type == "cuda":
+        return CudaEvents(device)
+    shared = config.threads > 1 and RUNTIMES.get(config.runtime).shares_work
+    return machine_clock(waits=not shared)
 
 
 def _block_median(call: Call, stopwatch: AbstractStopwatch) -> float:

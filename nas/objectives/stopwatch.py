@@ -172,9 +172,14 @@ class WallClock(AbstractStopwatch):
             yield
 
 
-def machine_clock() -> WallClock:
-    """Return the clock of this machine with all that its kernel tells."""
-    return WallClock(time.perf_counter_ns, RunQueue(), asleep_ns)
+def machine_clock(waits: bool = True) -> WallClock:
+    """Return the clock of this machine with all that its kernel tells.
+
+    Args:
+        waits: Whether waits for the processor are taken off. Where threads take over each other's
+            work they must not be: while one waited, the others did its share.
+    """
+    return WallClock(time.perf_counter_ns, RunQueue() if waits else None, asleep_ns)
 
 
 def asleep_ns() -> int:
