@@ -136,7 +136,7 @@ def paired_ratio(
     config = LatencyConfig(
         threads=threads, pairs=1_000_000, max_seconds=seconds, target_relative_error=1e-9
     )
-    return time_pairs(slow, fast, config, machine_clock()).ratio
+    return time_pairs(slow, fast, config, machine_clock(waits=threads == 1)).ratio
 
 
 def estimates(case: Case, repeats: int) -> tuple[list[float], list[float]]:

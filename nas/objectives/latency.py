@@ -29,7 +29,7 @@ from nas.objectives.latency_reading import Extras
 from nas.objectives.latency_reading import LatencyReading as LatencyReading
 from nas.objectives.memory import peak_memory
 from nas.objectives.paired_timing import PairedTimes, no_positive_duration, time_pairs
-from nas.objectives.runtimes import RUNTIMES, prepare
+from nas.objectives.runtimes import prepare
 from nas.objectives.standalone import reference_network
 from nas.objectives.steady_memory import keep_freed_memory
 from nas.objectives.stopwatch import AbstractStopwatch, Call, WallClock, machine_clock
@@ -131,7 +131,8 @@ class LatencyMeter:
         with self._alone():
             if self.config.wait_s and (seen := self._watch.look()) > BUSY_ABOVE:
                 self._watch.wait(self.config.wait_s, seen)
-            with _measuring(self.config.threads), self._stopwatch.watching(self._warm_up):
+            with _measuring(self.config.threads), self._stopwatch.watching():
+                self._warm_up()
                 return min(self._blocks())
 
     def _blocks(self) -> list[float]:
@@ -266,8 +267,8 @@ class CudaEvents(AbstractStopwatch):
 def _stopwatch(device: str, config: LatencyConfig) -> AbstractStopwatch:
     if torch.device(device).type == "cuda":
         return CudaEvents(device)
-    shared = config.threads > 1 and RUNTIMES.get(config.runtime).shares_work
-    return machine_clock(waits=not shared)
+    # Several threads lose less than any one of them waits: others work or idle meanwhile.
+    return machine_clock(waits=config.threads == 1)
 
 
 def _block_median(call: Call, stopwatch: AbstractStopwatch) -> float:

@@ -250,14 +250,11 @@ def time_pairs(
     Raises:
         EnvironmentFault: If the clock gives no positive duration.
     """
-
-    def warm_up() -> None:
-        for _ in range(config.warm_up):
-            reference()
-            ours()
-
+    for _ in range(config.warm_up):
+        reference()
+        ours()
     tally = _Tally(config.reject_above)
-    with stopwatch.watching(warm_up), _no_collection():
+    with stopwatch.watching(), _no_collection():
         elapsed = _Elapsed(stopwatch)
         interrupted = -stopwatch.interruptions()
         # Dropped pairs count as attempts, so that a broken clock or endless load ends too.

@@ -1,9 +1,9 @@
 """Clocks that time single calls, and what they know of being kept from running.
 
 A clock on the wall also counts the time in which the kernel let somebody else run. Where the
-kernel tells how long each thread of this process was ready to run and had to wait (Linux), a wait
-of a time slice or more is taken off the call: it says nothing about the network. Shorter waits are
-part of any call on any machine and stay in.
+kernel tells how long the calling thread was ready to run and had to wait (Linux), a wait of a time
+slice or more is taken off the call: it says nothing about the network. Shorter waits are part of
+any call on any machine and stay in. Of a call that several threads compute nothing is taken off.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final, final
 
@@ -23,7 +23,6 @@ Clock = Callable[[], int]
 TASKS: Final = Path("/proc/self/task")
 SLICE_NS: Final = 1_000_000
 """Waits below this are no time slice of another process; in nanoseconds."""
-_AWAKE_NS: Final = 50_000
 
 
 class AbstractStopwatch(abc.ABC):
@@ -46,15 +45,14 @@ class AbstractStopwatch(abc.ABC):
         return 0
 
     @contextmanager
-    def watching(self, warm_up: Call) -> Iterator[None]:
-        """Get ready for what `warm_up` runs, and run it."""
-        warm_up()
+    def watching(self) -> Iterator[None]:
+        """Get ready to time calls from this thread."""
         yield
 
 
 @final
 class RunQueue:
-    """How long threads of this process were ready to run and had to wait for a processor.
+    """How long this thread was ready to run and had to wait for a processor.
 
     Args:
         tasks: Folder with one folder per thread, as the kernel shows it.
@@ -62,56 +60,29 @@ class RunQueue:
 
     def __init__(self, tasks: Path = TASKS) -> None:
         self._tasks = tasks
-        self._files: dict[int, int] = {}
+        self._file: int | None = None
 
     @contextmanager
-    def watching(self, work: Call) -> Iterator[None]:
-        """Look at the threads that `work` runs on, and at this one; without a kernel's help none.
-
-        A thread that waits for work at a barrier is not waiting for a processor, so only those
-        that compute matter.
-        """
+    def watching(self) -> Iterator[None]:
+        """Look at this thread; without a kernel's help at nothing."""
+        path = self._tasks / str(threading.get_native_id()) / "schedstat"
         try:
-            self._open()
-            before = {task: self._numbers(file)[0] for task, file in self._files.items()}
-            work()
-            self._open()
-            own = threading.get_native_id()
-            for task, file in list(self._files.items()):
-                if task != own and self._numbers(file)[0] - before.get(task, 0) < _AWAKE_NS:
-                    os.close(self._files.pop(task))
+            with suppress(OSError):
+                self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             yield
         finally:
-            for file in self._files.values():
-                os.close(file)
-            self._files = {}
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
 
-    def waits(self) -> tuple[int, ...]:
-        """Return each watched thread's nanoseconds of waiting so far."""
-        return tuple(self._numbers(file)[1] for file in self._files.values())
-
-    def _open(self) -> None:
+    def waited(self) -> int:
+        """Return the nanoseconds of waiting so far; 0 where nobody tells."""
+        if self._file is None:
+            return 0
         try:
-            tasks = [int(path.name) for path in self._tasks.iterdir()]
-        except (OSError, ValueError):
-            return
-        for task in tasks:
-            if task not in self._files:
-                path = self._tasks / str(task) / "schedstat"
-                try:
-                    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                except OSError:
-                    continue
-                self._files[task] = file
-
-    @staticmethod
-    def _numbers(file: int) -> tuple[int, int]:
-        """Return nanoseconds run and nanoseconds waited; zeros for a thread that has ended."""
-        try:
-            words = os.pread(file, 64, 0).split()
-            return int(words[0]), int(words[1])
+            return int(os.pread(self._file, 64, 0).split()[1])
         except (OSError, ValueError, IndexError):
-            return 0, 0
+            return 0
 
 
 @final
@@ -137,16 +108,14 @@ class WallClock(AbstractStopwatch):
 
     def time(self, call: Call) -> float:
         """Return the duration of one call in milliseconds."""
-        before = self._queue.waits() if self._queue else ()
+        before = self._queue.waited() if self._queue else 0
         start = self._clock()
         call()
         taken = self._clock() - start
-        if before and self._queue:
-            # Threads wait for each other, so the longest wait is what the call surely lost.
-            lost = max(after - at for at, after in zip(before, self._queue.waits(), strict=True))
-            if SLICE_NS <= lost < taken:
-                self._interruptions += 1
-                taken -= lost
+        lost = self._queue.waited() - before if self._queue else 0
+        if SLICE_NS <= lost < taken:
+            self._interruptions += 1
+            taken -= lost
         return taken / 1e6
 
     def now(self) -> int:
@@ -162,13 +131,9 @@ class WallClock(AbstractStopwatch):
         return self._interruptions
 
     @contextmanager
-    def watching(self, warm_up: Call) -> Iterator[None]:
-        """Run `warm_up` and watch the threads it ran on."""
-        if self._queue is None:
-            warm_up()
-            yield
-            return
-        with self._queue.watching(warm_up):
+    def watching(self) -> Iterator[None]:
+        """Watch this thread's waits."""
+        with self._queue.watching() if self._queue else nullcontext():
             yield
 
 
@@ -176,8 +141,8 @@ def machine_clock(waits: bool = True) -> WallClock:
     """Return the clock of this machine with all that its kernel tells.
 
     Args:
-        waits: Whether waits for the processor are taken off. Where threads take over each other's
-            work they must not be: while one waited, the others did its share.
+        waits: Whether waits for the processor are taken off. Where several threads compute they
+            must not be: while one waits, others may do its share, or it may have had nothing to do.
     """
     return WallClock(time.perf_counter_ns, RunQueue() if waits else None, asleep_ns)
 

@@ -11,9 +11,9 @@ from nas.objectives.latency_config import LatencyConfig
 
 @pytest.mark.parametrize(
     ("runtime", "threads", "taken_off"),
-    [("eager", 1, True), ("eager", 2, True), ("ort", 1, True), ("ort", 2, False)],
+    [("eager", 1, True), ("eager", 2, False), ("ort", 1, True), ("ort", 2, False)],
 )
-def test_waits_are_not_taken_off_where_threads_take_over_each_others_work(
+def test_waits_are_taken_off_only_where_one_thread_computes(
     runtime: str, threads: int, taken_off: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[object] = []

@@ -67,15 +67,12 @@ class AbstractRuntime(abc.ABC):
         dtypes: Number formats it can execute.
         devices: Kinds of torch devices it runs on.
         typical_preparation_s: Seconds that `prepare` takes for a small network, to plan with.
-        shares_work: Whether its threads take over each other's work: a call then loses nothing
-            that is known by one of them waiting for the processor.
     """
 
     name: ClassVar[str]
     dtypes: ClassVar[tuple[Dtype, ...]]
     devices: ClassVar[tuple[str, ...]]
     typical_preparation_s: ClassVar[float]
-    shares_work: ClassVar[bool] = False
 
     @final
     def check_dtype(self, dtype: str) -> None:

@@ -37,7 +37,6 @@ class OnnxRuntime(AbstractRuntime):
     dtypes: ClassVar[tuple[Dtype, ...]] = ("fp32", "int8", "int8-dynamic")
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     typical_preparation_s: ClassVar[float] = 1.0
-    shares_work: ClassVar[bool] = True
 
     def _check_here(self, config: LatencyConfig, device: str) -> None:
         from nas.export.packages import check_onnx_packages, onnx_package
