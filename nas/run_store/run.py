@@ -71,6 +71,7 @@ class Run:
         self._lock = lock
         self._log: Log | None = None
         self._table = TrialTable()
+        self._records: list[Record] = []
         self._read_to = 0
         self._mutex = threading.RLock()
 
@@ -211,10 +212,14 @@ class Run:
     def records(self) -> list[Record]:
         """Return all records, oldest first; the index of a record is its number.
 
+        The log is read once, later only what was appended since: do not change the records.
+
         Raises:
             RunError: If one is damaged.
         """
-        return list(read_log(self.path / layout.LOG).records)
+        with self._mutex:
+            self._follow()
+            return list(self._records)
 
     def table(self) -> TrialTable:
         """Return stages, trials and state as of now; do not change it.
@@ -223,18 +228,22 @@ class Run:
         """
         if self._log is None:
             with self._mutex:
-                self._catch_up()
+                self._follow()
+                for record in self._records[self._table.num_records :]:
+                    self._table.apply(record)
         return self._table
 
-    def _catch_up(self) -> None:
+    def _follow(self) -> None:
+        """Read what was appended to the log since the last time."""
         log = self.path / layout.LOG
-        news = scan_log(log, offset=self._read_to, seq=self._table.num_records)
+        news = scan_log(log, offset=self._read_to, seq=len(self._records))
         if news.bad is not None or news.end > log.stat().st_size:
             # Either damage, which reading from the start names, or a repaired (shorter) log.
-            self._table = TrialTable()
+            self._records, self._read_to = [], 0
+            if self._log is None:
+                self._table = TrialTable()
             news = read_log(log)
-        for record in news.records:
-            self._table.apply(record)
+        self._records.extend(news.records)
         self._read_to = news.end
 
     def stale_trials(self) -> list[Trial]:
