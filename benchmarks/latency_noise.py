@@ -240,11 +240,14 @@ def wrong_orders(case: Case, trials: int, fast: nn.Module, slow: nn.Module) -> h
 
 
 def main() -> None:
-    options = harness.arguments(__doc__, threads=2).parse_args()
+    parser = harness.arguments(__doc__, threads=2)
+    parser.add_argument("--repeats", type=int, default=40, help="estimates of each side")
+    parser.add_argument("--trials", type=int, default=200, help="orders of two networks, per case")
+    options = parser.parse_args()
     torch.manual_seed(0)
     harness.print_versions(options.threads)
     print(f"memory stays with the process: {keep_freed_memory()}")
-    repeats, trials = (6, 5) if options.small else (40, 200)
+    repeats, trials = (6, 5) if options.small else (options.repeats, options.trials)
     scatters: list[harness.Row] = []
     orders: list[harness.Row] = []
     for case in (each for each in CASES if each.threads <= options.threads):
