@@ -124,6 +124,12 @@ def test_bad_yaml_is_refused_with_its_place(text: str, what: str, where: str) ->
     assert caught.value.where.startswith(where)
 
 
+def test_brackets_in_a_name_ask_for_quotes() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_document("objectives: [error[ort,int8]]\n", "c.yaml")
+    assert caught.value.fix is not None and "quotes" in caught.value.fix
+
+
 def test_a_syntax_error_points_at_the_column() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_document("good: 1\nbad: [1, ]]\n", "c.yaml")

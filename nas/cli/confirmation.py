@@ -11,25 +11,14 @@ Entry = Mapping[str, Any]
 _VERDICTS = (
     "{cost}",
     "candidate",
-    "test error %",
     "rival",
-    "kind",
-    "test error %",
-    "difference",
-    "95 % interval",
+    "pairs",
+    "difference (95 %)",
     "p",
-    "p after Holm",
+    "p (Holm)",
     "verdict",
 )
-_ENTRANTS = (
-    "retrained",
-    "kind",
-    "{cost}",
-    "validation error % (seeds A)",
-    "test error % (seeds B)",
-    "failed",
-    "wiring",
-)
+_ENTRANTS = ("retrained", "kind", "{cost}", "validation error % (A)", "test error % (B)", "failed")
 
 
 def print_confirmation(found: Entry | None) -> None:
@@ -52,8 +41,8 @@ def _protocol(found: Entry) -> str:
     again = f"; look {look}: earlier verdicts of this run count in Holm" if look > 1 else ""
     return (
         f"confirmation: {_seeds(len(found['seeds_a']))} A rank on validation, "
-        f"{_seeds(len(found['seeds_b']))} B judge on test; recipe {found['recipe_hash']}, "
-        f"data {found['data'][:12]}, distillation {soft}{again}"
+        f"{_seeds(len(found['seeds_b']))} B judge on test{again}\n"
+        f"  recipe {found['recipe_hash']}, data {found['data'][:12]}, distillation {soft}"
     )
 
 
@@ -74,9 +63,9 @@ def _print_verdicts(found: Entry) -> None:
         print_text("no claim is made; differences in % points")
     else:
         print_text("no gain found: what differs is not beyond noise; differences in % points")
-    print_text("points of the front that are not named here have no test error")
-    for line in _out_of_reach(found):
+    for line in (*_whys(found), *_out_of_reach(found)):
         print_text(line)
+    print_text("points of the front that are not named here have no test error")
 
 
 def _out_of_reach(found: Entry) -> list[str]:
@@ -91,19 +80,17 @@ def _out_of_reach(found: Entry) -> list[str]:
 
 
 def _bin_rows(entry: Entry) -> list[tuple[Any, ...]]:
-    """Return one row per comparison of a bin, or one that says why there is none."""
-    candidate, reach, told = entry["candidate"], _reach(entry), _told(entry)
+    """Return one row per comparison of a bin, or one that says that there is none."""
+    candidate, reach, told = entry["candidate"], _reach(entry), str(entry["outcome"])
+    name = candidate["name"] if candidate else "-"
     if candidate is None or not entry["comparisons"]:
-        name = candidate["name"] if candidate else "-"
-        return [(reach, name, _percent(candidate and candidate["test"]), *["-"] * 7, told)]
+        return [(reach, name, *["-"] * 5, told)]
     return [
         (
             reach,
-            candidate["name"],
-            _percent(candidate["test"]),
+            name,
             each["rival"]["name"],
-            each["kind"],
-            _percent(each["rival"]["test"]),
+            each["pairs"],
             *_difference(each["difference"]),
             _probability(entry["p_holm"]),
             told,
@@ -112,9 +99,15 @@ def _bin_rows(entry: Entry) -> list[tuple[Any, ...]]:
     ]
 
 
-def _told(entry: Entry) -> str:
-    """Return the verdict; one without a claim says what it lacks."""
-    return str(entry["why"] if entry["outcome"] == "no claim" else entry["outcome"])
+def _whys(found: Entry) -> list[str]:
+    """Return what the bins without a claim lack, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for entry in found["bins"]:
+        if entry["outcome"] == "no claim":
+            reasons.setdefault(str(entry["why"]), []).append(_reach(entry))
+    if len(reasons) == 1 and len(next(iter(reasons.values()))) == len(found["bins"]):
+        return list(reasons)
+    return [f"{', '.join(reach)}: {why}" for why, reach in reasons.items()]
 
 
 def _reach(entry: Entry) -> str:
@@ -124,11 +117,11 @@ def _reach(entry: Entry) -> str:
     return "all" if above is None else f"above {above:.4g}"
 
 
-def _difference(difference: Entry | None) -> tuple[str, str, str]:
+def _difference(difference: Entry | None) -> tuple[str, str]:
     if difference is None:
-        return ("-", "-", "-")
-    ends = f"{100 * difference['low']:+.2f} to {100 * difference['high']:+.2f}"
-    return (f"{100 * difference['mean']:+.2f}", ends, _probability(difference["p_value"]))
+        return ("-", "-")
+    mean, low, high = (100 * difference[key] for key in ("mean", "low", "high"))
+    return (f"{mean:+.2f} ({low:+.2f} to {high:+.2f})", _probability(difference["p_value"]))
 
 
 def _probability(value: float | None) -> str:
@@ -158,7 +151,6 @@ def _print_entrants(found: Entry) -> None:
             _percent(each["validation"]),
             _percent(each["test"]),
             len(each["validation_failures"]) + len(each["test_failures"]),
-            each["wiring"],
         )
         for each in found["entrants"]
     ]

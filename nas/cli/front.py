@@ -61,7 +61,8 @@ def front(
         print_text(table_csv(document["points"]).decode().rstrip("\n"))
     else:
         print_front(document)
-        print_confirmation(document.get("confirmation"))
+        if not knee:
+            print_confirmation(document.get("confirmation"))
         say_next(document, shown_run(path), state, why_empty)
 
 
@@ -115,41 +116,72 @@ def print_front(document: Entry) -> None:
     points, baselines = document["points"], document["baselines"]
     if points:
         print_text(trust_line(document))
-    others = _other_objectives(points)
-    columns = (
-        "error % inherited",
-        "test error % retrained",
-        "validation error % retrained",
-        "latency ms",
-        "MACs",
-        "parameters",
-        *others,
-        "wiring",
-    )
-    if points:
-        rows = [
-            (point["trial"], _share(point), *_numbers(point, others), _remarks(point))
-            for point in points
-        ]
-        print_table(("trial", "P(front)", *columns, "remarks"), rows, title="Front")
+        _print_points(points)
         for line in front_lines(document):
             print_text(line)
     if baselines:
         if points:
             print_text("")
-        print_baselines(baselines, columns[1:], others)
+        print_baselines(baselines)
 
 
-def print_baselines(
-    baselines: Sequence[Entry], columns: Sequence[str], others: Sequence[str]
-) -> None:
-    """Print the networks beside a front; of a family that was swept, its own front alone."""
+def _print_points(points: Sequence[Entry]) -> None:
+    """Print one row per point; what all points are flagged with is said once, below."""
+    others = _other_objectives(points)
+    flags = [set(point.get("flags") or []) for point in points]
+    common = set.intersection(*flags) if len(points) > 1 else set()
+    counts = _counts(points)
+    rows = [
+        (
+            point["trial"],
+            _share(point),
+            _percent(point.get("error_inherited"), point.get("error_inherited_bar")),
+            _latency(point),
+            *(point.get(name) for name in counts.values()),
+            *(_with_bar(point["objectives"].get(name, {})) for name in others),
+            point.get("wiring") or "-",
+            _remarks(point, common),
+        )
+        for point in points
+    ]
+    columns = ("inherited error %", "latency ms", *counts, *others, "wiring", "remarks")
+    print_table(("trial", "P(front)", *columns), rows, title="Front")
+    if common:
+        told = [flag for flag in points[0]["flags"] if flag in common]
+        print_text(f"every point: {'; '.join(told)}")
+
+
+def _counts(points: Sequence[Entry]) -> dict[str, str]:
+    """Return the counted numbers of a table: those that are searched, all where nothing is timed.
+
+    The rest is in the report and in `--json`; here it would make lines too long to read.
+    """
+    searched = list(points[0]["objectives"])
+    timed = any(point.get("latency_ms") is not None for point in points)
+    known = {"MACs": "macs", "parameters": "parameters"}
+    return {head: name for head, name in known.items() if not timed or name in searched}
+
+
+def print_baselines(baselines: Sequence[Entry]) -> None:
+    """Print what the networks beside a front cost; of a family that was swept, its own front."""
     shown = [entry for entry in baselines if entry.get("on_family_front", True)]
-    rows = [(entry["name"], entry["kind"], *_numbers(entry, others)[1:]) for entry in shown]
-    print_table(("baseline", "kind", *columns), rows, title="Baselines")
+    rows = [
+        (
+            entry["name"],
+            entry["kind"],
+            _latency(entry),
+            entry.get("macs"),
+            entry.get("parameters"),
+            entry.get("wiring") or "-",
+        )
+        for entry in shown
+    ]
+    columns = ("baseline", "kind", "latency ms", "MACs", "parameters", "wiring")
+    print_table(columns, rows, title="Baselines")
     beaten = len(baselines) - len(shown)
     if beaten:
-        print_text(f"{beaten} further sizes of these families are beaten by another size of theirs")
+        sizes = "1 further size" if beaten == 1 else f"{beaten} further sizes"
+        print_text(f"{sizes} of these families left out: another size of the family is better")
 
 
 def front_lines(document: Entry) -> list[str]:
@@ -178,7 +210,7 @@ def _volume_line(document: Entry) -> str:
     below = ", ".join(f"{name} {value:.4g}" for name, value in volume["reference"].items())
     return (
         f"hypervolume: {volume['value']:.4g} as recorded, {volume['shrunken']:.4g} "
-        f"({volume['low']:.4g} to {volume['high']:.4g}) shrunken; below {below}"
+        f"({volume['low']:.4g} to {volume['high']:.4g}) shrunken\n  below {below}"
     )
 
 
@@ -194,13 +226,14 @@ def _bound_line(bound: Entry, points: Sequence[Entry]) -> str:
     return line
 
 
-def _remarks(point: Entry) -> str:
-    """Return what a point has beside numbers: its number formats, knee, ties, flags."""
+def _remarks(point: Entry, common: set[str]) -> str:
+    """Return what a point has beside numbers: its number formats, knee, ties, own flags."""
     ties = ", ".join(map(str, point.get("ties") or []))
     parts = [str(point["quantisation"])] if point.get("quantisation") else []
     parts += ["knee"] if point.get("knee") else []
     parts += [f"ties: {ties}"] if ties else []
-    return "; ".join([*parts, *(point.get("flags") or [])]) or "-"
+    own = [flag for flag in point.get("flags") or [] if flag not in common]
+    return "; ".join([*parts, *own]) or "-"
 
 
 def _share(point: Entry) -> str:
@@ -232,22 +265,8 @@ def _other_objectives(points: Sequence[Entry]) -> list[str]:
     """Return the searched objectives that have no column of their own."""
     names = list(points[0]["objectives"]) if points else []
     latency = next((name for name in names if name.startswith("latency") and "@" not in name), "")
-    shown = ("error", "macs", "parameters", latency)
+    shown = ("error", "macs", "parameters", latency)  # each has a column where it is searched
     return [name for name in names if name not in shown]
-
-
-def _numbers(entry: Entry, others: Sequence[str]) -> tuple[Any, ...]:
-    objectives = entry.get("objectives") or {}
-    return (
-        _percent(entry.get("error_inherited"), entry.get("error_inherited_bar")),
-        _confirmed(entry),
-        _percent(entry.get("error_validation_mean"), entry.get("error_validation_std")),
-        _latency(entry),
-        entry.get("macs"),
-        entry.get("parameters"),
-        *(_with_bar(objectives.get(name, {})) for name in others),
-        entry.get("wiring") or "-",
-    )
 
 
 def _with_bar(value: Entry) -> Any:
@@ -262,10 +281,6 @@ def _percent(value: float | None, spread: float | None = None) -> str:
     if value is None:
         return "-"
     return f"{100 * value:.2f}" + ("" if spread is None else f" ± {100 * spread:.2f}")
-
-
-def _confirmed(entry: Entry) -> str:
-    return _percent(entry.get("error_confirmed_mean"), entry.get("error_confirmed_std"))
 
 
 def _latency(entry: Entry) -> str:

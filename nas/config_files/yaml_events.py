@@ -268,6 +268,7 @@ class _Builder:
             f"{self.name or 'The text'} is not valid YAML: {' '.join(reason.split())}.",
             where=where,
             why=caret,
+            fix="Put quotes around a text that holds [ ] { } , or ': ', as in ['error[ort,int8]'].",
         ) from None
 
 

@@ -75,17 +75,15 @@ def test_a_gain_stands_with_its_interval_and_p(capsys: pytest.CaptureFixture[str
     assert [cell.strip() for cell in cells] == [
         "up to 2",
         "trial-3",
-        "5.00 ± 1.00",
         "residual",
-        "hand_made",
-        "7.00 ± 2.00",
-        "-2.00",
-        "-3.10 to -0.90",
+        "6",
+        "-2.00 (-3.10 to -0.90)",
         "<0.001",
         "<0.001",
         "gain",
     ]
     assert "latency ms" in out
+    assert "5.00 ± 1.00" in out and max(map(len, out.splitlines())) <= 100
     assert "points of the front that are not named here have no test error" in out
 
 
@@ -105,6 +103,9 @@ def test_nothing_found_and_no_claim_are_results(capsys: pytest.CaptureFixture[st
     out = said(found(bin_of("no claim", "no claim: 2 seeds, a claim takes 5")), capsys)
     assert "no claim: 2 seeds, a claim takes 5" in out
     assert "no claim is made" in out
+    assert out.count("a claim takes 5") == 1
+    bins = [bin_of("no claim", "no claim: few"), bin_of("gain", "", above=2.0, up_to=None)]
+    assert "\nup to 2: no claim: few\n" in said(found(*bins), capsys)
 
 
 def test_a_bin_without_candidate_says_why(capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,14 @@ def test_the_table_says_how_sure_the_front_is(noisy: Path, nas: Nas) -> None:
     assert "may be on the front as well, P(front) in brackets: 4 (0." in out
     assert "hypervolume: " in out and "below cross_entropy" in out
     assert "kept by 3 of 4 points (measured); not told apart from the bound: 3" in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_what_all_points_are_flagged_with_is_said_once(tmp_path: Path, nas: Nas) -> None:
+    trials = [noisy_trial(1.0, 1.0, busy=True), noisy_trial(0.3, 1.3, busy=True, unstable=True)]
+    out = nas("front", noisy_run(tmp_path, trials, name="busy").path).out
+    assert out.count("busy") == 1 and "\nevery point: busy\n" in out
+    assert "unstable" in next(line for line in out.splitlines() if line.strip().startswith("1 "))
 
 
 def test_the_knee_alone_can_be_asked_for(noisy: Path, nas: Nas) -> None:

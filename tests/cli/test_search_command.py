@@ -59,7 +59,8 @@ class TestSearch:
         self, searched: Searched
     ) -> None:
         path, out, _ = searched
-        assert "error % inherited  test error % retrained" in out
+        assert "P(front)  inherited error %  " in out
+        assert "validation error % (A)  test error % (B)" in out
         assert "baseline" in out
         assert "random-0" in out
         assert "1-nearest-neighbour" in out
