@@ -186,7 +186,7 @@ def print_baselines(baselines: Sequence[Entry]) -> None:
 
 def front_lines(document: Entry) -> list[str]:
     """Return in words what the front as a whole is and how sure that is."""
-    lines = [_knee_line(document), _near_line(document), _volume_line(document)]
+    lines = [_knee_line(document), _near_line(document), _volume_line(document), _raw(document)]
     lines += [_bound_line(bound, document["points"]) for bound in document.get("constraints") or []]
     return [line for line in lines if line]
 
@@ -212,6 +212,16 @@ def _volume_line(document: Entry) -> str:
         f"hypervolume: {volume['value']:.4g} as recorded, {volume['shrunken']:.4g} "
         f"({volume['low']:.4g} to {volume['high']:.4g}) shrunken\n  below {below}"
     )
+
+
+def _raw(document: Entry) -> str:
+    """Say where what is told of the whole front compares families by scores nobody verified."""
+    from nas.search.trust import PER_FAMILY
+
+    raw = (document.get("trust") or {}).get("front") == PER_FAMILY
+    families = {point.get("family") for point in document["points"]}
+    whole = document.get("knee") or document.get("hypervolume")
+    return "  (over raw scores of several families)" if raw and whole and len(families) > 1 else ""
 
 
 def _bound_line(bound: Entry, points: Sequence[Entry]) -> str:

@@ -75,13 +75,13 @@ def shrink(values: ArrayLike, noise: Noise, features: ArrayLike | None = None) -
     predicted, leverage = _regress(given, design, total)
     # Morris's factor: the share of noise is overestimated where the spread is estimated.
     weights = (freedom - 2) / freedom * variances / total
+    weights[noise.errors == 0] = 0.0  # an exact value stays where it is, and exact
     kept = np.sqrt(1 - weights)
     estimated = 2 / freedom * np.square(weights * (given - predicted))
     estimated *= (float(variances.mean()) + spread) / total
     rest = np.square(kept * noise.rest) + np.square(weights) * leverage + estimated
     loadings = fitted_loadings + kept[:, None] * own_loadings
     errors = np.sqrt(np.square(loadings).sum(axis=1) + rest)
-    # An exact value stays exact.
     errors[noise.errors == 0] = 0.0
     loadings[noise.errors == 0] = 0.0
     shrunken = predicted + (1 - weights) * (given - predicted)

@@ -67,11 +67,14 @@ def front_probabilities(draws: ArrayLike, feasible: ArrayLike | None = None) -> 
         return np.zeros(drawn.shape[1])
     # The infeasible go where they keep nobody off a front.
     placed = np.where(allowed[:, :, None], drawn, np.inf)
-    if placed.shape[2] == 2:
-        found = _fronts_of_two(placed)
-    else:
-        found = np.stack([moocore.is_nondominated(each, keep_weakly=True) for each in placed])
-    return np.asarray((found & allowed).mean(axis=0), dtype=np.float64)
+    return np.asarray((_fronts(placed) & allowed).mean(axis=0), dtype=np.float64)
+
+
+def _fronts(draws: Floats) -> Mask:
+    """Return for each draw which of its points are non-dominated, `(num_draws, num_points)`."""
+    if draws.shape[2] == 2:
+        return _fronts_of_two(draws)
+    return np.stack([moocore.is_nondominated(each, keep_weakly=True) for each in draws])
 
 
 def _fronts_of_two(draws: Floats) -> Mask:
@@ -197,7 +200,7 @@ def hypervolume_interval(draws: ArrayLike, reference: ArrayLike, level: float = 
 def knee_probabilities(draws: ArrayLike) -> Floats:
     """Return for each point in which share of the draws it is the knee; see `nas.pareto.knee`.
 
-    Each draw scales the objectives over its own points; ties go to the point that comes first.
+    Each draw scales the objectives over its own front; ties go to the point that comes first.
 
     Shape:
         draws: `(num_draws, num_points, num_objectives)`.
@@ -209,7 +212,10 @@ def knee_probabilities(draws: ArrayLike) -> Floats:
     drawn = _check_draws(draws)
     if not drawn.size:
         return np.zeros(drawn.shape[1])
-    low, high = drawn.min(axis=1, keepdims=True), drawn.max(axis=1, keepdims=True)
+    on_front = _fronts(drawn)[:, :, None]
+    low = drawn.min(axis=1, keepdims=True)
+    high = np.where(on_front, drawn, -np.inf).max(axis=1, keepdims=True)
+    # A dominated point has a larger sum than what dominates it, so it is never the knee.
     scaled = (drawn - low) / np.where(high > low, high - low, 1.0)
     places = np.argmin(np.round(scaled.sum(axis=2), 12), axis=1)
     return np.bincount(places, minlength=drawn.shape[1]) / len(drawn)

@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from noisy_runs import noisy_run, noisy_trial
 
+from nas.cli.front import front_lines
+from nas.search.trust import CALIBRATED, PER_FAMILY
+
+RAW = "  (over raw scores of several families)"
 Nas = Callable[..., Any]
 
 
@@ -67,3 +71,17 @@ def test_a_selection_has_no_volume_of_the_whole(noisy: Path, nas: Nas) -> None:
     assert document["hypervolume"] is None and document["knee"] is None
     answer = nas("front", noisy, "--max-latency=1.2", "--knee")
     assert answer.code == 0 and "the front is empty" in answer.err
+
+
+def test_a_knee_over_raw_scores_of_several_families_says_so() -> None:
+    points = [{"trial": 0, "family": "chain"}, {"trial": 1, "family": "dense"}]
+    document = {
+        "points": points,
+        "near_front": [],
+        "knee": {"trial": 1, "probability": 0.5},
+        "trust": {"front": PER_FAMILY},
+    }
+    told = front_lines(document)
+    assert told == ["knee: trial 1, in 50 % of the draws", RAW]
+    assert RAW not in front_lines({**document, "points": points[:1]})
+    assert RAW not in front_lines({**document, "trust": {"front": CALIBRATED}})

@@ -242,6 +242,14 @@ def test_exact_values_and_few_points_are_left_as_they_are() -> None:
     assert shrink([], Noise.of([])).values.tolist() == []
 
 
+def test_an_exact_value_among_noisy_ones_is_left_where_it_is() -> None:
+    errors = np.array([0.0, *[0.3] * 9])
+    loadings = np.outer(errors, [0.8, 0.0])
+    found = shrink(np.random.default_rng(1).normal(size=10), Noise.of(errors, loadings))
+    assert found.values[0] == np.random.default_rng(1).normal(size=10)[0]
+    assert found.noise.errors[0] == 0.0 and found.weights[0] == 0.0 and found.weights[1:].all()
+
+
 def test_constant_and_repeated_features_do_no_harm() -> None:
     rng = np.random.default_rng(4)
     feature, _, errors, seen = simulated(rng)
@@ -324,6 +332,14 @@ def test_draws_without_noise_find_the_knee() -> None:
     draws = np.tile(points, (3, 1, 1))
     assert knee_probabilities(draws).tolist() == [0.0, 1.0, 0.0]
     assert knee(points) == 1
+
+
+def test_a_knee_is_scaled_over_the_front_of_its_draw() -> None:
+    front = np.array([[0.0, 1.0], [0.4, 0.45], [1.0, 0.0]])
+    # Scaled over all points, the second objective would hardly count, and the first point win.
+    points = np.concatenate([front, [[0.5, 100.0]]])
+    assert knee(points) == 1
+    assert knee_probabilities(points[None]).tolist() == [0.0, 1.0, 0.0, 0.0]
 
 
 def test_a_knee_within_noise_is_shared() -> None:

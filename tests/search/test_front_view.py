@@ -54,6 +54,17 @@ def test_a_lucky_value_is_drawn_back(tmp_path: Path) -> None:
     assert found[7]["probability_front"] < 0.9
 
 
+def test_what_could_not_be_measured_keeps_nobody_off_the_front(tmp_path: Path) -> None:
+    trials = [noisy_trial(0.1, 1.0), noisy_trial(0.5, 2.0)]
+    with noisy_run(tmp_path, trials) as run:
+        assert by_trial(front_document(run)).keys() == {0}
+    with Run.open(tmp_path / "made", write=True) as run:
+        run.append({"kind": "trial_unmeasured", "trial": 0, "reason": "oom", "message": "no"})
+        found = front_document(run)
+    assert found["near_front"] == []
+    assert [(each["trial"], each["probability_front"]) for each in found["points"]] == [(1, 1.0)]
+
+
 def test_scores_on_the_same_images_are_compared_in_pairs(tmp_path: Path) -> None:
     same, opposite = (0.3, -0.3), (-0.3, 0.3)
     together = by_trial(

@@ -157,7 +157,13 @@ class Uncertainty:
 
     def _contenders(self, population: Population) -> list[int]:
         """Return who may be on the front of a population; nobody else is worth a draw."""
-        places = population.places
+        # What could not be measured is on no front, and keeps nobody off one.
+        unmeasured = {
+            place for place, trial in enumerate(self.facts.finished) if "unmeasured" in trial.extra
+        }
+        places = [place for place in population.places if place not in unmeasured]
+        if not places:
+            return []
         estimates = [self.shrunken(name, places) for name in population.columns]
         surely = np.ones(len(places), dtype=np.bool_)
         for bound in self.facts.bounds:
