@@ -108,6 +108,11 @@ def test_a_gain_beats_every_named_rival() -> None:
     assert (one.outcome, one.why) == ("none found", "not beyond noise against rand")
     (lost,) = verdicts({"own": WORSE, "hand": OWN, "rand": OWN})
     assert (lost.outcome, lost.p_holm) == ("none found", 1.0)
+    assert lost.why == "hand has the smaller test error, beyond noise"
+    (behind,) = verdicts(
+        {"own": ALIKE, "hand": WORSE, "rand": [each - 0.05 for each in ALIKE if each]}
+    )
+    assert behind.why == "rand has the smaller test error, beyond noise"
 
 
 def test_holm_counts_all_bins_and_the_earlier_ones() -> None:
@@ -193,6 +198,15 @@ def test_simulated_searches_find_a_gain_of_two_standard_deviations(scene: Scene)
     searches = scaled(1000)
     claims = sum(simulate(scene, 2, index).claims > 0 for index in range(searches))
     assert share(claims, searches).value >= 0.8
+
+
+def test_claims_are_true_of_the_named_rivals_where_rivals_are_unlike() -> None:
+    searches = scaled(1000)
+    found = [simulate(Scene(straw=20, spread=2, seeds_a=2), 5, at) for at in range(searches)]
+    untrue = share(sum(each.untrue > 0 for each in found), searches)
+    assert (untrue.value if searches == 1000 else untrue.low) <= 0.05
+    # A rival that was not named may be better than the named one: more claims than untrue ones.
+    assert sum(each.claims for each in found) > sum(each.untrue for each in found)
 
 
 def test_naive_readings_claim_much_more_under_the_null() -> None:

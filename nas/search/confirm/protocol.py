@@ -19,6 +19,9 @@ from nas.statistics import PairedDifference, holm, paired_difference
 
 CONFIDENCE: Final = 0.95
 LEVEL: Final = 1 - CONFIDENCE
+RIVAL_KINDS: Final = ("hand_made", "random")
+"""Kinds of rivals; a claim has to beat the best of each that is within reach."""
+
 FEWEST_PAIRS: Final = 5
 """Pairs of trainings below which no claim is made."""
 
@@ -170,6 +173,12 @@ class Comparison:
         found = self.difference
         return found.p_value if found is not None and found.mean < 0 else 1.0
 
+    @property
+    def p_loss(self) -> float:
+        """Two-sided p-value where the rival has the smaller error, else 1."""
+        found = self.difference
+        return found.p_value if found is not None and found.mean > 0 else 1.0
+
 
 @final
 @dataclass(frozen=True)
@@ -276,6 +285,14 @@ def _verdict(
     if p_holm < LEVEL:
         why = "the candidate has the smaller test error than every named rival"
         return Verdict(named.bin, named.candidate, comparisons, p_holm, "gain", why)
-    worst = max(comparisons, key=lambda each: each.p_gain)
+    worst = max(comparisons, key=_lag)
     why = f"not beyond noise against {worst.rival}"
+    if worst.p_loss < LEVEL:
+        why = f"{worst.rival} has the smaller test error, beyond noise"
     return Verdict(named.bin, named.candidate, comparisons, p_holm, "none found", why)
+
+
+def _lag(comparison: Comparison) -> tuple[float, float]:
+    """Return what puts the comparisons of a bin in order, the one that speaks most against last."""
+    found = comparison.difference
+    return (comparison.p_gain, found.mean if found is not None else 0.0)

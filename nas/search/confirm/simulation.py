@@ -14,7 +14,14 @@ from typing import Final, Literal, final
 import numpy as np
 import numpy.typing as npt
 
-from nas.search.confirm.protocol import Entrant, Verdict, judge, make_bins, name_entrants
+from nas.search.confirm.protocol import (
+    RIVAL_KINDS,
+    Entrant,
+    Verdict,
+    judge,
+    make_bins,
+    name_entrants,
+)
 from nas.search.confirm.results import named_keys
 from nas.seeds import derive_seed
 
@@ -22,7 +29,6 @@ Noise = Literal["gaussian", "heavy_tailed", "skewed"]
 Gain = Literal["none", "all", "one_bin", "one_network"]
 Floats = npt.NDArray[np.float64]
 
-KINDS: Final = ("hand_made", "random")
 FREEDOM: Final = 3
 """Degrees of freedom of heavy-tailed noise."""
 
@@ -77,6 +83,8 @@ class SimulatedSearch:
 
     Args:
         verdicts: Of the protocol, per bin.
+        untrue: Bins that claim a gain over a named rival that is truly as good; a claim that is
+            true of the named rivals may still be one that a better rival, not named, would refute.
         trainings: What that cost.
         naive_networks: Whether the best of 5 networks, judged by the trainings that chose it, lies
             below one baseline by one standard error; the same number of trainings, shared evenly.
@@ -85,6 +93,7 @@ class SimulatedSearch:
     """
 
     verdicts: tuple[Verdict, ...]
+    untrue: int
     trainings: int
     naive_networks: bool
     naive_seeds: bool
@@ -107,9 +116,15 @@ def simulate(scene: Scene, seed: int, index: int) -> SimulatedSearch:
     bins = make_bins(searched, scene.bins)
     named = name_entrants(bins, entrants)
     tested = truth.trained(scene.seeds_b, truth.test)
-    verdicts = judge(named, tested, KINDS)
+    verdicts = judge(named, tested, RIVAL_KINDS)
     spent = len(entrants) * scene.seeds_a + len(named_keys(named)) * scene.seeds_b
-    return SimulatedSearch(tuple(verdicts), spent, truth.naive_networks(spent), truth.naive_seeds())
+    return SimulatedSearch(
+        tuple(verdicts),
+        sum(truth.refutes(each) for each in verdicts),
+        spent,
+        truth.naive_networks(spent),
+        truth.naive_seeds(),
+    )
 
 
 @final
@@ -126,7 +141,7 @@ class _Truth:
             for number in range(scene.searched):
                 self._add(f"searched-{place}-{number}", "searched", place + number / 10)
                 errors.append(-scene.size if self._gains(place, number) else 0.0)
-        for kind in KINDS:
+        for kind in RIVAL_KINDS:
             for number in range(scene.rivals):
                 self._add(f"{kind}-{number}", kind, number % scene.bins + 0.05)
                 # The first of each kind is the best, and within every budget.
@@ -166,6 +181,14 @@ class _Truth:
         own = np.sqrt(1 - self.scene.correlation) * draw(self.rng, (networks, seeds))
         scale = self.scale[:networks] if networks == len(self.scale) else np.ones(networks)
         return np.asarray(errors[:, None] + scale[:, None] * (shared + own))
+
+    def refutes(self, verdict: Verdict) -> bool:
+        """Tell whether a verdict claims a gain over a rival that is truly as good."""
+        if verdict.outcome != "gain" or verdict.candidate is None:
+            return False
+        true = dict(zip(self.kinds, self.test, strict=True))
+        own = true[verdict.candidate]
+        return any(own >= true[each.rival] for each in verdict.comparisons)
 
     def naive_networks(self, trainings: int) -> bool:
         """Choose the best of 5 networks by their trainings, and believe the same trainings."""

@@ -25,7 +25,7 @@ from nas.search.confirm.plan import (
     read_plans,
 )
 from nas.search.confirm.planning import make_plan
-from nas.search.confirm.protocol import Named, Verdict, judge
+from nas.search.confirm.protocol import RIVAL_KINDS, Named, Verdict, judge
 from nas.search.confirm.results import (
     JUDGED,
     MEASURED,
@@ -51,7 +51,6 @@ from nas.topology.graph import Architecture
 from nas.topology.serial import dump_architecture
 
 CONFIRM: Final = "confirm"
-RIVAL_KINDS: Final = ("hand_made", "random")
 SIMPLE_PIXELS: Final = 1024
 """Largest image, in numbers, for which classifiers on raw pixels say something."""
 
