@@ -81,6 +81,11 @@ class Panel:
     control: str | None
     against: tuple[Against, ...]
 
+    def apart_from_best(self, label: str) -> bool | None:
+        """Return whether a method is told apart from the best; None where figures are missing."""
+        whole = any(row.label == label and row.complete for row in self.rows)
+        return label != self.best and label not in self.like_best if whole else None
+
     def beside(self, label: str) -> Against | None:
         """Return how a method compares to the control."""
         return next((each for each in self.against if each.label == label), None)

@@ -74,30 +74,37 @@ ERROR: Final = 1
 """Place of the error among the columns."""
 
 
-def columns(panel: Panel, measured: bool) -> list[Column]:
-    """Return the columns of a panel."""
+def columns(control: str | None, measured: bool) -> list[Column]:
+    """Return the columns of a table.
+
+    Args:
+        control: Label of the method that the others are compared to, None where none is.
+        measured: Whether latency is among the figures.
+    """
     titles = ["method", "test error %", "rank"]
-    if panel.control is not None:
-        titles.append(f"less {panel.control} [95 %]")
+    if control is not None:
+        titles.append(f"less {control} [95 %]")
     titles += ["MACs (M)", "parameters (k)", "depth"]
     if measured:
         titles.append("latency ms")
     return [Column(title, right=place > 0) for place, title in enumerate([*titles, "found in s"])]
 
 
-def lines(panel: Panel, ranks: Ranking | None, measured: bool) -> list[Line]:
-    """Return the rows of a panel, in the order of the file."""
-    return [_line(row, panel, ranks, measured) for row in panel.rows]
+def lines(panel: Panel, ranks: Ranking | None, compared: bool, measured: bool) -> list[Line]:
+    """Return the rows of a panel, in the order of the file, with a cell for each of `columns`."""
+    return [_line(row, panel, ranks, compared, measured) for row in panel.rows]
 
 
-def _line(row: RowResult, panel: Panel, ranks: Ranking | None, measured: bool) -> Line:
+def _line(
+    row: RowResult, panel: Panel, ranks: Ranking | None, compared: bool, measured: bool
+) -> Line:
     rank = None if ranks is None else ranks.rank(row.label)
     cells = [
         row.label if row.within else f"{row.label} {OFF_SIZE}",
         _error(row, row.label in panel.like_best),
         "-" if rank is None else f"{rank:.2f}",
     ]
-    if panel.control is not None:
+    if compared:
         cells.append(_difference(panel.beside(row.label)))
     cells += [
         f"{row.typical('macs') / 1e6:.3f}",
@@ -134,9 +141,9 @@ def markdown(results: StudyResults) -> str:
     parts = []
     for panel in panels(results):
         measured = results.config.latency is not None
-        heads = columns(panel, measured)
+        heads = columns(panel.control, measured)
         rows = [heads_line(heads), "|" + "|".join("--:" if h.right else "---" for h in heads) + "|"]
-        for line in lines(panel, ranks, measured):
+        for line in lines(panel, ranks, panel.control is not None, measured):
             cells = [_markdown_text(cell) for cell in line.cells]
             if line.bold is not None:
                 cells[line.bold] = f"**{cells[line.bold]}**"
@@ -164,15 +171,19 @@ def latex(results: StudyResults) -> str:
     measured = results.config.latency is not None
     body = []
     shown = panels(results)
-    heads = columns(shown[0], measured) if shown else []
+    # One heading stands over all panels, also over one whose control has no figures.
+    control = next((panel.control for panel in shown if panel.control is not None), None)
+    heads = columns(control, measured)
     for panel in shown:
         title = f"{panel.data}, space {panel.space}"
         body.append(rf"\multicolumn{{{len(heads)}}}{{l}}{{\emph{{{tex_text(title)}}}}} \\")
-        for line in lines(panel, ranks, measured):
+        for line in lines(panel, ranks, control is not None, measured):
             cells = [tex_text(cell) for cell in line.cells]
             if line.bold is not None:
                 cells[line.bold] = rf"\textbf{{{cells[line.bold]}}}"
-            body.append(" & ".join(cells) + r" \\")
+            # What follows a line break in brackets, or as a star, would be its argument.
+            guard = "{}" if cells[0].startswith(("[", "*")) else ""
+            body.append(guard + " & ".join(cells) + r" \\")
         body.append(r"\midrule")
     alignment = "".join("r" if head.right else "l" for head in heads)
     text = " ".join([*caption(results), stamp(results)])
@@ -222,12 +233,11 @@ def _record(
 ) -> dict[str, Any]:
     beside = panel.beside(row.label)
     found = None if beside is None else beside.difference
-    best = row.label == panel.best
     seeds = {
         f"test_error_percent_seed_{index}": _percent(each) for index, each in enumerate(row.errors)
     }
     return {
-        "data": row.data,
+        "data": _plain(row.data),
         "space": row.space,
         "method": _plain(row.label),
         "kind": row.kind,
@@ -235,8 +245,8 @@ def _record(
         "test_error_percent_std": _percent(row.deviation),
         "seeds": len(row.known),
         "mean_rank": None if ranks is None else ranks.rank(row.label),
-        "best": best,
-        "told_apart_from_best": not best and row.label not in panel.like_best,
+        "best": row.label == panel.best,
+        "told_apart_from_best": panel.apart_from_best(row.label),
         "control": None if panel.control is None else _plain(panel.control),
         "difference_percent": None if found is None else _percent(found.mean),
         "difference_low_percent": None if found is None else _percent(found.low),

@@ -86,6 +86,28 @@ def test_the_csv_has_plain_numbers_and_no_formula(tmp_path: Path) -> None:
     assert [row["told_apart_from_best"] for row in rows] == ["False", "False", "True"]
 
 
+def test_a_row_nobody_compared_is_not_said_to_be_told_apart(tmp_path: Path) -> None:
+    with made_study(tmp_path, {"a": [0.1, 0.2], "b": [0.9, 0.8], "c": [0.1, None]}) as run:
+        rows = list(csv.DictReader(io.StringIO(csv_text(read_results(run)))))
+    assert [row["told_apart_from_best"] for row in rows] == ["False", "False", ""]
+
+
+def test_a_panel_without_control_keeps_the_columns_of_the_others(tmp_path: Path) -> None:
+    figures = {
+        ("one", "s"): {"[a]": [0.1, None], "b": [0.3, 0.3], "c": [0.3, 0.2]},
+        ("two", "s"): {"[a]": [0.1, 0.1], "b": [0.3, 0.0], "c": [0.3, 0.2]},
+    }
+    with made_study(tmp_path, figures, control="[a]") as run:
+        text = latex(read_results(run))
+    (alignment,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", text)
+    assert r"less [a] [95 \%]" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\") and " & " in line]
+    assert len(rows) == 1 + 6
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(alignment) - 1}
+    # After a line break a bracket would begin an argument.
+    assert not re.search(r"^[\[*]", text, re.MULTILINE)
+
+
 def test_the_markdown_has_one_cell_per_column(tmp_path: Path) -> None:
     with made_study(tmp_path, FIGURES) as run:
         text = markdown(read_results(run))
@@ -170,6 +192,8 @@ def test_the_table_goes_between_its_marks_and_nowhere_else(tmp_path: Path) -> No
             write_markdown(run, page)
         with pytest.raises(NotFoundError, match="There is no document"):
             write_markdown(run, tmp_path / "none.md")
+        with pytest.raises(ConfigError, match="cannot be read as a text"):
+            write_markdown(run, tmp_path)
 
 
 def test_a_study_has_its_own_files_and_none_of_a_search(tmp_path: Path) -> None:
