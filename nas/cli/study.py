@@ -55,6 +55,10 @@ def study(
 
         print_estimate(config, workers, as_json)
         return
+    if markdown is not None:
+        from nas.study.outputs import place_in
+
+        place_in(markdown, config.name)  # before hours of training, not after them
     command = command_line(file, settings or [])
     path = _run(config, runs, command, workers, executor)
     _print(path, markdown, as_json)

@@ -108,6 +108,18 @@ class StudyConfig(_Part):
     def _check_name(cls, name: str) -> str:
         return check_slug(name)
 
+    @field_validator("data")
+    @classmethod
+    def _check_data(cls, data: list[str]) -> list[str]:
+        for place, name in enumerate(data):
+            if name in data[:place]:
+                raise ConfigError(
+                    f"The data set '{name}' stands twice.",
+                    why="The same trainings would count as two blocks of the comparison.",
+                    fix="Name it once.",
+                )
+        return data
+
     @field_validator("seeds")
     @classmethod
     def _check_seeds(cls, seeds: int) -> int:

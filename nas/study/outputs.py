@@ -137,20 +137,34 @@ def write_markdown(run: Run, path: Path) -> None:
 
     Raises:
         NotFoundError: If there is no such document.
-        ConfigError: If it lacks the marks; they are named.
+        ConfigError: If it cannot be read, or lacks the marks; they are named.
     """
-    first, last = f"<!-- begin study {run.name} -->", f"<!-- end study {run.name} -->"
+    before, after = place_in(path, run.name)
+    path.write_text(f"{before}\n{markdown(read_results(run))}{after}", encoding="utf-8")
+
+
+def place_in(path: Path, name: str) -> tuple[str, str]:
+    """Return a document up to where the table of the study `name` begins, and from where it ends.
+
+    Raises:
+        NotFoundError: If there is no such document.
+        ConfigError: If it cannot be read, or lacks the marks; they are named.
+    """
+    first, last = f"<!-- begin study {name} -->", f"<!-- end study {name} -->"
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NotFoundError(
             f"There is no document {path}.", fix=f"Make it, with the lines {first} and {last}."
         ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read as a text: {error}.", fix="Name a Markdown document in UTF-8."
+        ) from None
     start, end = text.find(first), text.find(last)
     if start < 0 or end < start:
         raise ConfigError(
-            f"{path} has no place for the table of the study '{run.name}'.",
+            f"{path} has no place for the table of the study '{name}'.",
             fix=f"Write these two lines where it should stand: {first} and {last}.",
         )
-    table = markdown(read_results(run))
-    path.write_text(f"{text[: start + len(first)]}\n{table}{text[end:]}", encoding="utf-8")
+    return text[: start + len(first)], text[end:]

@@ -123,13 +123,21 @@ def _document(source: Path | str | Document | Mapping[str, Any]) -> Document:
 
 def _declared(config: StudyConfig, document: Document) -> list[dict[str, Any]]:
     """Return every space declared in full, so that a folder needs no file but the data."""
-    found = []
+    found: list[dict[str, Any]] = []
+    known: dict[str, int] = {}
     for place, each in enumerate(config.spaces):
         try:
             space = load_space(each) if isinstance(each, str) else space_from_dict(each, "space")
         except NasError as error:
             error.where = document.where(("spaces", place))
             raise
+        if known.setdefault(space.fingerprint, place) != place:
+            raise ConfigError(
+                f"The space '{space.name}' stands twice.",
+                where=document.where(("spaces", place)),
+                why="The same networks would count as two blocks of the comparison.",
+                fix="Name it once.",
+            )
         found.append(space.to_dict())
     return found
 

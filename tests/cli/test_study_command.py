@@ -78,6 +78,8 @@ def test_a_study_prints_its_table_and_fills_its_place_in_a_document(
         (["mini.yaml", "--set", "data=[nowhere.npz]"], 3, "nowhere.npz"),
         (["mini.yaml", "--executor", "many"], 3, "Unknown executor 'many'"),
         (["mini.yaml", "--workers", "0"], 2, "--workers"),
+        (["mini.yaml", "--markdown", "none.md"], 3, "There is no document none.md"),
+        (["mini.yaml", "--markdown", "mini.yaml"], 2, "has no place for the table"),
     ],
 )
 def test_misuse_is_told(

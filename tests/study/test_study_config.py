@@ -41,6 +41,8 @@ def test_one_seed_has_no_spread() -> None:
         ({"methods": [{"kind": "published", "name": "x"}]}, NotFoundError, "published network 'x'"),
         ({"methods": [TWO[0], TWO[0]]}, ConfigError, "Two methods.* called 'chain'"),
         ({"methods": []}, ConfigError, "methods"),
+        ({"data": ["digits", "digits"]}, ConfigError, "data set 'digits' stands twice"),
+        ({"spaces": ["tiny_exhaustive"] * 2}, ConfigError, "space 'tiny_exhaustive' stands twice"),
         ({"methods": [{"kind": "random", "label": "two\nlines"}]}, ConfigError, "label"),
         ({"methods": [{"kind": "random", "label": ""}]}, ConfigError, "label"),
         ({"control": "dens"}, ConfigError, "control 'dens' is no method"),
