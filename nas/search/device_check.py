@@ -65,8 +65,20 @@ def check_same_device(run: Run, config: SearchConfig) -> None:
             run.name,
             "; ".join(slower),
         )
+    _warn_of_changes(run, changed)
+
+
+def warn_elsewhere(run: Run, device: str, threads: int) -> None:
+    """Warn where a run that compares no times goes on with other parts than it began with."""
+    from nas.objectives.device_fingerprint import device_fingerprint
+
+    here = device_fingerprint(device, threads).to_dict()
+    _warn_of_changes(run, _differences(run.environment.get("fingerprint", {}), here, MEASURED_ON))
+
+
+def _warn_of_changes(run: Run, changed: list[str]) -> None:
     now = package_versions()
-    changed += _differences(run.environment.get("versions", {}), now, tuple(now))
+    changed = changed + _differences(run.environment.get("versions", {}), now, tuple(now))
     if changed:
         _log.warning(
             "run '%s' goes on elsewhere (%s): the same bits as there are not guaranteed",

@@ -16,7 +16,7 @@ from typing import Any, final
 from nas.cost.count import cost
 from nas.errors import ConfigError, InterruptedRunError
 from nas.run_store import Run
-from nas.search.device_check import package_versions
+from nas.search.device_check import package_versions, warn_elsewhere
 from nas.search.executors import EXECUTORS, Job, Outcome
 from nas.search.interrupts import Stopper
 from nas.search.material import check_same_data
@@ -78,6 +78,7 @@ def run_study(
         ConfigError: If a method has no network of the size asked for, where that is an error.
         RunError: If the folder is in use, or was made from another file or other data.
         DataError: If the data are unfit. Nothing is written then.
+        EnvironmentFault: If the device is not there, or no more that of the folder.
         InterruptedRunError: If a signal or `nas stop` ended it; the state is saved.
     """
     methods = make_methods(config)
@@ -87,6 +88,9 @@ def run_study(
     facts = materials.facts()
     run = _owned(config, Path(studies), facts, str(device), command)
     with run:
+        # Whatever `auto` finds now, rows are compared only where one device trained them.
+        device = resolve_device(str(run.environment["device"]))
+        warn_elsewhere(run, str(device), config.threads)
         stopper = Stopper(run.stop_requested)
         session = StudySession(
             run, config, methods, materials, device, stopper, listener, workers, executor

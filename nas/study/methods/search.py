@@ -9,7 +9,6 @@ best poorly. The winner then starts anew with the study's seeds, like every othe
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, final
 
 from pydantic import Field
@@ -114,7 +113,6 @@ class SearchMethod(AbstractMethod):
 
     def choose(self, context: MethodContext, session: StudySession) -> Choice:
         """Search, judge the shortlist, return the winner."""
-        started = time.perf_counter()
         run = self._searched(context, session)
         shortlist = _shortlist(run, self.options.shortlist)
         errors = self._judged(context, session, run, shortlist)
@@ -140,7 +138,7 @@ class SearchMethod(AbstractMethod):
             context.config.seeds,
             f"trial {best.number} of {len(run.table().trials)}",
             details=details,
-            seconds=_seconds(run, session, context.row) or time.perf_counter() - started,
+            seconds=_seconds(run, session, context.row),
         )
 
     def _searched(self, context: MethodContext, session: StudySession) -> Run:
@@ -258,9 +256,15 @@ def _means(
 
 
 def _seconds(run: Run, session: StudySession, row: str) -> float:
-    """Return what the search and its shortlist took, whoever ran them."""
+    """Return what the search and its shortlist took, interrupted owners and failures included."""
     searched = sum(
-        float(record["seconds"]) for record in run.records() if record["kind"] == "run_finished"
+        float(record.get("wall_seconds", 0.0))
+        for record in run.records()
+        if record["kind"] in ("stage_finished", "stage_left")
     )
-    judged = sum(float(each["seconds"]) for each in _known(session, row).values())
+    judged = sum(
+        float(each["seconds"])
+        for kind in (SHORTLIST, SHORTLIST_FAILED)
+        for each in _known(session, row, kind).values()
+    )
     return searched + judged
