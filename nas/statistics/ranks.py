@@ -23,8 +23,8 @@ from nas.errors import ConfigError
 
 Matrix = NDArray[np.float64]
 
-MOST_PAIRS = 500
-"""Pairs for which the signed-rank distribution is counted exactly; no study has more."""
+MOST_PAIRS = 1000
+"""Pairs for which the signed-rank distribution is counted exactly; no study has more seeds."""
 
 
 @final

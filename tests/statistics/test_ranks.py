@@ -174,5 +174,5 @@ def test_what_cannot_be_ranked_is_refused() -> None:
         friedman([[1, 2]])
     with pytest.raises(ConfigError, match="No critical difference of 1 methods"):
         critical_difference(1, 3)
-    with pytest.raises(ConfigError, match="501 differences cannot be tested"):
-        signed_rank(np.ones(501))
+    with pytest.raises(ConfigError, match="1001 differences cannot be tested"):
+        signed_rank(np.ones(1001))
