@@ -110,7 +110,8 @@ def rebuild(run: RunArgument, runs: RunsOption = RUNS, as_json: Json = False) ->
         return
     for name in written:
         print_text(str(path / name))
-    talk(f"next: nas front {shown_run(path)}")
+    if "front.json" in written:  # a study has tables instead
+        talk(f"next: nas front {shown_run(path)}")
 
 
 def _entry(summary: RunSummary) -> dict[str, Any]:

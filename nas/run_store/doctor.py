@@ -129,7 +129,7 @@ def _look_at_files(path: Path) -> Iterator[Finding]:
 
 
 def _look_at_views(path: Path) -> Iterator[Finding]:
-    fix = f"nas runs rebuild {path.name}"
+    fix = f"nas runs rebuild {_typed(path)}"
     try:
         run = Run.open(path)
     except NasError:
@@ -156,7 +156,12 @@ _LOOKS: Final[tuple[Callable[[Path], Iterable[Finding]], ...]] = (
 
 
 def _repair_command(path: Path) -> str:
-    return f"nas doctor {path.name} --repair"
+    return f"nas doctor {_typed(path)} --repair"
+
+
+def _typed(path: Path) -> str:
+    """Return what to type for a run: its name in the usual folder, else its path."""
+    return path.name if path.parent.name == "runs" else str(path)
 
 
 def referenced_weights(records: Iterable[Record]) -> set[str]:

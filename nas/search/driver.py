@@ -29,6 +29,7 @@ from nas.search.confirm.stage import confirm
 from nas.search.device_check import check_same_device, package_versions
 from nas.search.executors import EXECUTORS
 from nas.search.explore import explore
+from nas.search.front.reading import check_is_search
 from nas.search.front_view import PREPARE, register_views
 from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
@@ -152,13 +153,7 @@ def run_config(run: Run) -> SearchConfig:
     """
     from pydantic import ValidationError
 
-    schema = run.config.get("schema")
-    if isinstance(schema, str) and schema.startswith("nas.study/"):
-        raise RunError(
-            f"'{run.name}' is a study, not a search.",
-            where=str(run.path),
-            fix="Go on with `nas study FILE`, FILE being what it was started from.",
-        )
+    check_is_search(run)
     try:
         config = SearchConfig.model_validate(run.config)
     except ValidationError as error:

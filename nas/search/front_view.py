@@ -18,7 +18,7 @@ from nas.run_store import Run, Trial, register_view
 from nas.search.confirm.view import confirmation
 from nas.search.front.families import with_families
 from nas.search.front.points import Points
-from nas.search.front.reading import PREPARE, Facts, is_feasible
+from nas.search.front.reading import PREPARE, Facts, check_is_search, is_feasible
 from nas.search.front.tables import table_csv, trials_parquet
 from nas.search.front.uncertainty import Uncertainty
 from nas.search.ledger import ledger_document
@@ -49,8 +49,9 @@ def front_document(run: Run, *, calibrated: bool = False) -> dict[str, Any]:
             trust them.
 
     Raises:
-        RunError: If `calibrated` is asked for and the run has no calibration.
+        RunError: If `calibrated` is asked for and the run has no calibration, or it is a study.
     """
+    check_is_search(run)
     facts = Facts(run, calibrated)
     uncertainty = Uncertainty(facts)
     points = Points(facts, uncertainty)

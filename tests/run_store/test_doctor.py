@@ -79,7 +79,7 @@ def test_a_damaged_record_is_named_and_only_it_and_what_hangs_on_it_is_lost(
     flip(run_path / "trials.log", start + 40)
     damaged = (run_path / "trials.log").read_bytes()
     level, what, fix = only_finding(run_path)
-    assert (level, fix) == ("error", "nas doctor mine --repair")
+    assert (level, fix) == ("error", f"nas doctor {run_path} --repair")
     assert what.startswith(f"Record 3 at byte {start} is damaged")
     done = repair(run_path)
     assert done[0].startswith("Kept 6 whole records; the old log is quarantine/trials-log-")
@@ -120,7 +120,7 @@ def test_a_torn_end_is_a_warning_unless_somebody_is_writing(run_path: Path) -> N
     with (run_path / "trials.log").open("ab") as file:
         file.write(b"0123")
     level, what, fix = only_finding(run_path)
-    assert (level, fix) == ("warning", "nas doctor mine --repair")
+    assert (level, fix) == ("warning", f"nas doctor {run_path} --repair")
     assert "torn (4 bytes); nothing acknowledged is lost" in what
     assert any("Kept 8 whole records" in line for line in repair(run_path))
     with Run.open(run_path, write=True):
@@ -139,7 +139,7 @@ def test_records_that_contradict_each_other_are_found_and_set_aside(run_path: Pa
     with pytest.raises(RunError, match="cannot be asked as attempt 1"):
         Run.open(run_path, write=True)
     level, what, fix = only_finding(run_path)
-    assert (level, fix) == ("error", "nas doctor mine --repair")
+    assert (level, fix) == ("error", f"nas doctor {run_path} --repair")
     assert "Trial 0 cannot be asked" in what
     assert any("trial_asked of trial 0, which no longer fits" in line for line in repair(run_path))
     assert examine(run_path) == []
@@ -149,7 +149,7 @@ def test_damaged_weights_are_moved_aside_and_missing_ones_named(run_path: Path) 
     (file,) = (run_path / "weights").iterdir()
     flip(file, 20)
     level, what, fix = only_finding(run_path)
-    assert (level, fix) == ("error", "nas doctor mine --repair")
+    assert (level, fix) == ("error", f"nas doctor {run_path} --repair")
     assert "their SHA-256 is not their name" in what
     (line,) = repair(run_path)
     assert line.startswith(f"Lost: the weights {file.name[:12]}, damaged")
@@ -185,7 +185,7 @@ def test_views_are_made_from_the_log_alone_and_stale_ones_found(run_path: Path) 
     register_view("front.json", front)
     register_view("front.json", front)
     assert list(registered_views()) == ["front.json"]
-    fix = "nas runs rebuild mine"
+    fix = f"nas runs rebuild {run_path}"
     assert only_finding(run_path) == ("warning", "front.json is missing.", fix)
     with pytest.raises(RunError, match="was opened for reading"):
         rebuild_views(Run.open(run_path))

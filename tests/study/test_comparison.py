@@ -11,6 +11,7 @@ from study_cases import made_study
 from nas.errors import RunError
 from nas.run_store import Run
 from nas.search.driver import resume
+from nas.search.front_view import front_document
 from nas.statistics.ranks import mean_ranks
 from nas.study.comparison import panels, ranking
 from nas.study.results import read_results
@@ -105,3 +106,8 @@ def test_a_search_is_not_read_as_a_study_nor_the_other_way_round(tmp_path: Path)
     made_study(tmp_path, {"a": [0.1, 0.2], "b": [0.1, 0.2]}).close()
     with pytest.raises(RunError, match="'made' is a study, not a search"):
         resume(tmp_path / "made")
+    with (
+        Run.open(tmp_path / "made") as run,
+        pytest.raises(RunError, match="'made' is a study, not a search"),
+    ):
+        front_document(run)

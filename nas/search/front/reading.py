@@ -40,6 +40,21 @@ class Population:
     columns: tuple[str, ...]
 
 
+def check_is_search(run: Run) -> None:
+    """Refuse the folder of a study, which has tables in the place of a front.
+
+    Raises:
+        RunError: If it is one.
+    """
+    if str(run.config.get("schema")).startswith("nas.study/"):
+        raise RunError(
+            f"'{run.name}' is a study, not a search.",
+            where=str(run.path),
+            fix="Its tables lie in that folder; go on with `nas study FILE`, FILE being what it "
+            "was started from.",
+        )
+
+
 def is_feasible(trial: Trial) -> bool:
     """Tell whether a finished trial keeps every constraint, as its record says.
 
