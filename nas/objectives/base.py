@@ -43,6 +43,14 @@ class InheritedScore(Protocol):
         """Mean cross-entropy in nats."""
 
 
+class ShippedScore(InheritedScore, Protocol):
+    """Score of the stand-alone network with the same weights, as a runtime executes it."""
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What is known of how far it may be off, as plain data: `count` of images and `noise`."""
+
+
 @final
 @dataclass(frozen=True)
 class Measurement:
@@ -99,7 +107,7 @@ class EvaluationContext:
     latency: LatencyConfig = field(default_factory=LatencyConfig)
     meter: Callable[[LatencyConfig, Shape, str], LatencyMeter] | None = None
     deployment: Deployment = FLOAT32
-    score_shipped: Callable[[str, Deployment], InheritedScore] | None = None
+    score_shipped: Callable[[str, Deployment], ShippedScore] | None = None
 
     @cached_property
     def cost(self) -> Cost:
@@ -127,10 +135,10 @@ class EvaluationContext:
         return self.score()
 
     @cached_property
-    def _shipped(self) -> dict[tuple[str, Deployment], InheritedScore]:
+    def _shipped(self) -> dict[tuple[str, Deployment], ShippedScore]:
         return {}
 
-    def shipped(self, runtime: str, deployment: Deployment) -> InheritedScore:
+    def shipped(self, runtime: str, deployment: Deployment) -> ShippedScore:
         """Return the score of the stand-alone network with inherited weights in a runtime.
 
         Error and cross-entropy share one evaluation per runtime and number formats.

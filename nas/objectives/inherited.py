@@ -7,11 +7,12 @@ costs is then in the number that is searched with.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from nas.objectives.base import AbstractObjective, EvaluationContext, InheritedScore
+from nas.objectives.base import AbstractObjective, EvaluationContext, InheritedScore, Measurement
 from nas.objectives.deployment import FLOAT32, POLICY, Deployment
 from nas.objectives.latency_config import Dtype, LatencyConfig
 from nas.objectives.qualifiers import check_formats, read_qualifiers
@@ -61,11 +62,17 @@ class AbstractInherited(AbstractObjective):
             config = latency.model_copy(update={"runtime": self.runtime, "dtype": dtype})
             RUNTIMES.get(self.runtime).check(config, device)
 
-    def score(self, context: EvaluationContext) -> InheritedScore:
-        """Return the score that this objective reads."""
+    def measure(self, context: EvaluationContext) -> Measurement:
+        """Read the shared evaluation; a shipped network's score brings its own noise with it."""
         if self.runtime is None:
-            return context.inherited
-        return context.shipped(self.runtime, self._deployment(context.deployment))
+            return self.answer(self.read(context.inherited))
+        shipped = context.shipped(self.runtime, self._deployment(context.deployment))
+        return Measurement(self.read(shipped), self.unit, self.source, details=shipped.details)
+
+    @staticmethod
+    @abc.abstractmethod
+    def read(score: InheritedScore) -> float:
+        """Return this objective's number of a score."""
 
     def _deployment(self, decided: Deployment) -> Deployment:
         if self.dtype == POLICY:

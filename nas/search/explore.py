@@ -260,6 +260,7 @@ class _Batch:
     ) -> None:
         assert outcome.result is not None
         values = {**outcome.result["values"], **measured["values"]}
+        details = {**outcome.result["measurements"], **measured.get("measurements", {})}
         ordered = {each.name: values[each.name] for each in self.session.goals.every}
         self.session.run.append(
             {
@@ -270,7 +271,7 @@ class _Batch:
                 "inherited": outcome.result["inherited"],
                 "measures": outcome.result["measures"],
                 "violations": self.session.goals.violations(ordered),
-                "measurements": measured.get("measurements", {}),
+                "measurements": details,
                 "seconds": round(outcome.seconds, 4),
                 "measuring_seconds": round(measuring_s, 4),
             }

@@ -94,10 +94,11 @@ class _Score:
             deployment=deployment_of(self.space, payload["decisions"]),
             score_shipped=self._shipped(architecture),
         )
-        values = {each.name: each.evaluate(context).to_dict() for each in self.goals.evaluated}
+        found = {each.name: each.evaluate(context) for each in self.goals.evaluated}
         counted = context.cost
         return {
-            "values": values,
+            "values": {name: each.to_dict() for name, each in found.items()},
+            "measurements": {name: dict(own.details) for name, own in found.items() if own.details},
             "inherited": inherited,
             "measures": {
                 "parameters": counted.parameters,

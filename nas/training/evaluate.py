@@ -75,6 +75,12 @@ class Evaluation:
         """Share of right answers, a fraction from 0 to 1."""
         return 1 - self.error
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the score rests on, as plain JSON values."""
+        noise = {} if self.noise is None else {"noise": self.noise.to_dict()}
+        return {"count": self.count, **noise}
+
 
 def evaluate(
     module: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, batch_size: int = 512

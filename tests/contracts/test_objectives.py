@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
-from typing import ClassVar, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, get_args
 
 import pytest
 
@@ -33,6 +34,7 @@ SHAPE = (1, 8, 8)
 class Score:
     error: float = 0.25
     cross_entropy: float = 0.75
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Counter:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +18,13 @@ from nas.objectives.latency_config import LatencyConfig
 from nas.objectives.runtimes import RUNTIMES, prepare
 from nas.objectives.shipped_score import CALIBRATION_IMAGES, score_shipped
 from nas.objectives.standalone import build_standalone, reference_network
+from nas.search.front.errors import noise_of, standard_error
 from nas.supernet.paths import PathConfig, train_paths
 from nas.supernet.scoring.recalibration import Recalibration
 from nas.supernet.scoring.score import ScoringData, score, scoring_data
 from nas.supernet.supernet import Supernet
 from nas.topology.graph import Architecture
+from nas.training.evaluate import evaluate
 
 SHAPE = (1, 8, 8)
 INT8 = Deployment("int8")
@@ -132,6 +136,7 @@ def test_stages_can_stay_in_float32_in_int8_networks_alone() -> None:
 class Score:
     error: float
     cross_entropy: float
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 def context(asked: list[tuple[str, Deployment]], deployment: Deployment) -> EvaluationContext:
@@ -140,6 +145,21 @@ def context(asked: list[tuple[str, Deployment]], deployment: Deployment) -> Eval
         return Score(0.25, 0.75)
 
     return EvaluationContext(_two_stages(), SHAPE, 10, deployment=deployment, score_shipped=shipped)
+
+
+def test_a_shipped_score_brings_its_own_noise() -> None:
+    evaluation = evaluate(torch.nn.Flatten(), torch.eye(8).repeat(2, 1), torch.arange(16) % 4)
+    shown = EvaluationContext(_two_stages(), SHAPE, 10, score_shipped=lambda *_: evaluation)
+    for name in ("error[ort,int8]", "cross_entropy[ort,int8]"):
+        found = resolve_objective(name).evaluate(shown)
+        assert found.details["count"] == 16
+        assert found.details["noise"]["cross_entropy_error"] > 0
+        entry = {"values": {name: found.to_dict()}, "measurements": {name: found.details}}
+        bar = standard_error(name, entry)
+        assert bar is not None and bar > 0
+        assert noise_of(name, [entry, entry]).loadings.shape[1] == len(
+            found.details["noise"]["images"]
+        )
 
 
 def test_error_and_cross_entropy_of_one_runtime_share_one_evaluation() -> None:

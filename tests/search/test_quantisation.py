@@ -46,6 +46,8 @@ def test_architecture_and_policy_are_searched_together(tmp_path: Path) -> None:
     document = front_document(run)
     assert "family by itself" in document["trust"]["front"]
     assert {point["quantisation"] for point in document["points"]} <= told
+    bars = [point["objectives"]["cross_entropy[ort,policy]"] for point in document["points"]]
+    assert all(bar["standard_error"] > 0 for bar in bars)
 
 
 def test_a_search_of_int8_error_and_latency_works_from_the_command_line(

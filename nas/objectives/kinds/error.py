@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from nas.objectives.base import EvaluationContext, Measurement, Source
+from nas.objectives.base import InheritedScore, Source
 from nas.objectives.inherited import AbstractInherited
 from nas.objectives.names import objective
 from nas.units import Unit
@@ -26,6 +26,7 @@ class Error(AbstractInherited):
     source: ClassVar[Source] = "inherited"
     largest: ClassVar[float | None] = 1.0
 
-    def measure(self, context: EvaluationContext) -> Measurement:
-        """Read the shared evaluation."""
-        return self.answer(self.score(context).error)
+    @staticmethod
+    def read(score: InheritedScore) -> float:
+        """Return the share of wrong answers."""
+        return score.error

@@ -37,7 +37,7 @@ def standard_error(name: str, entry: Entry) -> float | None:
     if value["source"] == "computed":
         return 0.0
     if value["source"] == "inherited":
-        return _of_score(name, value, entry.get("inherited") or {})
+        return _of_score(name, value, _score_of(name, entry))
     if details.get("relative_error") is not None:
         return float(details["relative_error"]) * abs(float(value["value"]))
     if value.get("iqr") is None:
@@ -45,8 +45,18 @@ def standard_error(name: str, entry: Entry) -> float | None:
     return float(value["iqr"]) / NORMAL_QUARTILES / math.sqrt(float(details.get("pairs") or 1))
 
 
+def _score_of(name: str, entry: Entry) -> Mapping[str, Any]:
+    """Return what is known of the score behind a number: the subnet's, or a shipped network's.
+
+    A shipped network's objective has its runtime in brackets, and its score among the details.
+    """
+    if "[" in name:
+        return (entry.get("measurements") or {}).get(name) or {}
+    return entry.get("inherited") or {}
+
+
 def _of_score(name: str, value: Mapping[str, Any], inherited: Mapping[str, Any]) -> float | None:
-    if name == "cross_entropy":
+    if _family(name) == "cross_entropy":
         error = (inherited.get("noise") or {}).get("cross_entropy_error")
         return None if error is None else float(error)
     if value["unit"] != "fraction" or not inherited.get("count"):
@@ -77,13 +87,17 @@ def noise_of(name: str, entries: Sequence[Entry]) -> Noise:
 
 def _parts(name: str, entry: Entry) -> NDArray[np.float64] | None:
     """Return by how much each fold of the images lies above an entry's mean; None if unknown."""
-    noise = (entry.get("inherited") or {}).get("noise") or {}
-    sums = noise.get({"error": "wrong", "cross_entropy": "cross_entropies"}.get(name, ""))
+    noise = _score_of(name, entry).get("noise") or {}
+    sums = noise.get({"error": "wrong", "cross_entropy": "cross_entropies"}.get(_family(name), ""))
     if not sums or entry["values"][name]["source"] != "inherited":
         return None
     images = np.asarray(noise["images"], dtype=np.float64)
     totals = np.asarray(sums, dtype=np.float64)
     return np.asarray(totals - images * totals.sum() / images.sum(), dtype=np.float64)
+
+
+def _family(name: str) -> str:
+    return name.partition("[")[0]
 
 
 def bar(value: float, error: float | None) -> tuple[float | None, float | None]:
