@@ -120,7 +120,8 @@ _ALIASES: Final[Mapping[str, Unit]] = MappingProxyType(
 )
 _PREFIXES: Final[Mapping[str, int]] = MappingProxyType({"k": 10**3, "M": 10**6, "G": 10**9})
 
-NUMBER: Final = r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?nan|[-+]?inf"
+_DIGITS: Final = "[0-9]+(?:_[0-9]+)*"
+NUMBER: Final = rf"[-+]?(?:{_DIGITS}\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?nan|[-+]?inf"
 """A number as users write it; what is read is still to be checked for being finite."""
 
 SUFFIX: Final = r"[A-Za-zµμ%/]*"
@@ -158,7 +159,11 @@ class Quantity:
             )
         if not math.isfinite(self.value):
             return Quantity(self.value, unit)
-        return Quantity(float(Fraction(self.value) * self.unit.scale / unit.scale), unit)
+        exact = Fraction(self.value) * self.unit.scale / unit.scale
+        try:
+            return Quantity(float(exact), unit)
+        except OverflowError:  # as floats do: beyond the largest lies infinity
+            return Quantity(math.inf if exact > 0 else -math.inf, unit)
 
     def __add__(self, other: Self) -> Quantity:
         return Quantity(self.value + self._same(other, "added to"), self.unit)

@@ -249,7 +249,14 @@ def _from_mapping(name: str, limits: Any) -> Iterator[_Bound]:
                 fix=_FORM,
             )
         else:
-            yield _bound(objective, side, float(value), text, True)
+            yield _bound(objective, side, _as_float(value), text, True)
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number beyond the largest float, refused as infinity is
+        return math.inf if value > 0 else -math.inf
 
 
 def _bound(objective: AbstractObjective, side: Side, value: float, text: str, bare: bool) -> _Bound:
