@@ -241,9 +241,10 @@ def _row(label: str, entry: Mapping[str, Any]) -> str:
 
 
 def _remarks(entry: Mapping[str, Any]) -> str:
-    """Return what an entry has beside numbers: knee, ties, flags."""
+    """Return what an entry has beside numbers: number formats, knee, ties, flags."""
     ties = ", ".join(str(int(trial)) for trial in entry.get("ties") or [])
-    parts = ["knee"] if entry.get("knee") else []
+    parts = [str(entry["quantisation"])] if entry.get("quantisation") else []
+    parts += ["knee"] if entry.get("knee") else []
     parts += [f"ties: {ties}"] if ties else []
     return escape("; ".join([*parts, *map(str, entry.get("flags") or [])]) or "-")
 

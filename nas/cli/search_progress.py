@@ -18,6 +18,8 @@ _LABELS = {
     "supernet": "training the supernet",
     "explore": "exploring",
     "measure": "measuring the front",
+    "random_halving": "random search at equal cost",
+    "random_weight_sharing": "random search over shared weights at equal cost",
     "confirm seeds A": "retraining the shortlist and its rivals",
     "confirm seeds B": "testing the named networks",
     "confirm recipes": "retraining them under other recipes",

@@ -196,6 +196,7 @@ def test_the_front_as_a_whole_is_told(path: Path) -> None:
         front = front_of(run)
     trial = front["points"][0]["trial"]
     front["points"][0] |= {"knee": True, "ties": [7], "flags": ["busy"], "probability_front": 0.25}
+    front["points"][0]["quantisation"] = "int8"
     front["knee"] = {"trial": trial, "probability": 0.4}
     front["near_front"] = [{"trial": 9, "probability_front": 0.3}]
     front["hypervolume"] = {"value": 1.5, "shrunken": 1.4, "low": 1.25, "high": 1.75}
@@ -203,4 +204,4 @@ def test_the_front_as_a_whole_is_told(path: Path) -> None:
     assert f"Knee: trial {trial}, in 40 % of the draws." in page
     assert "P(front) in brackets: 9 (0.30)." in page
     assert "1.5 as recorded, 1.4 (1.25 to 1.75) shrunken" in page
-    assert "knee; ties: 7; busy" in page and "<td class='number'>0.25</td>" in page
+    assert "int8; knee; ties: 7; busy" in page and "<td class='number'>0.25</td>" in page
