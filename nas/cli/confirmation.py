@@ -61,11 +61,24 @@ def _print_verdicts(found: Entry) -> None:
         print_text("gain: smaller test error than every named rival; differences in % points")
     elif all(entry["outcome"] == "no claim" for entry in found["bins"]):
         print_text("no claim is made; differences in % points")
+    elif _lost(found):
+        print_text("no gain found; differences in % points")
     else:
         print_text("no gain found: what differs is not beyond noise; differences in % points")
-    for line in (*_whys(found), *_out_of_reach(found)):
+    for line in (*_lost(found), *_whys(found), *_out_of_reach(found)):
         print_text(line)
     print_text("points of the front that are not named here have no test error")
+
+
+def _lost(found: Entry) -> list[str]:
+    """Say which rivals have the smaller error: their intervals exclude 0 on the other side."""
+    return [
+        f"{_reach(entry)}: {each['rival']['name']} has the smaller test error, beyond noise"
+        for entry in found["bins"]
+        if entry["outcome"] != "no claim"
+        for each in entry["comparisons"]
+        if each["difference"]["low"] > 0
+    ]
 
 
 def _out_of_reach(found: Entry) -> list[str]:

@@ -100,6 +100,16 @@ def test_nothing_found_and_no_claim_are_results(capsys: pytest.CaptureFixture[st
     assert "above 2" in out
     assert "none found" in out
     assert "no gain found: what differs is not beyond noise" in out
+    lost = bin_of("none found", "residual is better")
+    lost["comparisons"][0]["difference"] = {
+        "mean": 0.02,
+        "low": 0.01,
+        "high": 0.03,
+        "p_value": 0.01,
+    }
+    out = said(found(lost), capsys)
+    assert "up to 2: residual has the smaller test error, beyond noise" in out
+    assert "no gain found; differences" in out
     out = said(found(bin_of("no claim", "no claim: 2 seeds, a claim takes 5")), capsys)
     assert "no claim: 2 seeds, a claim takes 5" in out
     assert "no claim is made" in out
