@@ -87,10 +87,8 @@ def run_study(
     materials = Materials(config)
     facts = materials.facts()
     run = _owned(config, Path(studies), facts, str(device), command)
+    device = resolve_device(str(run.environment["device"]))
     with run:
-        # Whatever `auto` finds now, rows are compared only where one device trained them.
-        device = resolve_device(str(run.environment["device"]))
-        warn_elsewhere(run, str(device), config.threads)
         stopper = Stopper(run.stop_requested)
         session = StudySession(
             run, config, methods, materials, device, stopper, listener, workers, executor
@@ -119,6 +117,7 @@ def _owned(
 
     Raises:
         RunError: If it is in use, or was made from another file or other data.
+        EnvironmentFault: If the device that it was made on is not there.
     """
     path = studies.expanduser().absolute() / config.name
     if not os.path.lexists(path):
@@ -134,6 +133,8 @@ def _owned(
                 check_same_data(
                     Materials(config).of(name), str(kept[name]["fingerprint"])
                 )  # raises, naming both
+        # Whatever `auto` finds now, rows are compared only where one device trained them.
+        warn_elsewhere(run, str(resolve_device(str(run.environment["device"]))), config.threads)
         if run.state() != "finished":
             run.append({"kind": "run_resumed", "extra_trials": 0})
     except BaseException:

@@ -15,7 +15,7 @@ import pytest
 from scale import scaled
 from study_cases import study
 
-from nas.errors import ConfigError, InterruptedRunError, RunError
+from nas.errors import ConfigError, EnvironmentFault, InterruptedRunError, RunError
 from nas.run_store import Run
 from nas.run_store.faults import VARIABLE
 from nas.run_store.records import scan
@@ -162,6 +162,21 @@ def test_changed_data_are_refused(whole: Run, tmp_path: Path) -> None:
         finished(tmp_path)
 
 
+def test_a_study_goes_on_where_it_began_and_nowhere_else(
+    whole: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(whole.path, tmp_path / "made")
+    kept = tmp_path / "made" / "environment.json"
+    there = kept.read_text()
+    kept.write_text(there.replace('"device": "cpu"', '"device": "cuda:99"'))
+    with pytest.raises(EnvironmentFault, match="cuda:99"):
+        finished(tmp_path)
+    assert Run.open(tmp_path / "made").records() == whole.records()
+    kept.write_text(there.replace(whole.environment["versions"]["torch"], "1.0"))
+    finished(tmp_path)
+    assert "torch was 1.0, here it is" in caplog.text
+
+
 def test_a_size_nobody_has_is_an_error_where_the_file_says_so(tmp_path: Path) -> None:
     match = {"macs": 10**9, "tolerance": 0.1, "outside": "error"}
     with pytest.raises(ConfigError, match=r"'chain' has no network of the size asked for") as found:
@@ -220,6 +235,11 @@ def test_a_search_inside_a_study_is_interrupted_and_gone_on_with(tmp_path: Path)
     assert row.complete
     assert row.within
     assert row.details["trials"] == 6
+    with Run.open(tmp_path / "made" / "searches" / "d0-s0-m1") as inner:
+        walls = [r["wall_seconds"] for r in inner.records() if "wall_seconds" in r]
+        left = [r for r in inner.records() if r["kind"] == "stage_left"]
+    assert left, "the interrupted owner's time counts too"
+    assert row.selection_s > sum(walls) - 0.01
     assert [each["validation_cross_entropy"] > 0 for each in row.details["shortlist"]] == [True] * 2
     assert row.details["trial"] in [each["trial"] for each in row.details["shortlist"]]
     again = read_results(run_study(config, studies=tmp_path, executor="inline"))
