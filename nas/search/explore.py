@@ -61,7 +61,8 @@ def check_outcome(session: Session) -> None:
             fix=f"Look at the messages with `nas runs show {session.run.name}`; a smaller space, "
             "smaller images or a longer search.trial_timeout_s may help.",
         )
-    if not any(session.goals.feasible(trial.values) for trial in finished):
+    kept = [trial for trial in finished if session.goals.feasible(trial.values)]
+    if not kept:
         raise NothingFeasibleError(
             f"None of the {len(finished)} finished trials keeps the constraints "
             f"{' and '.join(str(each) for each in session.goals.constraints)}.",
@@ -69,6 +70,14 @@ def check_outcome(session: Session) -> None:
             why=_nearest(session),
             fix="Loosen the constraint, search a space with smaller networks, or go on with "
             f"`nas resume {session.run.name} --trials +100`.",
+        )
+    if all("unmeasured" in trial.extra for trial in kept):
+        raise NothingFeasibleError(
+            f"None of the {len(kept)} trials that a profile promised a place on the front could be "
+            "measured.",
+            where=f"run '{session.run.name}'",
+            why=f"The first said: {kept[0].extra['unmeasured']['message']}",
+            fix="Search with 'latency.steer: measured', or a space with smaller networks.",
         )
 
 

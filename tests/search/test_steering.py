@@ -156,6 +156,18 @@ def test_a_network_that_cannot_be_measured_leaves_the_front(
     assert not {trial.number for trial in broken} & {point["trial"] for point in points(run)}
 
 
+def test_a_front_of_which_nothing_can_be_measured_is_told(
+    tmp_path: Path, free: tuple[Run, list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(own: Latency, context: EvaluationContext) -> Measurement:
+        raise TrialError("It does not fit.", kind="oom")
+
+    monkeypatch.setattr(Latency, "measure", broken)
+    with pytest.raises(NothingFeasibleError, match="could be measured") as caught:
+        steered(tmp_path)
+    assert caught.value.why is not None and "It does not fit" in caught.value.why
+
+
 def test_nothing_left_after_measuring_is_told(
     tmp_path: Path, free: tuple[Run, list[float]], measured: list[float]
 ) -> None:
