@@ -27,7 +27,7 @@ from nas.model.merges import (
     Weighted,
     add_up,
 )
-from nas.model.network import AbstractWired, Network, NodeModule, check_input
+from nas.model.network import AbstractWired, Network, NodeModule, check_input, zero_images
 from nas.topology.layers import Shape
 
 _FRESH = (nn.Conv2d, nn.BatchNorm2d, nn.AvgPool2d, nn.MaxPool2d, nn.ReLU)
@@ -249,10 +249,7 @@ class _Zeros(nn.Module):
         self.shape = shape
 
     def forward(self, like: Tensor) -> Tensor:
-        # Channels last, as everything that ships: pooling zeros in the other layout takes longer
-        # than the rest of the network, and a sum hands its layout on.
-        channels, height, width = self.shape
-        return like.new_zeros((like.shape[0], height, width, channels)).permute(0, 3, 1, 2)
+        return zero_images(like, self.shape)
 
 
 @final

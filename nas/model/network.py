@@ -25,6 +25,20 @@ from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
 
+def zero_images(like: Tensor, shape: Shape) -> Tensor:
+    """Return zeros for a node without inputs, channels last as everything that trains and ships.
+
+    Pooling zeros in the other layout takes longer than the rest of the network, and a sum hands
+    its layout on.
+
+    Args:
+        like: Any tensor of the batch.
+        shape: `(channels, height, width)` of one image.
+    """
+    channels, height, width = shape
+    return like.new_zeros((like.shape[0], height, width, channels)).permute(0, 3, 1, 2)
+
+
 @final
 class NodeModule(nn.Module):
     """One node: adapters, merge, then the operation or the nested cell.
@@ -63,7 +77,7 @@ class NodeModule(nn.Module):
             like: Any tensor of the batch; zeros for a node without inputs are made like it.
         """
         if not inputs:
-            x = like.new_zeros((like.shape[0], *self.merged))
+            x = zero_images(like, self.merged)
         else:
             adapted = list(inputs)
             for position, adapter in self.adapters.items():

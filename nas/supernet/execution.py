@@ -21,6 +21,7 @@ from nas.errors import ConfigError
 from nas.model.adapters import build_adapter
 from nas.model.layers import build_layer
 from nas.model.merges import CONCATENATION_LIMIT, add_up
+from nas.model.network import zero_images
 from nas.supernet.slots import EdgeCall, LayerCall, NodeCall, Program, SlotUse
 from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, Pool, ReLU
 
@@ -134,7 +135,7 @@ def merge_inputs(
 ) -> Tensor:
     """Merge a node's inputs; zeros where it has none."""
     if not call.inputs:
-        return like.new_zeros((like.shape[0], *call.step.merged))
+        return zero_images(like, call.step.merged)
     inputs = [adapt(edge, states, weights, norm) for edge in call.inputs]
     return merge_adapted(call, inputs, weights)
 
