@@ -53,6 +53,17 @@ def test_a_quantity_is_read_into_the_unit_expected(text: str, unit: Unit, value:
     assert parse_quantity(text, unit) == Quantity(value, unit)
 
 
+@pytest.mark.parametrize("text", ["1_ ms", "1__0 ms", "_1 ms"])
+def test_thousands_stand_between_digits(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"is no number with a unit"):
+        parse_quantity(text, MS)
+
+
+def test_beyond_the_largest_number_lies_infinity() -> None:
+    assert Quantity(1e308, Unit.SECONDS).to(MS) == Quantity(math.inf, MS)
+    assert Quantity(-1e308, Unit.SECONDS).to(MS) == Quantity(-math.inf, MS)
+
+
 @given(value=FINITE, unit=st.sampled_from(list(Unit)), other=st.sampled_from(list(Unit)))
 def test_a_conversion_there_and_back_changes_nothing_but_the_last_bit(
     value: float, unit: Unit, other: Unit

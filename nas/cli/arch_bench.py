@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,6 @@ from nas.cli.run_folders import RUNS, Json, RunsOption
 from nas.units import Quantity, Unit
 
 if TYPE_CHECKING:
-    from nas.cli.named_architectures import FoundArchitecture
     from nas.objectives.latency_config import LatencyConfig
     from nas.objectives.latency_reading import Extras, LatencyReading
     from nas.objectives.runtime_ranks import Execution, Ranked
@@ -55,6 +53,7 @@ def bench(
 ) -> None:
     """Measure the latency of one network per runtime, and rank the runtimes."""
     from nas.cli.arch import DEFAULT_CLASSES, DEFAULT_INPUT, parse_shape
+    from nas.cli.named_architectures import find_network
     from nas.cost.count import cost
     from nas.objectives.latency_config import LatencyConfig
     from nas.objectives.runtime_ranks import compare_runtimes
@@ -64,7 +63,7 @@ def bench(
     config = LatencyConfig(batch=batch, threads=threads, max_seconds=seconds, wait_s=wait)
     place = str(resolve_device(device))
     wanted = _executions(runtime or [], config, place)
-    found = _find(source, runs)
+    found = find_network(source, runs)
     shape = parse_shape(input_shape) if input_shape else None
     shape = shape or found.input_shape or parse_shape(DEFAULT_INPUT)
     num_classes = classes or found.num_classes or DEFAULT_CLASSES
@@ -103,17 +102,6 @@ def _executions(given: list[str], config: LatencyConfig, device: str) -> list[Ex
     )
 
 
-def _find(source: str, runs: Path) -> FoundArchitecture:
-    from nas.cli.named_architectures import FoundArchitecture, build_named, find_architecture
-
-    run, colon, trial = source.rpartition(":")
-    is_trial = bool(colon and run and trial.isdecimal())
-    is_path = "/" in source or source.endswith(".json") or Path(source).expanduser().is_file()
-    if is_trial or is_path:
-        return find_architecture(source, runs)
-    return FoundArchitecture(build_named(source))
-
-
 def _tell(execution: Execution, reading: LatencyReading) -> None:
     talk(f"{execution}: {reading.latency_ms:.4g} ms in {reading.pairs} pairs")
 
@@ -125,7 +113,7 @@ def _device(device: str, threads: int) -> dict[str, str | int]:
 
 
 def _print(ranked: list[Ranked], shape: tuple[int, int, int]) -> None:
-    columns = ("rank", "runtime", "latency ms", "IQR ms", "p95 ms", "images/s", "remarks")
+    columns = ("rank", "runtime", "latency ms", "IQR ms", "p95 ms", "images/s", "size", "remarks")
     rows = [
         (
             each.rank,
@@ -134,6 +122,7 @@ def _print(ranked: list[Ranked], shape: tuple[int, int, int]) -> None:
             each.reading.iqr_ms,
             each.reading.p95_ms,
             each.reading.throughput_images_per_s,
+            _size(each.reading.bytes_shipped),
             ", ".join(each.reading.flags) or None,
         )
         for each in ranked
@@ -144,6 +133,11 @@ def _print(ranked: list[Ranked], shape: tuple[int, int, int]) -> None:
     for each in ranked:
         if each.reading.extras is not None:
             _print_extras(str(each.execution), each.reading.extras)
+
+
+def _size(count: int | None) -> str | None:
+    """Return the size of what a device would load."""
+    return None if count is None else Quantity(count, Unit.BYTES).readable()
 
 
 def _print_extras(execution: str, extras: Extras) -> None:

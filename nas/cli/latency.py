@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from nas.predict.building import ProfileRequest
     from nas.predict.drift import Drift
     from nas.predict.profile import LatencyProfile, OtherDevice
-    from nas.topology.graph import Architecture
     from nas.topology.layers import Shape
 
 app = command_group(__doc__)
@@ -75,20 +74,26 @@ def build(
     from nas.cli.progress import show_progress
     from nas.predict.building import ProfileRequest, build_profile
     from nas.space import load_space
+    from nas.training.device import resolve_device
 
     settings = _settings(runtime, batch, threads, dtype, wait)
     shape, num_classes = _shapes(data, input_shape, classes)
     loaded = load_space(space)
     request = ProfileRequest(
-        loaded, shape, num_classes, settings, samples, seed, _others(prior or [])
+        loaded,
+        shape,
+        num_classes,
+        settings,
+        samples,
+        seed,
+        _others(prior or [], shape, num_classes),
     )
-    path = _target(output, name, request)
-
+    path, place = _target(output, name, request), str(resolve_device(device))
     with show_progress("measuring", unit="networks") as progress:
         profile = build_profile(
             request,
             path,
-            lambda config, of, reference: _meter(config, of, device, reference),
+            lambda config, of, reference: _meter(config, of, place, reference),
             progress.update,
         )
     talk(f"wrote {path}; next: nas latency show {path}")
@@ -112,9 +117,11 @@ def check(
     """Measure a handful of members again and say whether the profile still fits."""
     from nas.cli.progress import show_progress
     from nas.predict.drift import measure_drift
+    from nas.training.device import resolve_device
 
     loaded = _load(profile)
-    meter = _meter(loaded.settings, loaded.input_shape, device, None)
+    place = str(resolve_device(device))
+    meter = _meter(loaded.settings, loaded.input_shape, place, None)
     with show_progress("measuring again", unit="networks") as progress:
         drift = measure_drift(loaded, meter, number, seed, progress.update)
     if as_json:
@@ -178,9 +185,15 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict the latency of one network on a profile's device, with its 95 % interval."""
+    from nas.cli.named_architectures import find_network
+
     loaded = _load(profile)
-    architecture = _find(source, runs)
-    prediction = loaded.predictor().predict(architecture, loaded.input_shape, loaded.num_classes)
+    found = find_network(source, runs)
+    # A trial has shapes of its own, and is refused if they are not the profile's.
+    shape, classes = found.input_shape or loaded.input_shape, found.num_classes
+    prediction = loaded.predictor().predict(
+        found.architecture, shape, classes or loaded.num_classes
+    )
     record = {
         "latency_ms": prediction.latency_ms,
         "low_ms": prediction.low_ms,
@@ -255,10 +268,20 @@ def _meter(
     return LatencyMeter(config, input_shape, device, reference_ms=reference_ms)
 
 
-def _others(priors: list[str]) -> tuple[OtherDevice, ...]:
+def _others(priors: list[str], shape: Shape, num_classes: int) -> tuple[OtherDevice, ...]:
+    from nas.errors import ConfigError
+
     if len(priors) == 1:
         talk("one other device says nothing about how devices differ; it is kept, not used")
-    return tuple(_load(text).as_other() for text in priors)
+    loaded = [_load(text) for text in priors]
+    for text, other in zip(priors, loaded, strict=True):
+        if misfits := other.misfits(input_shape=shape, num_classes=num_classes):
+            raise ConfigError(
+                f"The profile '{text}' is no prior for this one: {'; '.join(misfits)}.",
+                why="Its latencies are of other images, and nothing says what these would take.",
+                fix="Leave it out, or build for its shape with --input and --classes.",
+            )
+    return tuple(each.as_other() for each in loaded)
 
 
 def _target(output: Path | None, name: str | None, request: ProfileRequest) -> Path:
@@ -269,7 +292,10 @@ def _target(output: Path | None, name: str | None, request: ProfileRequest) -> P
         raise ConfigError("--output and --name both say where to write.", fix="Give one of them.")
     if output is not None:
         if output.suffix != ".json":
-            raise ConfigError(f"A profile's name ends in .json, not in '{output.suffix}'.")
+            raise ConfigError(
+                f"A profile's name ends in .json, which '{output}' does not.",
+                fix=f"Write -o {output.with_name((output.name or 'profile') + '.json')}.",
+            )
         return output
     settings = request.settings
     default = f"{request.space.name}-{settings.runtime}-b{settings.batch}-{settings.dtype}"
@@ -277,14 +303,13 @@ def _target(output: Path | None, name: str | None, request: ProfileRequest) -> P
 
 
 def _load(text: str) -> LatencyProfile:
+    from nas.cli.given_files import given_file
     from nas.errors import NotFoundError
     from nas.predict.profile import LatencyProfile
 
-    path = Path(text).expanduser()
-    named = PROFILES / f"{text}.json"
-    if not path.is_file() and "/" not in text and named.is_file():
-        path = named
-    if not path.is_file():
+    named = None if "/" in text else given_file(str(PROFILES / f"{text}.json"))
+    path = given_file(text) or named
+    if path is None:
         known = sorted(found.stem for found in PROFILES.glob("*.json"))
         raise NotFoundError(
             f"There is no profile '{text}'.",
@@ -293,16 +318,6 @@ def _load(text: str) -> LatencyProfile:
             else "Make one: nas latency build SPACE.",
         )
     return LatencyProfile.load(path)
-
-
-def _find(source: str, runs: Path) -> Architecture:
-    from nas.cli.named_architectures import build_named, find_architecture
-
-    _, colon, trial = source.rpartition(":")
-    is_file = Path(source).expanduser().is_file() or source.endswith(".json")
-    if is_file or (colon and trial.isdecimal()):
-        return find_architecture(source, runs).architecture
-    return build_named(source)
 
 
 def _summary(profile: LatencyProfile) -> dict[str, Any]:

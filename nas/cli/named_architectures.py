@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
+from nas.cli.given_files import given_file
 from nas.errors import ConfigError, NotFoundError
 from nas.registry import suggest
 from nas.topology.graph import Architecture, Edge, Node
@@ -101,6 +102,19 @@ def _whole(options: dict[str, str], key: str, default: int, low: int, high: int,
     return int(given)
 
 
+def find_network(source: str, runs: Path) -> FoundArchitecture:
+    """Find what a text names: a trial of a run, a file, or a network as `build_named` reads it.
+
+    Raises:
+        NasError: As `find_architecture` and `build_named` do.
+    """
+    run, colon, trial = source.rpartition(":")
+    is_trial = bool(colon and run and trial.isdecimal())
+    if is_trial or "/" in source or source.endswith(".json") or given_file(source):
+        return find_architecture(source, runs)
+    return FoundArchitecture(build_named(source))
+
+
 def find_architecture(source: str, runs: Path) -> FoundArchitecture:
     """Read an architecture from a JSON file, or from a trial of a run (`RUN:TRIAL`).
 
@@ -109,9 +123,9 @@ def find_architecture(source: str, runs: Path) -> FoundArchitecture:
         RunError: If the folder is no run, or the trial's file is damaged.
         ArchitectureError: If the file holds no architecture.
     """
-    path = Path(source).expanduser()
+    path = given_file(source)
     run, colon, trial = source.rpartition(":")
-    if path.is_file():
+    if path is not None:
         return FoundArchitecture(_read_file(path))
     if colon and run and trial.isdecimal():
         return _find_trial(run, int(trial[:12]), runs)

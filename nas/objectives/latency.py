@@ -112,15 +112,17 @@ class LatencyMeter:
         Raises:
             EnvironmentFault: If the device is not there or its clock gives no positive duration.
         """
-        call = prepare(
+        prepared = prepare(
             network, self.input_shape, self.config, self.device, float_stages=float_stages
-        ).call
+        )
+        call = prepared.call
         with self._alone() as alone:
             scale = self.reference_ms
             reading = self._best(call, scale)
             found = self._extras(network, call, bytes_moved) if extras else None
         self._observed.append(reading.reference_now_ms)
-        return replace(reading, busy=reading.busy or not alone, extras=found)
+        busy = reading.busy or not alone
+        return replace(reading, busy=busy, bytes_shipped=prepared.bytes_shipped, extras=found)
 
     def establish(self) -> float:
         """Time the reference and return its own time in milliseconds.

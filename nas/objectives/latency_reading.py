@@ -63,6 +63,7 @@ class LatencyReading:
             than the minimum were kept, or more were dropped than kept.
         seconds: Time all attempts took.
         device: Digest of the device's fingerprint.
+        bytes_shipped: Size of what a device would load; None where the runtime does not know.
         extras: What was asked for beyond; None where nothing was.
     """
 
@@ -85,6 +86,7 @@ class LatencyReading:
     unstable: bool
     seconds: float
     device: str
+    bytes_shipped: int | None = None
     extras: Extras | None = None
 
     @property

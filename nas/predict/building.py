@@ -24,6 +24,7 @@ from nas.objectives.standalone import build_standalone
 from nas.predict.measured_lines import MeasuredLines, earlier_reference
 from nas.predict.probes import Planned, planned_networks
 from nas.predict.profile import (
+    MAXIMUM_MEASUREMENTS,
     SCHEMA,
     Device,
     LatencyProfile,
@@ -88,9 +89,32 @@ class ProfileRequest:
         return Latency(self.settings.runtime, self.settings.batch, self.settings.dtype).name
 
     def planned(self) -> list[Planned]:
-        """Return the networks to measure, in order."""
-        return planned_networks(
+        """Return the networks to measure, in order.
+
+        Raises:
+            ConfigError: If there are too few members, or more networks than a profile holds.
+            ArchitectureError: If a member cannot be computed at this shape.
+        """
+        check_number(self.samples)
+        found = planned_networks(
             self.space, self.input_shape, self.num_classes, self.samples, self.seed
+        )
+        check_number(len(found))
+        return found
+
+
+def check_number(networks: int) -> None:
+    """Refuse to plan more networks than a profile holds.
+
+    Raises:
+        ConfigError: Then.
+    """
+    if networks > MAXIMUM_MEASUREMENTS:
+        raise ConfigError(
+            f"{networks} networks are too many: a profile holds {MAXIMUM_MEASUREMENTS}, the pieces "
+            "of the space among them.",
+            why="A fit takes time with the third power of them.",
+            fix="Lower --samples; 150 are plenty.",
         )
 
 

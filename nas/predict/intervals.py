@@ -26,6 +26,7 @@ PRIOR_SPREAD = 0.5
 """Centre of the scale, and standard deviation of its logarithm, before anything is seen. Above 1:
 left-out errors of a fit whose spreads were chosen with the network in it are too small."""
 
+GROUPS = 10
 PRIOR_SCORES = 25
 SILENT_SCORES = 20
 """Scores that say nothing yet about a tail of 5 %."""
@@ -46,6 +47,17 @@ def interval_width(scores: Floats, coverage: float = COVERAGE) -> float:
     telling = max(0, number - SILENT_SCORES)
     share = telling / (telling + PRIOR_SCORES)
     return float(np.exp(share * np.log(counted) + (1 - share) * np.log(fitted)))
+
+
+def widths_by_others(scores: Floats, coverage: float = COVERAGE) -> Floats:
+    """Return for each score the half width that scores of the other groups give.
+
+    An interval that was fitted to a network cannot be judged by it; of `GROUPS` groups each is
+    judged by what the rest would have given.
+    """
+    group = np.arange(len(scores)) % GROUPS
+    widths = [interval_width(scores[group != own], coverage) for own in range(GROUPS)]
+    return np.asarray(widths)[group]
 
 
 def _smoothed_quantile(values: Floats, coverage: float) -> float:

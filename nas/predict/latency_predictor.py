@@ -27,7 +27,7 @@ from nas.predict.device_prior import (
     learned_prior,
 )
 from nas.predict.features import NetworkFeatures, network_features
-from nas.predict.intervals import interval_width
+from nas.predict.intervals import interval_width, widths_by_others
 from nas.topology.graph import Architecture
 from nas.topology.identity import executed_id
 from nas.topology.layers import Shape
@@ -80,8 +80,8 @@ class Quality:
         networks: Members.
         within_10_percent: Share predicted within 10 % of the measured value.
         median_error: Median relative error.
-        spearman: Rank correlation of predicted and measured.
-        inside: Share inside their 95 % intervals.
+        spearman: Rank correlation of predicted and measured; 0 where either are all equal.
+        inside: Share inside their 95 % intervals, each as wide as the other members say.
         noise: Relative standard deviation around what the pieces add up to.
     """
 
@@ -223,12 +223,13 @@ class LatencyPredictor:
         chosen = fitted.calibrating
         logs = fitted.fit.seen.log_ms[chosen]
         off = np.abs(np.expm1(-errors[chosen]))
-        inside = np.abs(errors[chosen]) <= fitted.width * deviations[chosen]
+        scores = errors[chosen] / deviations[chosen]
+        inside = np.abs(scores) <= widths_by_others(scores)
         return Quality(
             networks=int(chosen.sum()),
             within_10_percent=float((off <= 0.1).mean()),
             median_error=float(np.median(off)),
-            spearman=float(spearmanr(logs - errors[chosen], logs).statistic),
+            spearman=_rank_correlation(logs - errors[chosen], logs),
             inside=float(inside.mean()),
             noise=fitted.fit.noise,
         )
@@ -285,6 +286,12 @@ class LatencyPredictor:
             np.array([entry.latency_ms for entry in entries]),
             np.array([entry.relative_error for entry in entries]),
         )
+
+
+def _rank_correlation(left: Floats, right: Floats) -> float:
+    if not (np.ptp(left) and np.ptp(right)):
+        return 0.0
+    return float(spearmanr(left, right).statistic)
 
 
 def _alone(piece: Piece) -> NetworkFeatures:

@@ -27,7 +27,9 @@ from nas.topology.serial import load_architecture
 
 SCHEMA: Final = "nas.latency-profile/1"
 MAXIMUM_BYTES = 64_000_000
-MAXIMUM_MEASUREMENTS = 20_000
+MAXIMUM_MEASUREMENTS = 2000
+"""A fit takes time with the third power of them: minutes at this many."""
+
 UNSTABLE_ERROR = 0.05
 """Relative error that a reading flagged as unstable counts with, at least."""
 

@@ -56,6 +56,8 @@ def test_every_runtime_of_this_machine_is_measured_and_ranked(nas: Nas) -> None:
     latencies = [row["latency_ms"] for row in rows]
     assert latencies == sorted(latencies)
     assert rows[0]["rank"] == 1
+    sizes = {row["runtime"] + row["dtype"]: row["bytes_shipped"] for row in rows}
+    assert 0 < sizes["eagerfp32"] < sizes["ortfp32"]
     assert all(row["p95_ms"] > 0 and row["throughput_images_per_s"] > 0 for row in rows)
     assert all(isinstance(row["flags"], list) for row in rows)
 
@@ -66,6 +68,7 @@ def test_a_table_names_what_was_asked_for(nas: Nas) -> None:
     assert answer.code == 0, answer.err
     head, *rows = answer.out.splitlines()
     assert head.split()[:2] == ["rank", "runtime"]
+    assert all(re.search(r" [0-9.]+ kB", row) for row in rows[:2])
     assert {row.split()[1] for row in rows[:2]} == {"ort,fp32", "ort,int8-dynamic"}
     assert "eager" not in answer.out
     assert "pairs" in answer.err
@@ -112,6 +115,7 @@ def test_a_trial_is_measured_at_the_shape_it_was_searched_for(nas: Nas, tmp_path
         (("resnet", "--runtime", "eager,int8"), 2, "'eager' does not execute int8"),
         (("nothing",), 3, "no published network and no pattern 'nothing'"),
         (("nothing.json",), 3, "There is no file"),
+        (("~nobody-here/x",), 3, "There is no file"),
         (("nothing:3",), 3, "no run 'nothing'"),
     ],
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from latency_devices import MadeMeter
+from made_runs import made_run
 
 from nas.cli import latency
 from nas.predict import building
@@ -91,6 +93,32 @@ def test_profiles_of_other_devices_become_a_prior(nas: Nas) -> None:
     assert "one other device says nothing" in alone.err
 
 
+def test_a_profile_of_another_shape_is_no_prior_and_predicts_no_trial_of_another(
+    nas: Nas, tmp_path: Path
+) -> None:
+    assert build(nas, "--name", "one", "--classes", 5).code == 0
+    answer = build(nas, "--name", "two", "--prior", "one")
+    assert answer.code == 2
+    assert "'one' is no prior for this one: classes: the profile has 5" in answer.err
+    made_run(tmp_path / "runs")
+    run = next(path for path in (tmp_path / "runs").iterdir() if (path / "trials.log").exists())
+    refused = nas("latency", "predict", "one", f"{run}:0")
+    assert refused.code == 2
+    assert "Latencies were measured at 3x32x32 and 5 classes" in refused.err
+
+
+def test_a_device_on_which_all_take_the_same_time_is_shown(nas: Nas) -> None:
+    assert build(nas, "--name", "one").code == 0
+    path = Path("profiles/one.json")
+    profile = json.loads(path.read_text())
+    for entry in profile["measurements"]:
+        entry["ratio"] = 1.0
+    path.write_text(json.dumps(profile))
+    answer = nas("latency", "show", "one", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.document["left_out"]["spearman"] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -102,6 +130,11 @@ def test_profiles_of_other_devices_become_a_prior(nas: Nas) -> None:
         (("build", "tiny_exhaustive", "--batch", "0"), 2, "'batch' is 0"),
         (("build", "tiny_exhaustive", "--input", "3x3"), 2, "no shape of an image"),
         (("build", "no-such-space"), 3, "no-such-space"),
+        (("build", "tiny_exhaustive", "-o", "folder"), 2, "Write -o folder.json"),
+        (("build", "tiny_exhaustive", "--samples", "5000"), 2, "a profile holds 2000"),
+        (("build", "tiny_exhaustive", "--device", "abacus"), 2, "'abacus' is not there"),
+        (("show", "~nobody-here/x"), 3, "There is no profile '~nobody-here/x'"),
+        (("show", "x" * 300), 3, "There is no profile 'xxx"),
         (("show", "nothing"), 3, "There is no profile 'nothing'"),
         (("check", "nothing"), 3, "There is no profile 'nothing'"),
         (("predict", "nothing", "x"), 3, "There is no profile 'nothing'"),

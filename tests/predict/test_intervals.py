@@ -7,7 +7,7 @@ import pytest
 from scale import scaled
 from scipy.stats import norm
 
-from nas.predict.intervals import interval_width
+from nas.predict.intervals import GROUPS, interval_width, widths_by_others
 
 
 @pytest.mark.parametrize("degrees", [3, 1000])
@@ -27,6 +27,16 @@ def test_widths_grow_with_scores_and_with_coverage() -> None:
     scores = norm.ppf(np.linspace(0.01, 0.99, 60))
     assert interval_width(3 * scores) > 2 * interval_width(scores)
     assert interval_width(scores, 0.5) < interval_width(scores, 0.9) < interval_width(scores, 0.99)
+
+
+def test_a_score_has_no_part_in_the_width_that_judges_it() -> None:
+    scores = norm.ppf(np.linspace(0.01, 0.99, 60))
+    far = scores.copy()
+    far[7] = 100.0
+    own = widths_by_others(far)
+    same = np.arange(60) % GROUPS == 7
+    assert own[same] == pytest.approx(widths_by_others(scores)[same])
+    assert (own[~same] > own[same].max()).all()
 
 
 def test_without_scores_a_width_is_wider_than_normal() -> None:
