@@ -25,6 +25,7 @@ import stat
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,7 +45,8 @@ _BREATH_S: Final = 0.02
 
 _log = logging.getLogger("nas")
 _own = threading.local()
-_open_locks: list[DeviceLock] = []
+_open_locks: weakref.WeakSet[DeviceLock] = weakref.WeakSet()
+"""Weak: the locks of a thread go with it, and close their files then."""
 _said: set[str] = set()
 _fork_hook: list[bool] = []
 
@@ -65,6 +67,7 @@ class DeviceLock:
     def __init__(
         self, name: str, folder: Path | None = None, patience_s: float = PATIENCE_S
     ) -> None:
+        self._turnstile = self._room = -1
         self.name = name
         self.patience_s = patience_s
         self._folder = lock_folder() if folder is None else folder
@@ -190,8 +193,9 @@ class DeviceLock:
         for descriptor in (turnstile, room):
             if descriptor >= 0:
                 os.close(descriptor)
-        if self in _open_locks:
-            _open_locks.remove(self)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 @final
@@ -383,12 +387,12 @@ def _say_once(words: str) -> None:
 
 def _remember(lock: DeviceLock) -> None:
     """Keep a forked child from holding a lock on after its parent was killed."""
-    _open_locks.append(lock)
+    _open_locks.add(lock)
     if not _fork_hook:
         _fork_hook.append(True)
         os.register_at_fork(after_in_child=_close_inherited)
 
 
 def _close_inherited() -> None:
-    for lock in _open_locks.copy():
+    for lock in list(_open_locks):
         lock.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import multiprocessing
@@ -244,6 +245,20 @@ def test_without_a_place_for_locks_all_goes_on_and_it_is_said_once(
             with measuring_on("cpu") as alone:
                 assert alone
     assert caplog.text.count("There can be no device locks") == 1
+
+
+def test_a_thread_that_ends_leaves_no_file_open() -> None:
+    def work() -> None:
+        with working_on("cpu") as turn:
+            turn.pause()
+
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_every_training_offers_the_device_between_its_steps(
