@@ -38,7 +38,7 @@ def _protocol(found: Entry) -> str:
     """Say in one line what the figures below rest on."""
     soft = "on" if found["distillation"] else "off"
     look = found["look"] or 1
-    again = f"; look {look}: earlier verdicts of this run count in Holm" if look > 1 else ""
+    again = f"\n  look {look}: earlier verdicts of this run count in Holm" if look > 1 else ""
     return (
         f"confirmation: {_seeds(len(found['seeds_a']))} A rank on validation, "
         f"{_seeds(len(found['seeds_b']))} B judge on test{again}\n"

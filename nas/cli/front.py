@@ -16,6 +16,9 @@ from nas.cli.run_folders import RUNS, Json, RunArgument, RunsOption, find_run, s
 
 Entry = Mapping[str, Any]
 
+MOST_NEAR = 3
+"""Trials behind the front that are named; `--json` has the rest."""
+
 
 def front(
     run: RunArgument,
@@ -200,7 +203,9 @@ def _knee_line(document: Entry) -> str:
 
 def _near_line(document: Entry) -> str:
     near = [f"{each['trial']} ({each['probability_front']:.2f})" for each in document["near_front"]]
-    return f"may be on the front as well, P(front) in brackets: {', '.join(near)}" if near else ""
+    more = f" and {len(near) - MOST_NEAR} more" if len(near) > MOST_NEAR else ""
+    told = ", ".join(near[:MOST_NEAR]) + more
+    return f"may be on the front as well, P(front) in brackets: {told}" if near else ""
 
 
 def _volume_line(document: Entry) -> str:

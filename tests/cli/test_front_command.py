@@ -73,6 +73,13 @@ def test_a_selection_has_no_volume_of_the_whole(noisy: Path, nas: Nas) -> None:
     assert answer.code == 0 and "the front is empty" in answer.err
 
 
+def test_only_the_most_probable_behind_the_front_are_named() -> None:
+    near = [{"trial": 100 + place, "probability_front": 0.5 - 0.01 * place} for place in range(9)]
+    (line,) = front_lines({"points": [], "near_front": near})
+    assert line.endswith("100 (0.50), 101 (0.49), 102 (0.48) and 6 more")
+    assert len(line) <= 100
+
+
 def test_a_knee_over_raw_scores_of_several_families_says_so() -> None:
     points = [{"trial": 0, "family": "chain"}, {"trial": 1, "family": "dense"}]
     document = {
