@@ -14,7 +14,7 @@ from typing import Any, final
 
 from nas.errors import EveryTrialFailedError, NasError, NothingFeasibleError, RunError
 from nas.run_store import rebuild_views
-from nas.search.executors import Job, Outcome, Setup
+from nas.search.executors import Job, Outcome
 from nas.search.executors.base import classify
 from nas.search.history import BatchPlan, Entry, planned_trials, read_plans
 from nas.search.propose import Planner, Preferred
@@ -22,7 +22,7 @@ from nas.search.quantisation import completed, deployment_of, described
 from nas.search.quiet import QuietDevice
 from nas.search.resolve import searched_space
 from nas.search.session import Session, Stopped
-from nas.search.tasks import SCORE
+from nas.search.setups import scoring_setup
 from nas.search.time_spent import TimeSpent
 from nas.space import AbstractSpace
 from nas.topology.identity import structural_id
@@ -149,7 +149,7 @@ class _Explorer:
         ]
         if not open_entries:
             return
-        executor = self.session.executor(self._setup())
+        executor = self.session.executor(scoring_setup(self.session, self.weights))
         jobs = [self._ask(plan.batch, entry) for entry in open_entries]
         batch = _Batch(self.session, self.space, open_entries, self.device)
         complete = executor.run(jobs, batch.take, self.session.stopper)
@@ -159,25 +159,6 @@ class _Explorer:
         batch.measure()
         self._tell()
         rebuild_views(self.store)
-
-    def _setup(self) -> Setup:
-        session = self.session
-        data = session.material.data
-        return Setup(
-            SCORE,
-            {
-                "config": dict(self.store.config),
-                "run": str(self.store.path),
-                "weights": self.weights,
-                "fingerprint": data.fingerprint,
-                "input_shape": list(data.input_shape),
-                "num_classes": data.num_classes,
-                "device": str(session.device),
-            },
-            threads=session.config.search.threads_per_evaluation,
-            timeout_s=session.config.search.trial_timeout_s,
-            memory_gib=session.config.executor.memory_gib,
-        )
 
     def _ask(self, batch: int, entry: Entry) -> Job:
         """Record that a trial is asked (again); return its job."""

@@ -40,12 +40,12 @@ from nas.search.confirm.results import (
     names,
     wanted,
 )
-from nas.search.executors import Job, Outcome, Setup
+from nas.search.executors import Job, Outcome
 from nas.search.executors.base import classify
 from nas.search.history import planned_trials
 from nas.search.quiet import QuietDevice
 from nas.search.session import Session, Stopped
-from nas.search.tasks import RETRAIN
+from nas.search.setups import retraining_setup
 from nas.search.time_spent import TimeSpent
 from nas.topology.graph import Architecture
 from nas.topology.serial import dump_architecture
@@ -182,7 +182,9 @@ class _Confirmation:
             return
         self.session.check_stop()
         waiting = [Job(name, self._payload(purpose, key)) for name, key in jobs.items()]
-        if not self.session.executor(self._setup()).run(waiting, take, self.session.stopper):
+        if not self.session.executor(retraining_setup(self.session)).run(
+            waiting, take, self.session.stopper
+        ):
             raise Stopped
         rebuild_views(self.session.run)
 
@@ -218,20 +220,6 @@ class _Confirmation:
             self.session.run.append({"kind": failed, **head, **failure})
         else:
             self.session.run.append({"kind": finished, **head, **outcome.result})
-
-    def _setup(self) -> Setup:
-        session = self.session
-        return Setup(
-            RETRAIN,
-            {
-                "config": dict(session.run.config),
-                "fingerprint": session.material.data.fingerprint,
-                "device": str(session.device),
-            },
-            threads=session.config.search.threads_per_evaluation,
-            timeout_s=session.config.confirm.timeout_s,
-            memory_gib=session.config.executor.memory_gib,
-        )
 
     def _judge(self, named: Sequence[Named]) -> None:
         """Write the verdicts down, once per plan."""

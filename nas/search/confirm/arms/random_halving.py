@@ -21,15 +21,13 @@ from nas.search.confirm.drawn_members import (
     score_name,
 )
 from nas.search.confirm.halving import ranked, rung_epochs
-from nas.search.executors import Setup
 from nas.search.ledger import ledger, search_cost
 from nas.search.session import Session
-from nas.search.tasks import RETRAIN
+from nas.search.setups import retraining_setup
 from nas.seeds import derive_seed
 from nas.topology.serial import dump_architecture
 
 NAME: Final = "random_halving"
-TASK: Final = RETRAIN
 
 Record = Mapping[str, Any]
 
@@ -94,7 +92,9 @@ class _Halving:
         for rung, epochs in enumerate(lengths):
             share = self.budget_s * (rung + 1) / len(lengths)
             work = BudgetedWork(self.session, NAME, f"rung{rung}", share, charged_s=spent)
-            closed = [work.closed[key] for key in work.perform(pieces, self._setup())]
+            closed = [
+                work.closed[key] for key in work.perform(pieces, retraining_setup(self.session))
+            ]
             spent = work.spent_s
             trained = [record for record in closed if is_scored(record)]
             counts.append({"epochs": epochs, "members": len(closed), "trained": len(trained)})
@@ -142,20 +142,6 @@ class _Halving:
             [float(each["result"][score]), *cost_values(self.session.goals, each["values"])]
             for each in records
         ]
-
-    def _setup(self) -> Setup:
-        session = self.session
-        return Setup(
-            TASK,
-            {
-                "config": dict(session.run.config),
-                "fingerprint": session.material.data.fingerprint,
-                "device": str(session.device),
-            },
-            threads=session.config.search.threads_per_evaluation,
-            timeout_s=self.settings.timeout_s,
-            memory_gib=session.config.executor.memory_gib,
-        )
 
 
 def _best_of(rungs: Sequence[Sequence[Record]], most: int) -> list[Record]:

@@ -20,15 +20,13 @@ from nas.search.confirm.drawn_members import (
     score_name,
 )
 from nas.search.confirm.halving import ranked
-from nas.search.executors import Setup
 from nas.search.learning import is_uniform, train_random_supernet, train_supernet
 from nas.search.ledger import RANDOM_SUPERNET, SUPERNET, ledger, search_cost, training_cost
 from nas.search.session import Session
-from nas.search.tasks import SCORE
+from nas.search.setups import scoring_setup
 
 NAME: Final = "random_weight_sharing"
 TITLE: Final = "random search with shared weights"
-TASK: Final = SCORE
 _SCORES: Final = "scores"
 
 
@@ -65,7 +63,8 @@ class RandomWeightSharing(AbstractArm):
         charged = training_cost(session.run, SUPERNET if reused else RANDOM_SUPERNET)
         work = BudgetedWork(session, NAME, _SCORES, budget, charged_s=charged)
         closed = [
-            work.closed[key] for key in work.perform(_pieces(session), _setup(session, weights))
+            work.closed[key]
+            for key in work.perform(_pieces(session), scoring_setup(session, weights))
         ]
         scored = [record for record in closed if is_scored(record)]
         best = [scored[place] for place in ranked(_points(session, scored))[:most]]
@@ -99,22 +98,3 @@ def _points(session: Session, records: Sequence[Mapping[str, Any]]) -> list[list
         [float(each["result"]["inherited"][score]), *cost_values(session.goals, each["values"])]
         for each in records
     ]
-
-
-def _setup(session: Session, weights: str) -> Setup:
-    data = session.material.data
-    return Setup(
-        TASK,
-        {
-            "config": dict(session.run.config),
-            "run": str(session.run.path),
-            "weights": weights,
-            "fingerprint": data.fingerprint,
-            "input_shape": list(data.input_shape),
-            "num_classes": data.num_classes,
-            "device": str(session.device),
-        },
-        threads=session.config.search.threads_per_evaluation,
-        timeout_s=session.config.search.trial_timeout_s,
-        memory_gib=session.config.executor.memory_gib,
-    )

@@ -1,0 +1,47 @@
+"""What workers prepare once for the two kinds of work that several stages share."""
+
+from __future__ import annotations
+
+from nas.search.executors import Setup
+from nas.search.session import Session
+from nas.search.tasks import RETRAIN, SCORE
+
+
+def scoring_setup(session: Session, weights: str | None) -> Setup:
+    """Return the setup for scoring members.
+
+    Args:
+        session: The session.
+        weights: SHA-256 of the shared weights; None where no objective needs any.
+    """
+    data = session.material.data
+    return Setup(
+        SCORE,
+        {
+            "config": dict(session.run.config),
+            "run": str(session.run.path),
+            "weights": weights,
+            "fingerprint": data.fingerprint,
+            "input_shape": list(data.input_shape),
+            "num_classes": data.num_classes,
+            "device": str(session.device),
+        },
+        threads=session.config.search.threads_per_evaluation,
+        timeout_s=session.config.search.trial_timeout_s,
+        memory_gib=session.config.executor.memory_gib,
+    )
+
+
+def retraining_setup(session: Session) -> Setup:
+    """Return the setup for training networks alone, as the confirmation and its rivals do."""
+    return Setup(
+        RETRAIN,
+        {
+            "config": dict(session.run.config),
+            "fingerprint": session.material.data.fingerprint,
+            "device": str(session.device),
+        },
+        threads=session.config.search.threads_per_evaluation,
+        timeout_s=session.config.confirm.timeout_s,
+        memory_gib=session.config.executor.memory_gib,
+    )
