@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nas.objectives.latency import LatencyMeter
     from nas.objectives.latency_config import LatencyConfig
     from nas.predict.building import ProfileRequest
-    from nas.predict.drift import Drift
+    from nas.predict.drift import Drift, Remeasured
     from nas.predict.profile import LatencyProfile, OtherDevice
     from nas.topology.layers import Shape
 
@@ -127,13 +127,21 @@ def check(
     if as_json:
         print_json({"schema": "nas.latency_check/1", "profile": profile, **_drift_record(drift)})
         return
-    rows = [(own.label, own.before, own.now, own.now / own.before - 1) for own in drift.networks]
-    print_table(("network", "ratio then", "ratio now", "change"), rows)
+    rows = [
+        (own.label, own.before, own.now, own.now / own.before - 1, _remarks(own) or None)
+        for own in drift.networks
+    ]
+    print_table(("network", "ratio then", "ratio now", "change", "remarks"), rows)
     print_text(
         f"drift {drift.drift:+.1%}, 95 % interval {drift.low:+.1%} to {drift.high:+.1%}; "
         f"single networks ± {drift.spread:.1%}; the reference itself {drift.reference_drift:+.1%}"
     )
     print_text(f"verdict: {drift.verdict}: {_VERDICTS[drift.verdict]}")
+
+
+def _remarks(network: Remeasured) -> str:
+    told = {"unstable": network.unstable, "busy": network.busy}
+    return ", ".join(word for word, holds in told.items() if holds)
 
 
 _VERDICTS = {

@@ -39,6 +39,11 @@ class Remeasured:
     label: str
     before: float
     now: float
+    busy: bool = False
+    """Whether others used the device meanwhile."""
+
+    unstable: bool = False
+    """Whether the new reading stayed noisy."""
 
 
 @final
@@ -110,7 +115,7 @@ def measure_drift(
     for done, entry in enumerate(chosen, start=1):
         planned = Planned("member", entry.label, entry.network(1.0).architecture)
         again = read_measurement(meter, planned, profile.input_shape, profile.num_classes)
-        pairs.append(Remeasured(entry.label, entry.ratio, again.ratio))
+        pairs.append(Remeasured(entry.label, entry.ratio, again.ratio, again.busy, again.unstable))
         progress(done, len(chosen), entry.label)
     return drift_of(pairs, meter.reference_ms / profile.reference_ms - 1)
 

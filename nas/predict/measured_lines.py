@@ -7,6 +7,7 @@ what is being built, so that measurements of two builds never end up in one prof
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -49,7 +50,7 @@ def earlier_reference(profile: Path) -> float | None:
     try:
         with _beside(profile).open("rb") as file:
             found = json.loads(file.readline(HEADER_BYTES))["reference_ms"]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     is_time = type(found) is float and 0 < found < MAXIMUM_REFERENCE_MS
     return found if is_time else None
@@ -64,7 +65,8 @@ class MeasuredLines:
         header: What tells this build from another; plain data.
 
     Raises:
-        ConfigError: If the file belongs to another build, or is no such file.
+        ConfigError: If the file belongs to another build, is no such file, or another process
+            writes it.
         EnvironmentFault: If the folder cannot be written.
     """
 
@@ -74,15 +76,28 @@ class MeasuredLines:
         self.header = dict(header)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            text = self._read()
             self._descriptor = os.open(
                 self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
             )
-            if text is None:
-                self._append(self.header)
-                sync_folder(self.path.parent)
+            try:
+                self._begin()
+            except BaseException:
+                self.close()
+                raise
         except OSError as error:
             raise storage_fault(error, f"write {self.path.name}", self.path) from error
+
+    def _begin(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"Another process is building this profile: it writes {self.path}.",
+                fix="Wait for it, or write elsewhere with -o.",
+            ) from None
+        if not self._read():
+            self._append(self.header)
+            sync_folder(self.path.parent)
 
     def add(self, network: str, measurement: Measurement) -> None:
         """Keep one measurement durably.
@@ -110,17 +125,15 @@ class MeasuredLines:
         write_all(self._descriptor, text.encode() + b"\n")
         os.fsync(self._descriptor)
 
-    def _read(self) -> str | None:
-        """Take over what an earlier process measured; cut off a torn last line."""
-        if not self.path.exists():
-            return None
+    def _read(self) -> bool:
+        """Take over what an earlier process measured, if one has; cut off a torn last line."""
         with self.path.open("rb") as file:
             raw = file.read(MAXIMUM_BYTES)
         whole = raw[: raw.rfind(b"\n") + 1]
         lines = whole.decode("utf-8", errors="replace").splitlines()
         if not lines:
-            self.path.unlink()
-            return None
+            os.ftruncate(self._descriptor, 0)
+            return False
         self._check_header(lines[0])
         for number, text in enumerate(lines[1:], start=2):
             try:
@@ -133,13 +146,13 @@ class MeasuredLines:
                 ) from None
             self.found[line.network] = line.measurement
         if len(whole) < len(raw):
-            os.truncate(self.path, len(whole))
-        return whole.decode("utf-8", errors="replace")
+            os.ftruncate(self._descriptor, len(whole))
+        return True
 
     def _check_header(self, text: str) -> None:
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or found.keys() != self.header.keys():
             raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,12 @@ def test_another_device_is_no_drift() -> None:
 def test_two_networks_are_too_few() -> None:
     with pytest.raises(ConfigError, match=r"needs 3 networks measured twice; asked for are 2"):
         drift(MadeMeter(), MadeMeter(), number=2)
+
+
+def test_readings_beside_other_work_are_told() -> None:
+    class Busy(MadeMeter):
+        def measure(self, network: Any) -> Any:
+            return replace(super().measure(network), busy=True, unstable=True)
+
+    found = drift(MadeMeter(), Busy(noise=0.005))
+    assert all(own.busy and own.unstable for own in found.networks)

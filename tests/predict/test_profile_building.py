@@ -149,7 +149,9 @@ def test_measurements_of_another_build_are_refused(tmp_path: Path) -> None:
         built(path, MadeMeter(processor="other"))
 
 
-@pytest.mark.parametrize("text", ["measurements\n", "[1]\n", '{"schema": 1}\n'])
+@pytest.mark.parametrize(
+    "text", ["measurements\n", "[1]\n", '{"schema": 1}\n', "[" * 90_000 + "\n"]
+)
 def test_a_foreign_partial_file_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "p.json.partial").write_text(text)
     with pytest.raises(ConfigError, match=r"holds no measurements of a profile"):
@@ -167,6 +169,16 @@ def test_a_partial_file_with_a_bad_line_is_refused(tmp_path: Path) -> None:
     partial.write_text("\n".join([lines[0], json.dumps(bad), ""]))
     with pytest.raises(ConfigError, match=r"Line 2 of .* is no measurement"):
         built(path, MadeMeter())
+
+
+def test_two_builds_of_one_profile_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    begun = MeasuredLines(path, {"reference_ms": 1.0})
+    with pytest.raises(ConfigError, match=r"Another process is building this profile"):
+        built(path, MadeMeter())
+    begun.close()
+    begun.remove()
+    assert built(path, MadeMeter()).measurements
 
 
 def test_a_taken_name_is_an_error(tmp_path: Path) -> None:
