@@ -134,6 +134,7 @@ def _state_digest(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
+_OPERATORS = "get_torchlib_ops"
 _operators: dict[str, Any] = {}
 
 
@@ -147,15 +148,20 @@ def _known_operators() -> Iterator[None]:
         module = importlib.import_module("torch.onnx._internal.exporter._registration")
         source = module.onnxscript_apis
         if "operators" not in _operators:
-            _operators["operators"] = source.get_torchlib_ops()
-        source.get_torchlib_ops = lambda: _operators["operators"]
+            _operators["operators"] = getattr(source, _OPERATORS)()
+        found = _operators["operators"]
     except (ImportError, AttributeError):
         yield
         return
+    own = vars(source).get(_OPERATORS)  # a module that is loaded lazily has none of its own
+    setattr(source, _OPERATORS, lambda: found)
     try:
         yield
     finally:
-        del source.get_torchlib_ops
+        if own is None:
+            delattr(source, _OPERATORS)
+        else:
+            setattr(source, _OPERATORS, own)
 
 
 def check_onnx(model: OnnxModel, network: nn.Module, images: Images, threads: int = 1) -> float:
