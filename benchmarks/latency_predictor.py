@@ -29,6 +29,7 @@ from nas.objectives.latency_config import LatencyConfig
 from nas.predict.building import ProfileRequest, build_profile, read_measurement
 from nas.predict.design import Column, Design
 from nas.predict.device_prior import DeviceLatencies
+from nas.predict.drift import check_device
 from nas.predict.features import network_features
 from nas.predict.latency_predictor import MeasuredNetwork
 from nas.predict.measured_lines import MeasuredLines
@@ -95,6 +96,7 @@ def true_members(task: DeviceTask, profile: LatencyProfile) -> list[Measurement]
         if entry.kind == "member" and executed_id(entry.architecture) not in seen
     ][: task.members]
     meter = open_meter(task.config, SHAPE, profile.reference_ms)
+    check_device(profile, meter)
     header = {"truth": task.space, "device": profile.fingerprint, "built": profile.built}
     lines = MeasuredLines(task.path("truth"), header)
     try:

@@ -55,7 +55,7 @@ PRIOR_CELLS = 300
 """Cells that are taken from each other device for the prior."""
 
 COMPARED_CELLS = 900
-"""Cells on which the slow comparison with the plain process is made."""
+"""Unseen cells, drawn at random, on which the plain process and multiply-adds are judged."""
 
 TABLES = (
     ("nasbench201/help_latency.csv.gz", None),
@@ -306,7 +306,10 @@ def table_rows(tables: Tables, devices: Sequence[str], draws: int) -> tuple[list
             found: dict[str, list[Score]] = {}
             for seed in range(draws):
                 cells = drawn_cells(tables, device, budget, seed)
-                few = Cells(cells.measured, cells.unseen[:COMPARED_CELLS])
+                rng = np.random.default_rng(derive_seed(seed, "latency_compared", budget))
+                number = min(COMPARED_CELLS, len(cells.unseen))
+                compared = rng.choice(cells.unseen, number, replace=False)
+                few = Cells(cells.measured, compared)
                 found.setdefault("ours", []).append(additive_score(tables, device, cells, others))
                 found.setdefault("ours, no other device", []).append(
                     additive_score(tables, device, cells, [])
