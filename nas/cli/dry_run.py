@@ -37,6 +37,7 @@ _MIXTURE_OVERHEAD = 2.0
 _WORKER_START_S = 4.0
 _RIVAL_KINDS = 2
 _PUBLISHED = 3
+_FRONT_POINTS = 20
 _BYTES_PER_TRIAL = 20_000
 _FLOAT_BYTES = 4
 
@@ -241,10 +242,12 @@ def _explore_seconds(
     scorings = 2 if policy.compare and measured else 1
     images = measured + scorings * min(limit or validation, validation)
     scoring = trials * images * timing.image * _PATH_OVERHEAD if goals.needs_weights else 0.0
-    measuring = trials * config.latency.max_seconds * len(goals.measured)
+    # Where a profile steers, only the front is measured.
+    measured_trials = trials if config.latency.steer == "measured" else min(trials, _FRONT_POINTS)
+    each = config.latency.max_seconds * len(goals.measured)
     # The driver prepares what it measures one by one, workers what they score side by side.
     scoring += trials * _preparation_seconds(goals.evaluated)
-    measuring += trials * _preparation_seconds(goals.measured)
+    measuring = measured_trials * (each + _preparation_seconds(goals.measured))
     return scoring / workers + measuring + _WORKER_START_S
 
 

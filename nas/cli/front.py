@@ -108,9 +108,7 @@ def within_latency(document: Entry, max_latency: float) -> dict[str, Any]:
 def knee_only(document: Entry) -> dict[str, Any]:
     """Return the document with the knee as its only point."""
     points = [point for point in document["points"] if point.get("knee")]
-    nothing: dict[str, list[Any]] = {
-        name: [] for name in ("best_per_pattern", "baselines", "near_front")
-    }
+    nothing: dict[str, Any] = {"baselines": [], "near_front": [], "hypervolume": None}
     return {**document, **nothing, "points": points}
 
 
@@ -224,9 +222,9 @@ def _raw(document: Entry) -> str:
     from nas.search.trust import PER_FAMILY
 
     raw = (document.get("trust") or {}).get("front") == PER_FAMILY
-    families = {point.get("family") for point in document["points"]}
+    several = len(document.get("best_per_pattern") or []) > 1
     whole = document.get("knee") or document.get("hypervolume")
-    return "  (over raw scores of several families)" if raw and whole and len(families) > 1 else ""
+    return "  (over raw scores of several families)" if raw and whole and several else ""
 
 
 def _bound_line(bound: Entry, points: Sequence[Entry]) -> str:

@@ -1,8 +1,9 @@
 """The driver: one process that owns a run and takes it from its config to its front.
 
-Stages follow one another - prepare, relax, supernet, explore, confirm, report - and each is a pair
-of records with whatever it learned between them. What is finished is never done again; what was
-left open by a signal, a time limit or a `kill -9` goes on where its last record ends.
+Stages follow one another - prepare, relax, supernet, explore, measure (where a profile steered),
+confirm, report - and each is a pair of records with whatever it learned between them. What is
+finished is never done again; what was left open by a signal, a time limit or a `kill -9` goes on
+where its last record ends.
 """
 
 from __future__ import annotations

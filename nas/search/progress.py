@@ -13,8 +13,8 @@ class StageProgress:
     """Where a stage stands.
 
     Args:
-        stage: `prepare`, `relax`, `supernet`, `explore`, `confirm seeds A` (then `seeds B` and
-            `recipes`) or `report`.
+        stage: `relax`, `supernet`, `explore`, `measure`, an arm that spends a budget, or
+            `confirm seeds A` (then `seeds B` and `recipes`).
         done: Steps finished.
         total: Steps in all; None where unknown.
         unit: Plural noun of a step.

@@ -60,6 +60,7 @@ def test_the_knee_alone_can_be_asked_for(noisy: Path, nas: Nas) -> None:
     document = nas("front", noisy, "--knee", "--json").document
     assert [point["trial"] for point in document["points"]] == [document["knee"]["trial"]]
     assert document["baselines"] == [] and document["near_front"] == []
+    assert document["hypervolume"] is None
     rows = list(csv.DictReader(io.StringIO(nas("front", noisy, "--knee", "--csv").out)))
     assert [row["knee"] for row in rows] == ["true"]
     assert nas("front", noisy, "--knee").out.count("knee") == 2
@@ -83,12 +84,13 @@ def test_only_the_most_probable_behind_the_front_are_named() -> None:
 def test_a_knee_over_raw_scores_of_several_families_says_so() -> None:
     points = [{"trial": 0, "family": "chain"}, {"trial": 1, "family": "dense"}]
     document = {
-        "points": points,
+        "points": points[1:],
+        "best_per_pattern": points,
         "near_front": [],
         "knee": {"trial": 1, "probability": 0.5},
         "trust": {"front": PER_FAMILY},
     }
     told = front_lines(document)
     assert told == ["knee: trial 1, in 50 % of the draws", RAW]
-    assert RAW not in front_lines({**document, "points": points[:1]})
+    assert RAW not in front_lines({**document, "best_per_pattern": points[:1]})
     assert RAW not in front_lines({**document, "trust": {"front": CALIBRATED}})
