@@ -20,7 +20,8 @@ from run_store.forked import in_child
 from nas.errors import ConfigError, EnvironmentFault, NotFoundError, RunError
 from nas.run_store import Run, list_runs, remove_run, request_stop
 from nas.run_store.creation import fill_folder
-from nas.run_store.layout import config_text, read_config
+from nas.run_store.layout import LOG, config_text, read_config
+from nas.run_store.log import scan_log
 
 CONFIG = {"schema": "nas.search/1", "space": "tiny", "answer": "no", "rate": 1e-3, "none": None}
 ENVIRONMENT = {"python": "3.11.7", "device": "cpu"}
@@ -268,6 +269,30 @@ def test_a_reader_follows_a_running_search_without_a_lock(run_path: Path) -> Non
         owner.append({"kind": "run_finished"})
     assert reader.state() == "finished"
     assert len(reader.table().finished()) == 1
+
+
+def test_the_log_is_read_once_and_followed(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offsets: list[int] = []
+    scan = scan_log
+
+    def counted(path: Path, *, offset: int = 0, seq: int = 0) -> Any:
+        offsets.append(offset)
+        return scan(path, offset=offset, seq=seq)
+
+    log = run_path / LOG
+    reader = Run.open(run_path)
+    with Run.open(run_path, write=True) as owner:
+        monkeypatch.setattr("nas.run_store.run.scan_log", counted)
+        before = len(owner.records())
+        owner.append({**ASKED, "trial": 7})
+        assert owner.records()[-1]["kind"] == "trial_asked"
+        whole = log.stat().st_size
+        owner.append({**FINISHED, "trial": 7})
+        assert [len(each.records()) - before for each in (owner, reader)] == [2, 2]
+    assert reader.table().finished()[-1].number == 7
+    assert offsets.count(0) == 2  # once each
+    os.truncate(log, whole)  # as a repair does
+    assert len(reader.records()) == before + 1 and reader.table().trials[7].state == "asked"
 
 
 def test_a_resumed_run_knows_exactly_the_trials_to_ask_again(run_path: Path) -> None:
