@@ -54,12 +54,23 @@ def _cells(entry: Entry) -> list[tuple[str, ...]]:
     head = (_range(entry), candidate["name"] if candidate else "-")
     head = (*head, _percent(candidate["test"]) if candidate else "-")
     p_holm = "-" if entry["p_holm"] is None else f"{entry['p_holm']:.3f}"
-    tail = (p_holm, entry["why"] if entry["outcome"] == "no claim" else entry["outcome"])
     rivals = [
-        (each["rival"]["name"], each["kind"], _percent(each["rival"]["test"]), _difference(each))
+        (
+            *(each["rival"]["name"], each["kind"], _percent(each["rival"]["test"])),
+            *(_difference(each), p_holm, _told(entry, each["difference"])),
+        )
         for each in entry["comparisons"]
     ]
-    return [(*head, *rival, *tail) for rival in rivals or [("-", "-", "-", "-")]]
+    nobody = ("-", "-", "-", "-", p_holm, _told(entry, None))
+    return [(*head, *rival) for rival in rivals or [nobody]]
+
+
+def _told(entry: Entry, difference: Entry | None) -> str:
+    """Return the verdict beside one rival: what a claim lacks, and who is better."""
+    if entry["outcome"] == "no claim":
+        return str(entry["why"])
+    lost = difference is not None and difference["low"] > 0
+    return f"{entry['outcome']}: the rival is better" if lost else str(entry["outcome"])
 
 
 def _range(entry: Entry) -> str:

@@ -49,6 +49,13 @@ def test_a_verdict_stands_with_its_figures() -> None:
     assert "Kendall&#x27;s W 0.50" in page or "Kendall's W 0.50" in page
 
 
+def test_a_rival_that_is_better_is_told() -> None:
+    page = document(outcome="none found", p_holm=1.0)
+    (entry,) = page["confirmation"]["bins"]
+    entry["comparisons"][0]["difference"] = {"mean": 0.02, "low": 0.01, "high": 0.03}
+    assert "<td>1.000</td><td>none found: the rival is better</td>" in verdict_section(page)
+
+
 def test_what_could_not_be_judged_says_why() -> None:
     why = "no claim: 2 seeds, a claim takes 5"
     page = verdict_section(document(outcome="no claim", why=why, p_holm=None))
