@@ -171,10 +171,10 @@ class AbstractSpace(abc.ABC):
             return cost(self.build(decisions), input_shape, 10).macs
 
         best = max((self._raised(member, macs) for member in self.cover()), key=macs)
-        preferred = {_question(name): answer for name, answer in best.items()}
+        preferred = {question_of(name): answer for name, answer in best.items()}
 
         def fill(choice: Choice) -> Answer:
-            answer = preferred.get(_question(choice.name))
+            answer = preferred.get(question_of(choice.name))
             return answer if answer is not None and choice.valid(answer) else choice.default()
 
         improved = True
@@ -192,8 +192,8 @@ class AbstractSpace(abc.ABC):
             for choice in self.asked(member)
             if isinstance(choice, OneOf) and not any(option.choices for option in choice.options)
         ]
-        for kind in sorted({_question(choice.name) for choice in leaves}):
-            group = [choice for choice in leaves if _question(choice.name) == kind]
+        for kind in sorted({question_of(choice.name) for choice in leaves}):
+            group = [choice for choice in leaves if question_of(choice.name) == kind]
             values = {option.value for choice in group for option in choice.options}
             trials = [
                 {**member, **{choice.name: value for choice in group if choice.valid(value)}}
@@ -226,6 +226,6 @@ class AbstractSpace(abc.ABC):
                 ) from error
 
 
-def _question(name: str) -> str:
-    """Return what a choice asks: the last part of its name."""
+def question_of(name: str) -> str:
+    """Return what a choice asks, such as `depth` of `stage2.depth`: the last part of its name."""
     return name.rsplit(".", 1)[-1]

@@ -20,6 +20,7 @@ import numpy as np
 from nas.cost.count import cost
 from nas.errors import ConfigError, NasError
 from nas.space import AbstractSpace, Decisions
+from nas.space.base import question_of
 from nas.space.choices import Answer, Choice, OneOf
 from nas.topology.graph import Architecture
 
@@ -133,7 +134,7 @@ def _combinations(
     open_questions = [
         choice
         for choice in space.asked(decisions)
-        if isinstance(choice, OneOf) and _question(choice.name) in _SWEPT
+        if isinstance(choice, OneOf) and question_of(choice.name) in _SWEPT
     ]
     counts = [len(choice.options) for choice in open_questions]
     rows: Iterator[Sequence[int]]
@@ -153,18 +154,18 @@ def _same_steps(choices: list[OneOf]) -> Iterator[Sequence[int]]:
     """Yield rows in which all widths take one step and all depths another."""
     longest = dict.fromkeys(_SWEPT, 1)
     for each in choices:
-        kind = _question(each.name)
+        kind = question_of(each.name)
         longest[kind] = max(longest[kind], len(each.options))
     for width, depth in itertools.product(range(longest["width"]), range(longest["depth"])):
         steps = {"width": width, "depth": depth}
-        yield [min(steps[_question(each.name)], len(each.options) - 1) for each in choices]
+        yield [min(steps[question_of(each.name)], len(each.options) - 1) for each in choices]
 
 
 def _unevenness(steps: Mapping[str, int]) -> float:
     """Return how far apart the steps of the stages are, widths and depths added."""
     total = 0
     for kind in _SWEPT:
-        taken = [step for name, step in steps.items() if _question(name) == kind]
+        taken = [step for name, step in steps.items() if question_of(name) == kind]
         total += max(taken) - min(taken) if taken else 0
     return float(total)
 
@@ -175,15 +176,11 @@ def _answer(decisions: Decisions, answers: Mapping[str, Any], choice: Choice) ->
     if given is not None and choice.valid(given):
         return cast(Answer, given)
     if isinstance(choice, OneOf):
-        question = _question(choice.name)
+        question = question_of(choice.name)
         like = Counter(
-            str(answer) for name, answer in decisions.items() if _question(name) == question
+            str(answer) for name, answer in decisions.items() if question_of(name) == question
         )
         for value, _ in like.most_common():
             if choice.valid(value):
                 return value
     return choice.default()
-
-
-def _question(name: str) -> str:
-    return name.rsplit(".", 1)[-1]

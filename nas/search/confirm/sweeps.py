@@ -14,6 +14,7 @@ from typing import Final, final
 import numpy as np
 
 from nas.space import AbstractSpace, Decisions
+from nas.space.base import question_of
 from nas.space.choices import Answer, Choice, OneOf, Value
 from nas.topology.graph import Architecture
 from nas.topology.identity import structural_id
@@ -68,27 +69,23 @@ def _levels(count: int) -> list[float]:
 
 def _answer(wiring: Mapping[str, Answer], levels: Mapping[str, float], choice: Choice) -> Answer:
     """Answer a question as the wiring does, and a question of size as the levels say."""
-    question = _question(choice.name)
+    question = question_of(choice.name)
     if isinstance(choice, OneOf) and question in levels:
         values: list[Value] = sorted(option.value for option in choice.options)
         return values[round(levels[question] * (len(values) - 1))]
     # A deeper stage asks of nodes that the wiring does not have: they answer as its others do.
-    alike = (answer for name, answer in wiring.items() if _question(name) == question)
+    alike = (answer for name, answer in wiring.items() if question_of(name) == question)
     for known in (wiring.get(choice.name), *alike):
         if known is not None and choice.valid(known):
             return known
     return choice.default()
 
 
-def _question(name: str) -> str:
-    return name.rsplit(".", 1)[-1]
-
-
 def _describe(decisions: Mapping[str, Answer]) -> str:
     """Return `depth 2-4-4, width 16-32-64`, stage by stage, one number where all are equal."""
     parts = []
     for question in (DEPTH, WIDTH):
-        found = [str(value) for name, value in decisions.items() if _question(name) == question]
+        found = [str(value) for name, value in decisions.items() if question_of(name) == question]
         if found:
             parts.append(f"{question} {found[0] if len(set(found)) == 1 else '-'.join(found)}")
     return ", ".join(parts)
