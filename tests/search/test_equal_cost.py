@@ -19,6 +19,7 @@ from search_runs import fake_search
 
 from nas.pareto import dominates
 from nas.run_store import Run
+from nas.search import setups
 from nas.search.confirm import drawn_members
 from nas.search.confirm.arms import ArmContext, random_halving
 from nas.search.confirm.candidate import Candidate
@@ -54,7 +55,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random_halving, "TASK", "search_fakes:scripted_training_task")
+    monkeypatch.setattr(setups, "RETRAIN", "search_fakes:scripted_training_task")
     monkeypatch.setattr(random_halving, "cost_values", lambda goals, values: [])
     monkeypatch.setattr(Prices, "of_arm", scripted_price)
 
