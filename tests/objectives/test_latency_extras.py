@@ -169,4 +169,5 @@ def test_memory_that_is_kept_faults_no_page_again() -> None:
     kept, faults = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     assert bool(int(kept)) == keep_freed_memory()
     if int(kept):
-        assert int(faults) < 1000, "a pass over 24 MB has 6000 pages"
+        # Ten passes over 24 MB are 60,000 pages; a system short of memory may take some back.
+        assert int(faults) < 15_000
