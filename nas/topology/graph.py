@@ -9,19 +9,33 @@ lower to a higher number. Names and the `wiring` label are for people; no id dep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, final
+from typing import Any, Literal, final
 
 import networkx as nx
 
 from nas.errors import ArchitectureError, TopologyError
+from nas.topology.facts import PLAIN, WHOLE, EdgePair, Gain, Link, NodeRule, Part, check_part
 
+__all__ = [
+    "PLAIN",
+    "WHOLE",
+    "Architecture",
+    "Edge",
+    "EdgePair",
+    "Gain",
+    "Link",
+    "Node",
+    "NodeRule",
+    "Part",
+    "Topology",
+]
+
+HEADS = ("classifier", "none")
 MAX_NODES = 10_000
 MAX_EDGES = 200_000
-
-EdgePair = tuple[int, int]
 
 
 def _check_pairs(num_nodes: int, pairs: Iterable[EdgePair]) -> None:
@@ -53,6 +67,13 @@ def _reachable(num_nodes: int, pairs: Iterable[EdgePair]) -> tuple[list[bool], l
     return from_input, to_output
 
 
+_FREE_NODE = NodeRule()
+_PLAIN_LINK = Link()
+
+Rules = tuple[tuple[int, NodeRule], ...]
+Links = tuple[tuple[EdgePair, Link], ...]
+
+
 @final
 @dataclass(frozen=True)
 class Topology:
@@ -64,10 +85,12 @@ class Topology:
         joins: Nodes that only merge what reaches them and compute nothing else.
         merge: Name of the merge the wiring is published with.
         optional: Edges a space may switch off one by one; empty for a fixed wiring.
+        rules: What the pattern fixes about nodes, by node; a mapping is stored as sorted pairs.
+        links: What the pattern fixes about edges, by edge; stored likewise.
 
     Raises:
-        TopologyError: If an edge runs backwards, loops, repeats or names a missing node, or if a
-            node lies on no path from input to output.
+        TopologyError: If an edge runs backwards, loops, repeats or names a missing node, if a
+            node lies on no path from input to output, or if a rule or link is about nothing.
     """
 
     num_nodes: int
@@ -75,8 +98,20 @@ class Topology:
     joins: frozenset[int] = frozenset()
     merge: str = "sum"
     optional: frozenset[EdgePair] = frozenset()
+    rules: Rules | Mapping[int, NodeRule] = ()
+    links: Links | Mapping[EdgePair, Link] = ()
 
     def __post_init__(self) -> None:
+        for name, known in (("rules", range(self.num_nodes)), ("links", self.edges)):
+            given = getattr(self, name)
+            pairs = tuple(sorted(given.items() if isinstance(given, Mapping) else given))
+            object.__setattr__(self, name, pairs)
+            missing = [key for key, _ in pairs if key not in known]
+            if missing:
+                raise TopologyError(
+                    f"The {name} of a topology speak of {missing[0]}, which is not there.",
+                    fix=f"Known are {'nodes' if name == 'rules' else 'edges'} of the topology.",
+                )
         if self.num_nodes < 2:
             raise TopologyError(
                 f"A topology needs at least 2 nodes, an input and an output; got {self.num_nodes}."
@@ -101,10 +136,30 @@ class Topology:
                     fix="Add an edge from it to a higher node, or leave the node out.",
                 )
 
-    @property
+    @cached_property
     def operations(self) -> tuple[int, ...]:
-        """Nodes that compute something: all but the input and the joins."""
-        return tuple(node for node in range(1, self.num_nodes) if node not in self.joins)
+        """Nodes whose operation is open: all but the input, the joins and the fixed ones."""
+        return tuple(
+            node
+            for node in range(1, self.num_nodes)
+            if node not in self.joins and self.rule(node).operation is None
+        )
+
+    def rule(self, node: int) -> NodeRule:
+        """Return what the pattern fixes about a node."""
+        return self._rules.get(node, _FREE_NODE)
+
+    def link(self, edge: EdgePair) -> Link:
+        """Return what the pattern fixes about an edge."""
+        return self._links.get(edge, _PLAIN_LINK)
+
+    @cached_property
+    def _rules(self) -> dict[int, NodeRule]:
+        return dict(self.rules)
+
+    @cached_property
+    def _links(self) -> dict[EdgePair, Link]:
+        return dict(self.links)
 
     def sources(self, node: int) -> tuple[int, ...]:
         """Return the nodes that feed `node`, oldest first."""
@@ -169,6 +224,10 @@ class Node:
         tie: Nodes with the same tie share their operation's weights.
         cell: A nested architecture that stands in place of the operation.
         name: Unique label such as `stage2.op3`; the supernet files weights under it.
+        own_norms: Whether a tied node keeps norms of its own.
+        exit: Whether the output also feeds a head of its own (pooling, linear classifier), for
+            a prediction before the end.
+        motif: Name of a shared definition: all nodes of one motif hold equal cells.
     """
 
     operation: str = "identity"
@@ -179,6 +238,9 @@ class Node:
     tie: str | None = None
     cell: Architecture | None = None
     name: str = ""
+    own_norms: bool = False
+    exit: bool = False
+    motif: str = ""
 
 
 @final
@@ -191,13 +253,18 @@ class Edge:
         target: Number of the node it enters; larger than `source`.
         transform: `auto` (the identity where shapes agree, else pooling and a 1x1 projection),
             `project`, `zero_pad`, or the name of an operation.
-        port: Which input of the target it feeds.
+        port: Which input of the target it feeds: `main` sets the node's shape (without one, the
+            newest source does), `mask` is read by merges that gate; others are names for people.
+        part: `(i, n)`: it carries the i-th of n equal groups of its source's channels.
+        gain: What the tensor is multiplied with, behind the adapter.
     """
 
     source: int
     target: int
     transform: str = "auto"
     port: str = "default"
+    part: Part = WHOLE
+    gain: Gain = PLAIN
 
 
 @final
@@ -205,14 +272,16 @@ class Edge:
 class Architecture:
     """An immutable network: nodes in topological order and the edges between them.
 
-    The network's head (global average pooling and a linear classifier) is added by the compiler
-    to the last node of the outermost architecture; it is not a node.
+    The network's head is added by the compiler to the last node of the outermost architecture;
+    it is not a node.
 
     Args:
         nodes: Node 0 is the input, the last one the output.
         edges: Kept sorted; an exact repetition is an error.
         wiring: Names of the patterns the stages were built from; a label, in no id.
         zero_allowed: Let nodes stand without inputs: they yield zeros (tabulated cells need it).
+        head: `classifier` (global average pooling, linear), or `none`: the network returns the
+            last node's tensor, as one that draws maps does.
 
     Raises:
         ArchitectureError: If a node's numbers are impossible.
@@ -223,6 +292,7 @@ class Architecture:
     edges: tuple[Edge, ...]
     wiring: tuple[str, ...] = field(default=(), compare=False)
     zero_allowed: bool = False
+    head: Literal["classifier", "none"] = "classifier"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
@@ -237,8 +307,32 @@ class Architecture:
                 f"An architecture of {len(self.nodes)} nodes and {len(self.edges)} edges is beyond "
                 f"the limits of {MAX_NODES} nodes and {MAX_EDGES} edges."
             )
+        if self.head not in HEADS:
+            raise ArchitectureError(
+                f"Unknown head '{self.head}'.", fix=f"Known heads: {', '.join(HEADS)}."
+            )
         self._check_nodes()
+        self._check_motifs()
         self._check_edges()
+
+    def _check_motifs(self) -> None:
+        """Refuse two definitions of one motif."""
+        known: dict[str, tuple[int, Architecture | None]] = {}
+        for index, node in enumerate(self.nodes):
+            if not node.motif:
+                continue
+            if node.cell is None:
+                raise ArchitectureError(
+                    f"{self.label(index)} names the motif '{node.motif}' but holds no cell.",
+                    fix="Give it a cell, or leave the motif out.",
+                )
+            first, cell = known.setdefault(node.motif, (index, node.cell))
+            if cell != node.cell:
+                raise ArchitectureError(
+                    f"{self.label(index)} and {self.label(first).lower()} hold different cells "
+                    f"under the one motif '{node.motif}'.",
+                    fix="Give the changed cell another motif, or none.",
+                )
 
     def _check_nodes(self) -> None:
         for index, node in enumerate(self.nodes):
@@ -259,6 +353,16 @@ class Architecture:
     def _check_edges(self) -> None:
         pairs = [(edge.source, edge.target) for edge in self.edges]
         _check_pairs(len(self.nodes), pairs)
+        mains: set[int] = set()
+        for edge in self.edges:
+            check_part(edge.part, f"{self.label(edge.target)}: the edge from node {edge.source}")
+            if edge.port == "main":
+                if edge.target in mains:
+                    raise ArchitectureError(
+                        f"{self.label(edge.target)} has two main inputs.",
+                        fix="One edge at most has the port 'main': it sets the node's shape.",
+                    )
+                mains.add(edge.target)
         for first, second in zip(self.edges, self.edges[1:], strict=False):
             if first == second:
                 raise TopologyError(
@@ -323,7 +427,7 @@ class Architecture:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.nodes, self.edges, self.zero_allowed))
+        return hash((self.nodes, self.edges, self.zero_allowed, self.head))
 
     def __hash__(self) -> int:
         """Return the hash of nodes and edges, computed once."""
@@ -331,7 +435,8 @@ class Architecture:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the cached hash at home: Python's string hashes differ between processes."""
-        return {name: self.__dict__[name] for name in ("nodes", "edges", "wiring", "zero_allowed")}
+        fields = ("nodes", "edges", "wiring", "zero_allowed", "head")
+        return {name: self.__dict__[name] for name in fields}
 
     def to_networkx(self) -> nx.MultiDiGraph[int]:
         """Return a `networkx.MultiDiGraph` with the fields of nodes and edges as attributes."""
