@@ -350,19 +350,22 @@ class Architecture:
                     fix="Known scales: auto, none, rsqrt, mean.",
                 )
 
-    def _check_edges(self) -> None:
-        pairs = [(edge.source, edge.target) for edge in self.edges]
-        _check_pairs(len(self.nodes), pairs)
+    def _check_ports(self) -> None:
         mains: set[int] = set()
         for edge in self.edges:
             check_part(edge.part, f"{self.label(edge.target)}: the edge from node {edge.source}")
+            if edge.port == "main" and edge.target in mains:
+                raise ArchitectureError(
+                    f"{self.label(edge.target)} has two main inputs.",
+                    fix="One edge at most has the port 'main': it sets the node's shape.",
+                )
             if edge.port == "main":
-                if edge.target in mains:
-                    raise ArchitectureError(
-                        f"{self.label(edge.target)} has two main inputs.",
-                        fix="One edge at most has the port 'main': it sets the node's shape.",
-                    )
                 mains.add(edge.target)
+
+    def _check_edges(self) -> None:
+        pairs = [(edge.source, edge.target) for edge in self.edges]
+        _check_pairs(len(self.nodes), pairs)
+        self._check_ports()
         for first, second in zip(self.edges, self.edges[1:], strict=False):
             if first == second:
                 raise TopologyError(

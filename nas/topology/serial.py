@@ -1,9 +1,10 @@
 """Architectures as JSON: what a run folder keeps, and what a stranger's file may contain.
 
 `load_architecture(dump_architecture(a)) == a` for every architecture. Defaults are left out, and
-an edge is the list `[source, target]`, followed by its transform and port where they are not the
-usual ones. A file is data and nothing else: sizes and depth are capped before anything is built,
-unknown keys and names are refused, and every error names the node or edge it is about.
+an edge is the list `[source, target]`, followed by its transform, its port and an object with its
+part and gain where they are not the usual ones. A file is data and nothing else: sizes and depth
+are capped before anything is built, unknown keys and names are refused, and every error names the
+node or edge it is about.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ import networkx as nx
 
 from nas.errors import ArchitectureError, TopologyError
 from nas.registry import Registry, suggest
-from nas.topology.graph import MAX_EDGES, MAX_NODES, Architecture, Edge, Node
+from nas.topology.graph import (
+    HEADS,
+    MAX_EDGES,
+    MAX_NODES,
+    PLAIN,
+    WHOLE,
+    Architecture,
+    Edge,
+    Gain,
+    Node,
+)
 from nas.topology.lookups import RESERVED_TRANSFORMS
 from nas.topology.merges import MERGES
 from nas.topology.operations import OPERATIONS
@@ -28,8 +39,21 @@ MAX_DEPTH = 16
 MAX_WIDTH = 1_000_000
 MAX_STRIDE = 1_000
 
-_GRAPH_KEYS = ["nodes", "edges", "wiring", "zero_allowed"]
-_NODE_KEYS = ["operation", "merge", "scale", "width", "stride", "tie", "cell", "name"]
+_GRAPH_KEYS = ["nodes", "edges", "wiring", "zero_allowed", "head"]
+_NODE_KEYS = [
+    "operation",
+    "merge",
+    "scale",
+    "width",
+    "stride",
+    "tie",
+    "cell",
+    "name",
+    "own_norms",
+    "exit",
+    "motif",
+]
+_EDGE_KEYS = ["part", "gain"]
 _SCALES = ["auto", "none", "rsqrt", "mean"]
 
 
@@ -71,6 +95,8 @@ def _dump_graph(architecture: Architecture) -> dict[str, Any]:
         graph["wiring"] = list(architecture.wiring)
     if architecture.zero_allowed:
         graph["zero_allowed"] = True
+    if architecture.head != "classifier":
+        graph["head"] = architecture.head
     return graph
 
 
@@ -88,7 +114,14 @@ def _dump_node(node: Node) -> dict[str, Any]:
     return fields
 
 
-def _dump_edge(edge: Edge) -> list[int | str]:
+def _dump_edge(edge: Edge) -> list[Any]:
+    more: dict[str, Any] = {}
+    if edge.part != WHOLE:
+        more["part"] = list(edge.part)
+    if edge.gain != PLAIN:
+        more["gain"] = [edge.gain.kind, edge.gain.value]
+    if more:
+        return [edge.source, edge.target, edge.transform, edge.port, more]
     if edge.port != "default":
         return [edge.source, edge.target, edge.transform, edge.port]
     if edge.transform != "auto":
@@ -165,12 +198,17 @@ def _load_graph(data: dict[str, Any], where: str, depth: int, totals: list[int])
     zero_allowed = data.get("zero_allowed", False)
     if not isinstance(zero_allowed, bool):
         raise _wrong_type(f"{where}zero_allowed", "true or false", zero_allowed)
+    head = data.get("head", "classifier")
+    if head not in HEADS:
+        raise ArchitectureError(
+            f"Unknown head {head!r}.", where=f"{where}head", fix=f"Known: {', '.join(HEADS)}."
+        )
     loaded = [_load_edge(edge, f"{where}edges[{i}]") for i, edge in enumerate(edges)]
     _refuse_cycle(loaded, where)
     built = tuple(_load_node(node, i, where, depth, totals) for i, node in enumerate(nodes))
     names = tuple(_text(name, f"{where}wiring[{i}]") for i, name in enumerate(wiring))
     try:
-        return Architecture(built, tuple(loaded), names, zero_allowed)
+        return Architecture(built, tuple(loaded), names, zero_allowed, head)
     except (ArchitectureError, TopologyError) as error:
         place = where.rstrip(".") or error.where
         raise type(error)(error.what, where=place, why=error.why, fix=error.fix) from None
@@ -200,17 +238,22 @@ def _load_fields(data: dict[str, Any], place: str) -> dict[str, Any]:
         "stride": lambda value, where: _number(value, where, MAX_STRIDE),
         "tie": _text,
         "name": _text,
+        "own_norms": _flag,
+        "exit": _flag,
+        "motif": _text,
     }
     return {key: read(data[key], f"{place}.{key}") for key, read in readers.items() if key in data}
 
 
 def _load_edge(data: Any, place: str) -> Edge:
-    if not isinstance(data, list) or not 2 <= len(data) <= 4:
-        raise _wrong_type(place, "[source, target], [.., transform] or [.., transform, port]", data)
+    if not isinstance(data, list) or not 2 <= len(data) <= 5:
+        raise _wrong_type(
+            place, "[source, target], followed by transform, port and an object if need be", data
+        )
     for number in data[:2]:
         if not isinstance(number, int) or isinstance(number, bool):
             raise _wrong_type(place, "a pair of node numbers", data[:2])
-    texts = [_text(item, place) for item in data[2:]]
+    texts = [_text(item, place) for item in data[2:4]]
     if texts and texts[0] not in RESERVED_TRANSFORMS and texts[0] not in OPERATIONS:
         error = OPERATIONS.unknown(texts[0])
         raise ArchitectureError(
@@ -218,7 +261,40 @@ def _load_edge(data: Any, place: str) -> Edge:
             where=place,
             fix=f"{error.fix} Further transforms: {', '.join(RESERVED_TRANSFORMS)}.",
         )
-    return Edge(data[0], data[1], *texts)
+    more = _load_carried(data[4], place) if len(data) == 5 else {}
+    more.update(zip(("transform", "port"), texts, strict=False))
+    return Edge(data[0], data[1], **more)
+
+
+def _load_carried(data: Any, place: str) -> dict[str, Any]:
+    """Read the part and the gain of an edge."""
+    if not isinstance(data, dict):
+        raise _wrong_type(place, "an object with 'part' or 'gain' in fifth place", data)
+    _check_keys(data, _EDGE_KEYS, place)
+    fields: dict[str, Any] = {}
+    if "part" in data:
+        part = data["part"]
+        if not (isinstance(part, list) and len(part) == 2 and all(type(n) is int for n in part)):
+            raise _wrong_type(f"{place}.part", "[index, count]", part)
+        if not part[1] <= MAX_WIDTH:
+            raise ArchitectureError(f"{place}.part has more than {MAX_WIDTH:,} groups.")
+        fields["part"] = (part[0], part[1])
+    if "gain" in data:
+        gain = data["gain"]
+        if not (
+            isinstance(gain, list)
+            and len(gain) == 2
+            and isinstance(gain[0], str)
+            and type(gain[1]) in (int, float)
+        ):
+            raise _wrong_type(f"{place}.gain", "[kind, value]", gain)
+        try:
+            fields["gain"] = Gain(gain[0], gain[1])
+        except (ArchitectureError, OverflowError) as error:
+            what = error.what if isinstance(error, ArchitectureError) else "The gain is too large."
+            fix = error.fix if isinstance(error, ArchitectureError) else None
+            raise ArchitectureError(what, where=f"{place}.gain", fix=fix) from None
+    return fields
 
 
 def _refuse_cycle(edges: list[Edge], where: str) -> None:
@@ -277,6 +353,12 @@ def _text(value: Any, place: str) -> str:
         value.encode("utf-8")
     except UnicodeEncodeError:
         raise ArchitectureError(f"{place} holds half of a surrogate pair, no character.") from None
+    return value
+
+
+def _flag(value: Any, place: str) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong_type(place, "true or false", value)
     return value
 
 
