@@ -2,7 +2,8 @@
 
 Multiply-adds (MACs) count convolutions and matrix products, adapters and the head included, on
 one image. Bytes count each tensor once where it is written and once per reader, weights once, in
-float32. Nodes tied to one another own one set of weights.
+float32. Nodes tied to one another own one set of weights, norms apart where a node keeps its own.
+The head of an exit has parameters, but no multiply-adds: it runs only when it is asked.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import final
 from nas.cost.shapes import InputStep, NodeStep, Plan, plan
 from nas.errors import ArchitectureError
 from nas.topology.graph import Architecture
-from nas.topology.layers import Shape
+from nas.topology.layers import BatchNorm, Shape
 
 BYTES = 4
 """Bytes of one number in float32."""
@@ -44,7 +45,7 @@ class Cost:
         bytes: Bytes moved in float32.
         critical_path: Multiply-adds on the most expensive path from input to output.
         depth: Parametric operations on the longest path.
-        nodes: The same by node, the head last.
+        nodes: The same by node, then the heads of exits, the head of the network last.
     """
 
     parameters: int
@@ -56,7 +57,7 @@ class Cost:
 
 
 def cost(architecture: Architecture, input_shape: Shape, num_classes: int) -> Cost:
-    """Count a network with its head: global average pooling and a linear classifier.
+    """Count a network with its heads: global average pooling and a linear classifier each.
 
     Args:
         architecture: The network.
@@ -68,18 +69,44 @@ def cost(architecture: Architecture, input_shape: Shape, num_classes: int) -> Co
     """
     schedule = plan(architecture, input_shape)
     nodes = list(plan_costs(schedule))
-    width = schedule.output[0]
-    head_bytes = BYTES * (prod(schedule.output) + width * num_classes + 2 * num_classes)
-    head = NodeCost("head", width * num_classes + num_classes, width * num_classes, head_bytes)
     critical, depth = _longest(schedule, nodes)
+    nodes += _exit_costs(schedule, num_classes)
+    if architecture.head != "none":
+        width = schedule.output[0]
+        moved = BYTES * (prod(schedule.output) + width * num_classes + 2 * num_classes)
+        parameters = head_parameters(width, num_classes)
+        nodes.append(NodeCost("head", parameters, width * num_classes, moved))
+        critical += width * num_classes
     return Cost(
-        parameters=sum(node.parameters for node in nodes) + head.parameters,
-        macs=sum(node.macs for node in nodes) + head.macs,
-        bytes=sum(node.bytes for node in nodes) + head.bytes,
-        critical_path=critical + head.macs,
+        parameters=sum(node.parameters for node in nodes),
+        macs=sum(node.macs for node in nodes),
+        bytes=sum(node.bytes for node in nodes),
+        critical_path=critical,
         depth=depth,
-        nodes=(*nodes, head),
+        nodes=tuple(nodes),
     )
+
+
+def head_parameters(width: int, num_classes: int) -> int:
+    """Return the trainable numbers of a linear classifier."""
+    return width * num_classes + num_classes
+
+
+def exit_nodes(architecture: Architecture) -> tuple[int, ...]:
+    """Return the nodes with a head of their own; the last node has the network's."""
+    return tuple(index for index, node in enumerate(architecture.nodes[:-1]) if node.exit)
+
+
+def _exit_costs(schedule: Plan, num_classes: int) -> list[NodeCost]:
+    return [
+        NodeCost(
+            f"exit {node_name(schedule, index)}",
+            head_parameters(schedule.steps[index].output[0], num_classes),
+            0,
+            0,
+        )
+        for index in exit_nodes(schedule.architecture)
+    ]
 
 
 def node_name(schedule: Plan, index: int) -> str:
@@ -96,7 +123,8 @@ def plan_costs(schedule: Plan) -> tuple[NodeCost, ...]:
         if step.node.tie is not None:
             holder = first.setdefault(step.node.tie, step)
             _check_tie(schedule, holder, step)
-            own = own if holder is step else 0
+            if holder is not step:
+                own = norm_parameters(step) if step.node.own_norms else 0
         costs.append(_node_cost(step, node_name(schedule, step.index), own))
     return tuple(costs)
 
@@ -115,7 +143,7 @@ def _check_tie(schedule: Plan, first: NodeStep, step: NodeStep) -> None:
             f"{'the same cell' if names[0] == names[1] else names[1]}.",
             fix="Tie only nodes of one operation, or with equal cells.",
         )
-    if (first.merged[0], first.output[0]) != (step.merged[0], step.output[0]):
+    if first is not step and (first.merged[0], first.output[0]) != (step.merged[0], step.output[0]):
         raise ArchitectureError(
             f"{here} but maps {step.merged[0]} to {step.output[0]} channels, not "
             f"{first.merged[0]} to {first.output[0]}.",
@@ -129,7 +157,7 @@ def _node_cost(step: NodeStep, name: str, own_parameters: int) -> NodeCost:
     parameters += sum(adapter.parameters() for adapter in adapters)
     macs = step.merge_macs() + sum(adapter.macs() for adapter in adapters)
     moved = sum(prod(adapter.source) for adapter in adapters)
-    moved += sum(2 * prod(adapter.target) for adapter in adapters if adapter.kind != "identity")
+    moved += sum(2 * prod(adapter.target) for adapter in adapters if not adapter.identity)
     moved += prod(step.merged) if len(step.inputs) > 1 else 0
     if step.operation is not None:
         macs += step.operation.macs(step.merged, step.output[0], step.node.stride)
@@ -151,6 +179,26 @@ def _operation_parameters(step: NodeStep) -> int:
     if step.operation is None:
         return 0
     return step.operation.parameters(step.merged, step.output[0], step.node.stride)
+
+
+def norm_parameters(step: NodeStep) -> int:
+    """Return the trainable numbers of the norms of an operation, or of all that a cell holds."""
+    if step.cell is not None:
+        return sum(_inner_norms(inner) for inner in step.cell.steps)
+    if step.operation is None:
+        return 0
+    shapes = step.operation.shapes(step.merged, step.output[0], step.node.stride)
+    return sum(
+        layer.parameters(shape[0], step.output[0])
+        for layer, shape in zip(step.operation.layers, shapes, strict=False)
+        if isinstance(layer, BatchNorm)
+    )
+
+
+def _inner_norms(step: NodeStep) -> int:
+    adapters = [entry.adapter for entry in step.inputs]
+    projected = [each for each in adapters if each.kind in ("project", "resample_project")]
+    return norm_parameters(step) + sum(2 * adapter.target[0] for adapter in projected)
 
 
 @lru_cache(maxsize=4096)

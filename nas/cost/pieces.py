@@ -2,7 +2,7 @@
 
 `nas.cost.count` adds a whole network up; this module says what each piece costs, so that a mixture
 of networks can be charged by probabilities and a table of latencies can price piece by piece. The
-sum over a network's pieces is exactly what `nas.cost.count.cost` says.
+sum over a network's pieces is exactly what `nas.cost.count.cost` says, heads of exits apart.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Annotated, Literal, final
 
 from pydantic import BaseModel, Field
 
-from nas.cost.count import BYTES
+from nas.cost.count import BYTES, norm_parameters
 from nas.cost.shapes import Adapter, NodeStep, Plan
+from nas.topology.facts import WHOLE
 from nas.topology.layers import Shape
 from nas.topology.merges import Merge
 from nas.topology.operations import Operation
@@ -97,9 +98,13 @@ def operation_piece(operation: Operation, source: Shape, width: int, stride: int
 def adapter_piece(adapter: Adapter) -> Piece:
     """Return an edge's adapter; the identity still reads its source."""
     moved = prod(adapter.source)
-    if adapter.kind != "identity":
+    if not adapter.identity:
         moved += 2 * prod(adapter.target)
     name = adapter.kind if adapter.operation is None else adapter.operation.name
+    if adapter.part != WHOLE:
+        name = f"part+{name}"
+    if not adapter.gain.identity:
+        name = f"{name}+gain"
     parameters = adapter.parameters()
     return Piece(
         "adapter",
@@ -145,15 +150,16 @@ def head_piece(source: Shape, num_classes: int) -> Piece:
     )
 
 
-def without_weights(piece: Piece) -> Piece:
-    """Return a piece that reads the weights of an earlier one it is tied to."""
-    return replace(piece, parameters=0, bytes=piece.bytes - BYTES * piece.parameters)
+def without_weights(piece: Piece, kept: int = 0) -> Piece:
+    """Return a piece that reads the weights of an earlier one it is tied to, all but `kept`."""
+    return replace(piece, parameters=kept, bytes=piece.bytes - BYTES * (piece.parameters - kept))
 
 
 def pieces(schedule: Plan, num_classes: int) -> Iterator[Piece]:
-    """Yield every piece of a network, the head last."""
+    """Yield every piece that a forward runs, the head last; heads of exits are not asked."""
     yield from _level(schedule)
-    yield head_piece(schedule.output, num_classes)
+    if schedule.architecture.head != "none":
+        yield head_piece(schedule.output, num_classes)
 
 
 def _level(schedule: Plan) -> Iterator[Piece]:
@@ -164,7 +170,10 @@ def _level(schedule: Plan) -> Iterator[Piece]:
             once, each = merge_pieces(step.merge, step.merged)
             yield from (once, *[each] * len(step.inputs))
         tied = step.node.tie in seen
-        yield from (without_weights(piece) if tied else piece for piece in _computed(step))
+        kept = norm_parameters(step) if tied and step.node.own_norms else 0
+        for piece in _computed(step):
+            yield without_weights(piece, kept) if tied else piece
+            kept = 0
         if step.node.tie is not None:
             seen.add(step.node.tie)
 

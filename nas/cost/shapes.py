@@ -2,22 +2,26 @@
 
 The plan is the one place where adapters are decided; the compiler and the supernet build what it
 says and the costs add it up. One rule gives every merge its shape: *the main input of a node is
-its newest source, and the other inputs are adapted to its shape*. So which optional edges are on
-never changes the shape a node computes at.
+its newest source (or the edge with the port `main`), and the other inputs are adapted to its
+shape*. So which optional edges are on never changes the shape a node computes at. An edge first
+takes its part of the channels, then adapts, then multiplies by its gain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, final
 
 from nas.errors import ArchitectureError
+from nas.topology.facts import PLAIN, WHOLE, Gain, Part
 from nas.topology.graph import Architecture, Edge, Node
-from nas.topology.layers import Shape
+from nas.topology.layers import AbstractLayer, BatchNorm, Conv, Shape
 from nas.topology.lookups import RESERVED_TRANSFORMS, edge_operation, node_merge, node_operation
 from nas.topology.merges import MERGES, Merge
 from nas.topology.operations import Operation
+from nas.topology.scale_layer import Scale
 
 AdapterKind = Literal[
     "identity", "resample", "resample_project", "project", "zero_pad", "operation"
@@ -34,35 +38,69 @@ class Adapter:
             `resample_project` (the same, then 1x1 convolution and batch norm); `project` (strided
             1x1 convolution and batch norm); `zero_pad` (subsampling, zeros for the new channels);
             `operation` (the edge computes `operation`).
-        source: Shape before.
+        source: Shape of the tensor that is read.
         target: Shape after.
         operation: The operation of kind `operation`, else None.
+        part: Which of how many equal groups of channels is taken first.
+        gain: What the result is multiplied with.
     """
 
     kind: AdapterKind
     source: Shape
     target: Shape
     operation: Operation | None = None
+    part: Part = WHOLE
+    gain: Gain = PLAIN
+
+    @property
+    def identity(self) -> bool:
+        """Whether the tensor passes unchanged."""
+        return self.kind == "identity" and self.part == WHOLE and self.gain.identity
+
+    @property
+    def taken(self) -> Shape:
+        """Return the shape of the part that is adapted."""
+        return (self.source[0] // self.part[1], *self.source[1:])
+
+    @property
+    def adapted(self) -> Shape:
+        """Return the shape in front of the layers, behind what has no weights."""
+        if self.kind in ("project", "operation"):
+            return self.taken
+        if self.kind == "zero_pad":
+            return self.target
+        return (self.taken[0], *self.target[1:])
 
     @property
     def stride(self) -> int:
         """Return the subsampling factor of `project` and `zero_pad`."""
         return max(1, round(self.source[1] / self.target[1]))
 
+    @property
+    def layers(self) -> tuple[AbstractLayer, ...]:
+        """Return the layers it runs, behind what has no weights: part, resampling, zero padding."""
+        row: tuple[AbstractLayer, ...] = ()
+        if self.operation is not None:
+            row = self.operation.layers
+        elif self.kind in ("project", "resample_project"):
+            row = (Conv(strided=True, kernel=1), BatchNorm())
+        return row if self.gain.identity else (*row, Scale(gain=self.gain))
+
     def parameters(self) -> int:
         """Return the trainable numbers."""
+        own = Scale(gain=self.gain).parameters(self.target[0], self.target[0])
         if self.operation is not None:
-            return self.operation.parameters(self.source, self.target[0])
+            return own + self.operation.parameters(self.taken, self.target[0])
         if self.kind in ("project", "resample_project"):
-            return self.source[0] * self.target[0] + 2 * self.target[0]
-        return 0
+            return own + self.taken[0] * self.target[0] + 2 * self.target[0]
+        return own
 
     def macs(self) -> int:
         """Return the multiply-adds on one image."""
         if self.operation is not None:
-            return self.operation.macs(self.source, self.target[0])
+            return self.operation.macs(self.taken, self.target[0])
         if self.kind in ("project", "resample_project"):
-            return self.source[0] * self.target[0] * self.target[1] * self.target[2]
+            return self.taken[0] * self.target[0] * self.target[1] * self.target[2]
         return 0
 
 
@@ -174,10 +212,21 @@ def _step(
     merged = _merged_shape(node, inputs, rule, input_shape)
     scale = rule.resolve_scale(node.scale)
     if node.cell is not None:
+        _check_nested(architecture, index, node.cell)
         nested = plan(node.cell, merged)
         return NodeStep(index, node, inputs, rule, scale, merged, nested.output, None, nested)
     operation, output = _operation_output(architecture, index, merged)
     return NodeStep(index, node, inputs, rule, scale, merged, output, operation)
+
+
+def _check_nested(architecture: Architecture, index: int, cell: Architecture) -> None:
+    inner = next((node for node in cell.nodes if node.exit), None)
+    if inner is not None:
+        raise ArchitectureError(
+            f"{architecture.label(index)} holds a cell whose node '{inner.name}' is an exit.",
+            why="Heads are added to the outermost nodes.",
+            fix="Make the cell's own node the exit, or flatten the architecture.",
+        )
 
 
 def _merged_shape(
@@ -185,10 +234,22 @@ def _merged_shape(
 ) -> Shape:
     if not inputs:  # only where zeros are allowed: the tensor of zeros looks like the cell's input
         return (node.width or input_shape[0], *input_shape[1:])
-    shape = inputs[-1].adapter.target
+    shape = _main(inputs).adapter.target
     if rule.weight == "stacked":
         return (sum(entry.adapter.target[0] for entry in inputs), *shape[1:])
     return shape
+
+
+def _main(inputs: tuple[InputStep, ...]) -> InputStep:
+    """Return the input that gives a node its shape."""
+    return next((entry for entry in inputs if entry.edge.port == "main"), inputs[-1])
+
+
+def by_importance(edges: Sequence[Edge]) -> list[Edge]:
+    """Return the edges into a node, its main one first, then the newest source first."""
+    newest_first = list(reversed(edges))
+    newest_first.sort(key=lambda edge: edge.port != "main")
+    return newest_first
 
 
 def _inputs(architecture: Architecture, index: int, steps: list[NodeStep]) -> tuple[InputStep, ...]:
@@ -196,31 +257,56 @@ def _inputs(architecture: Architecture, index: int, steps: list[NodeStep]) -> tu
     stacked = MERGES.get(node.merge).weight == "stacked"
     entries: list[InputStep] = []
     main: Shape | None = None
-    for edge in reversed(architecture.inputs(index)):
+    for edge in by_importance(architecture.inputs(index)):
         source = steps[edge.source].output
         adapter = _adapter(architecture, edge, source, main, stacked)
         if adapter is None:
             continue
         main = main or adapter.target
         entries.append(InputStep(edge, adapter))
-    return tuple(reversed(entries))
+    return tuple(sorted(entries, key=lambda entry: entry.edge))
 
 
 def _adapter(
     architecture: Architecture, edge: Edge, source: Shape, main: Shape | None, stacked: bool
 ) -> Adapter | None:
     """Choose the adapter of one edge; None for an edge that carries nothing."""
+    taken = _taken(architecture, edge, source)
     if edge.transform not in RESERVED_TRANSFORMS:
-        return _edge_operation(architecture, edge, source, main)
-    if main is None:
-        return Adapter("identity", source, source)
-    target = (source[0], *main[1:]) if stacked else main
-    if source == target:
-        return Adapter("identity", source, source)
+        return _edge_operation(architecture, edge, source, taken, main)
+    kind, target = _kind(edge, taken, main, stacked)
+    adapter = Adapter(kind, source, target, None, edge.part, edge.gain)
+    if kind in ("project", "zero_pad"):
+        _check_stride(architecture, edge, adapter)
+    return adapter
+
+
+def _kind(edge: Edge, taken: Shape, main: Shape | None, stacked: bool) -> tuple[AdapterKind, Shape]:
+    target = taken if main is None else (taken[0], *main[1:]) if stacked else main
+    if taken == target:
+        return "identity", target
     if edge.transform == "auto":
-        kind: AdapterKind = "resample" if source[0] == target[0] else "resample_project"
-        return Adapter(kind, source, target)
-    adapter = Adapter(edge.transform, source, target)  # type: ignore[arg-type]
+        return "resample" if taken[0] == target[0] else "resample_project", target
+    return edge.transform, target  # type: ignore[return-value]
+
+
+def _taken(architecture: Architecture, edge: Edge, source: Shape) -> Shape:
+    """Return the shape of the part of its source that an edge carries."""
+    count = edge.part[1]
+    if source[0] % count:
+        near = [c for c in (source[0] // count * count, -(-source[0] // count) * count) if c]
+        raise ArchitectureError(
+            f"{architecture.label(edge.target)}: the edge from node {edge.source} takes one of "
+            f"{count} equal groups of {source[0]} channels, which {count} does not divide.",
+            fix=f"Give {architecture.label(edge.source).lower()} "
+            f"{' or '.join(map(str, near))} channels.",
+        )
+    return (source[0] // count, *source[1:])
+
+
+def _check_stride(architecture: Architecture, edge: Edge, adapter: Adapter) -> None:
+    """Refuse a projection or padding that no whole stride, or no added channel, brings about."""
+    source, target = adapter.taken, adapter.target
     reached = tuple(-(-side // adapter.stride) for side in source[1:])
     if reached != target[1:]:
         raise ArchitectureError(
@@ -234,28 +320,27 @@ def _adapter(
             f"cannot turn {source[0]} channels into {target[0]}: padding only adds channels.",
             fix="Use the transform 'project' or 'auto'.",
         )
-    return adapter
 
 
 def _edge_operation(
-    architecture: Architecture, edge: Edge, source: Shape, main: Shape | None
+    architecture: Architecture, edge: Edge, source: Shape, taken: Shape, main: Shape | None
 ) -> Adapter | None:
     operation = edge_operation(edge)
     if operation.zero:
         return None
-    width = source[0]
+    width = taken[0]
     node_width = architecture.nodes[edge.target].width
     if node_width is not None and not operation.keeps_channels:
         width = node_width
-    target = operation.shapes(source, width, 1)[-1]
+    target = operation.shapes(taken, width, 1)[-1]
     if main is not None and target != main:
         raise ArchitectureError(
             f"{architecture.label(edge.target)}: '{edge.transform}' on the edge from node "
-            f"{edge.source} gives {target}, the newest input has {main}.",
+            f"{edge.source} gives {target}, the main input has {main}.",
             why="An operation on an edge keeps the resolution and is not adapted any further.",
             fix="Put the operation into a node of its own.",
         )
-    return Adapter("operation", source, target, operation)
+    return Adapter("operation", source, target, operation, edge.part, edge.gain)
 
 
 def _operation_output(

@@ -2,7 +2,8 @@
 
 This is what latency measures and exports write, so it does as little as possible per image: nested
 cells and identity nodes are flattened into one list of instructions, learned merge weights become
-constants, and rectifiers work in place where nothing else reads their input. Edges and operations
+constants, heads of exits stay behind, and rectifiers work in place where nothing else reads their
+input. Edges and operations
 that the plan runs still run: a device does not know which of them are redundant.
 """
 
@@ -27,7 +28,14 @@ from nas.model.merges import (
     Weighted,
     add_up,
 )
-from nas.model.network import AbstractWired, Network, NodeModule, check_input, zero_images
+from nas.model.network import (
+    AbstractWired,
+    Network,
+    NodeModule,
+    apply_head,
+    check_input,
+    zero_images,
+)
 from nas.topology.layers import Shape
 
 _FRESH = (nn.Conv2d, nn.BatchNorm2d, nn.AvgPool2d, nn.MaxPool2d, nn.ReLU)
@@ -89,7 +97,7 @@ class FusedNetwork(nn.Module):
             values.append(module(*[values[index] for index in reads]))
             for index in frees:
                 values[index] = None
-        return cast(Tensor, self.head(cast(Tensor, values[self._output]).mean((2, 3))))
+        return apply_head(self.head, cast(Tensor, values[self._output]))
 
 
 @final

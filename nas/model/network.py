@@ -15,6 +15,7 @@ from typing import cast, final
 import torch
 from torch import Tensor, nn
 
+from nas.cost.count import exit_nodes
 from nas.cost.shapes import NodeStep, Plan, plan
 from nas.errors import ArchitectureError, ConfigError
 from nas.model.adapters import build_adapter
@@ -23,6 +24,9 @@ from nas.model.layers import Classifier, build_operation
 from nas.model.merges import build_merge
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
+
+NORMS = (nn.BatchNorm2d, nn.LayerNorm)
+"""Modules that a tied node may keep for itself."""
 
 
 def zero_images(like: Tensor, shape: Shape) -> Tensor:
@@ -121,6 +125,17 @@ class AbstractWired(nn.Module, abc.ABC):
                 states[source] = None
         return cast(Tensor, states[-1])
 
+    def run_to(self, x: Tensor, wanted: Sequence[int]) -> list[Tensor]:
+        """Run all nodes and return the states of `wanted`, which stay in memory until the end."""
+        states: list[Tensor | None] = [x]
+        steps = zip(self.nodes.values(), self._reads, self._frees, strict=True)
+        for module, reads, frees in steps:
+            states.append(module([states[source] for source in reads], x))
+            for source in frees:
+                if source not in wanted:
+                    states[source] = None
+        return [cast(Tensor, states[index]) for index in wanted]
+
 
 def last_readers(schedule: Plan) -> list[tuple[int, ...]]:
     """Return, for every node but the input, the states that nothing reads after it."""
@@ -149,7 +164,9 @@ def _tie(schedule: Plan, nodes: nn.ModuleDict) -> None:
         _check_tie(schedule, first, step)
         module = cast(NodeModule, nodes[str(step.index)])
         model = cast(NodeModule, nodes[str(first.index)])
-        if first.node.stride == step.node.stride and first.cell == step.cell:
+        if step.node.own_norms:
+            _share_weights(schedule, model, module, norms=False)
+        elif first.node.stride == step.node.stride and first.cell == step.cell:
             module.operation, module.cell = model.operation, model.cell
         else:
             _share_weights(schedule, model, module)
@@ -168,8 +185,13 @@ def _check_tie(schedule: Plan, first: NodeStep, step: NodeStep) -> None:
         )
 
 
-def _share_weights(schedule: Plan, model: NodeModule, module: NodeModule) -> None:
-    """Let `module` own the weights of `model`; strides and resolutions stay its own."""
+def _share_weights(
+    schedule: Plan, model: NodeModule, module: NodeModule, *, norms: bool = True
+) -> None:
+    """Let `module` own the weights of `model`; strides and resolutions stay its own.
+
+    Without `norms` it keeps norms of its own.
+    """
     pairs: list[tuple[nn.Module, nn.Module]] = [(model.operation, module.operation)]
     if model.cell is not None and module.cell is not None:
         pairs.append((model.cell, module.cell))
@@ -190,6 +212,8 @@ def _share_weights(schedule: Plan, model: NodeModule, module: NodeModule) -> Non
             fix="Tie only cells that run at the same resolution.",
         )
     for (owner, name), (other, _) in zip(ours, theirs, strict=True):
+        if not norms and isinstance(owner, NORMS):
+            continue
         owner.register_parameter(name, other.get_parameter(name))
 
 
@@ -212,19 +236,26 @@ class Cell(AbstractWired):
 class Network(AbstractWired):
     """A trainable network with a head: global average pooling and a linear classifier.
 
+    An architecture with `head="none"` has none: the network returns the last node's tensor. Every
+    exit has a head of its own, which runs only in `exit_logits`.
+
     Weights depend on `seed` alone; torch's global generator is neither read nor moved.
 
     Args:
         architecture: The network.
         input_shape: `(channels, height, width)` of one image.
-        num_classes: Outputs, at least 1.
+        num_classes: Outputs, at least 1; of no effect without a head.
         initialisation: `aligned` (near the identity, what a supernet shares) or `default` (what a
             network trained alone should start from).
         seed: Of the initial weights.
 
     Shape:
         x: `(batch, channels, height, width)`, any memory format.
-        returns: logits, `(batch, num_classes)`.
+        returns: logits, `(batch, num_classes)`; without a head `(batch, *plan.output)`.
+
+    Attributes:
+        head: The classifier, None without one.
+        exits: The classifier of every exit, by node number as text.
 
     Raises:
         ArchitectureError: If a shape is impossible, or tied nodes cannot share weights.
@@ -249,7 +280,15 @@ class Network(AbstractWired):
         self.architecture = architecture
         self.input_shape = self.plan.input_shape
         self.num_classes = num_classes
-        self.head = Classifier(self.plan.output[0], num_classes)
+        self.head: Classifier | None = None
+        if architecture.head != "none":
+            self.head = Classifier(self.plan.output[0], num_classes)
+        self.exits = nn.ModuleDict(
+            {
+                str(index): Classifier(self.plan.steps[index].output[0], num_classes)
+                for index in exit_nodes(architecture)
+            }
+        )
         initialise(self, torch.Generator().manual_seed(seed), initialisation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -259,7 +298,27 @@ class Network(AbstractWired):
             ArchitectureError: If the input does not have the shape the network was built for.
         """
         check_input(x, self.input_shape)
-        return cast(Tensor, self.head(self.run_nodes(x).mean((2, 3))))
+        return apply_head(self.head, self.run_nodes(x))
+
+    def exit_logits(self, x: Tensor) -> list[Tensor]:
+        """Return the logits of every exit, earliest first, and those of the network last.
+
+        Raises:
+            ArchitectureError: If the input does not have the shape the network was built for.
+        """
+        check_input(x, self.input_shape)
+        wanted = [*map(int, self.exits), len(self.plan.steps) - 1]
+        heads = [*self.exits.values(), self.head]
+        states = self.run_to(x, wanted)
+        return [
+            apply_head(cast(Classifier | None, head), state)
+            for head, state in zip(heads, states, strict=True)
+        ]
+
+
+def apply_head(head: nn.Module | None, x: Tensor) -> Tensor:
+    """Return the logits of the last state, or the state itself where there is no head."""
+    return x if head is None else cast(Tensor, head(x.mean((2, 3))))
 
 
 def check_input(x: Tensor, input_shape: Shape) -> None:

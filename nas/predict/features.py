@@ -166,9 +166,9 @@ def _own_pieces(step: NodeStep, *, tied: bool) -> Counter[Piece]:
 
 def _runs(adapter: Adapter) -> bool:
     """Tell whether an edge does more than hand its tensor on."""
-    if adapter.operation is not None:
+    if adapter.operation is not None and adapter.gain.identity:
         return not adapter.operation.identity
-    return adapter.kind != "identity"
+    return not adapter.identity
 
 
 def _live_pieces(step: NodeStep, own: Counter[Piece], constants: Sequence[bool]) -> Counter[Piece]:

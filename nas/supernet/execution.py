@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from nas.cost.shapes import Adapter
 from nas.errors import ConfigError
-from nas.model.adapters import build_adapter
+from nas.model.adapters import fixed_modules
 from nas.model.layers import build_layer
 from nas.model.merges import CONCATENATION_LIMIT, add_up
 from nas.model.network import zero_images
@@ -152,22 +152,15 @@ def run_adapter(
     adapter: Adapter, layers: tuple[LayerCall, ...], x: Tensor, weights: WeightSource, norm: Norm
 ) -> Tensor:
     """Bring one tensor to its target's shape."""
-    if adapter.kind == "identity":
-        return x
-    if adapter.operation is None and adapter.kind != "project":
-        fixed = _resampler(adapter)
-        x = x if fixed is None else fixed(x)
+    for fixed in _fixed(adapter):
+        x = fixed(x)
     return run_layers(layers, x, weights, norm)
 
 
 @lru_cache(maxsize=4096)
-def _resampler(adapter: Adapter) -> nn.Module | None:
+def _fixed(adapter: Adapter) -> tuple[nn.Module, ...]:
     """Return the part of an adapter that has no weights, as `nas.model` builds it."""
-    module = build_adapter(adapter)
-    if module is None:
-        return None
-    first = module[0]
-    return None if any(True for _ in first.parameters()) else first
+    return tuple(fixed_modules(adapter))
 
 
 def merge_adapted(call: NodeCall, inputs: list[Tensor], weights: WeightSource) -> Tensor:

@@ -9,10 +9,11 @@ agree on weights (registering, running, extracting, updating) reads the uses of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from nas.cost.shapes import Adapter, InputStep, NodeStep, Plan
+from nas.model.adapters import fixed_modules
 from nas.model.layers import build_layer
 from nas.supernet.sharing_rule import Owner, SharingRule
 from nas.topology.graph import Architecture
@@ -118,7 +119,8 @@ class Naming:
 
     def node(self, step: NodeStep) -> Owner:
         """Return the owner of a node's operation: tied nodes have one."""
-        return self.owner(step.node.tie or self.plain(step))
+        owner = self.owner(step.node.tie or self.plain(step))
+        return replace(owner, norms=self.position(step).norms) if step.node.own_norms else owner
 
     def position(self, step: NodeStep) -> Owner:
         """Return the owner of a node's place in the wiring, which tied nodes do not share."""
@@ -261,27 +263,18 @@ def merge_weight(
 def adapter_calls(slot: Owner, module: str, entry: InputStep) -> tuple[LayerCall, ...]:
     """Return the layers with weights (or an operation's layers) of an edge."""
     adapter = entry.adapter
-    if adapter.operation is not None:
-        return operation_calls(
-            slot.below(adapter.operation.name),
-            module,
-            adapter.operation.layers,
-            adapter.source,
-            adapter.target[0],
-            1,
-        )
-    if adapter.kind not in ("project", "resample_project"):
-        return ()
-    resampled = adapter.kind != "project" and adapter.source[1:] != adapter.target[1:]
+    name = "project" if adapter.operation is None else adapter.operation.name
+    gains = () if adapter.gain.identity else adapter.layers[-1:]
+    row = adapter.layers[: len(adapter.layers) - len(gains)]
+    width, first = adapter.target[0], len(fixed_modules(adapter))
     stride = adapter.stride if adapter.kind == "project" else 1
-    return operation_calls(
-        slot.below("project"),
-        module,
-        (Conv(strided=True, kernel=1), BatchNorm()),
-        adapter.source,
-        adapter.target[0],
-        stride,
-        first=1 if resampled else 0,
+    calls = operation_calls(
+        slot.below(name), module, row, adapter.adapted, width, stride, first=first
+    )
+    # The gain is one slot, whatever stands in front of it in this member.
+    own = slot.below(f"gain {adapter.gain.kind}")
+    return calls + operation_calls(
+        own, module, gains, adapter.target, width, 1, first=first + len(row)
     )
 
 

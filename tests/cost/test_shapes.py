@@ -173,7 +173,7 @@ def test_an_identity_adapter_costs_nothing() -> None:
         ),
         (
             skip(WIDE, "relu"),
-            r"\('join'\): 'relu' on the edge from node 0 gives \(4, 1, 1\), the newest input has",
+            r"\('join'\): 'relu' on the edge from node 0 gives \(4, 1, 1\), the main input has",
         ),
     ],
 )

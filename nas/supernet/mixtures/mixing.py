@@ -29,6 +29,7 @@ from nas.supernet.slots import (
     operation_calls,
 )
 from nas.supernet.supernet import Supernet
+from nas.topology.facts import WHOLE as ALL_CHANNELS
 from nas.topology.merges import MERGES, SCALE_POWER, Merge
 from nas.topology.operations import OPERATIONS, Operation
 
@@ -262,6 +263,12 @@ class _Planner:
     def _edge_options(self, edge: EdgePath, call: NodeCall, number: int, mixed: NodeMix) -> None:
         start, names = self.transforms[edge]
         entry: EdgeCall = call.inputs[number]
+        if not (entry.adapter.gain.identity and entry.adapter.part == ALL_CHANNELS):
+            raise SpaceError(
+                f"The operations on the edge '{edge[1]}' into '{'/'.join(edge[0])}' cannot be "
+                "mixed: it carries a part of its source or a gain.",
+                fix="Put the choice of operations on a node.",
+            )
         source, target = entry.adapter.source, entry.adapter.target
         stride = 1 if source[1:] == target[1:] else 2
         part = self._part("/".join((*edge[0], edge[1])), source[0], target[0], stride)

@@ -74,7 +74,7 @@ def _mixable(mixing: Mixing, path: Path, call: NodeCall) -> bool:
         and mixed.row is not None
         and mixed.projections is None
         and not mixed.transforms
-        and all(edge.adapter.kind == "identity" for edge in call.inputs)
+        and all(edge.adapter.identity for edge in call.inputs)
     )
 
 

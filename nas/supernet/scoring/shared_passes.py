@@ -107,7 +107,7 @@ class Expressions:
         )
 
     def _edge(self, edge: EdgeCall, source: int) -> int:
-        if edge.adapter.kind == "identity":
+        if edge.adapter.identity:
             return source
         signature = ("edge", edge.adapter, _signature(edge.layers), source)
 
