@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -130,3 +131,82 @@ class Registry(Generic[Entry]):
     def __len__(self) -> int:
         self.load()
         return len(self._entries)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number that an entry takes in brackets, as in `decayed_identity(a_min=0.6)`.
+
+    Args:
+        default: Its value where nothing is written.
+        low: Smallest value allowed.
+        high: Largest value allowed.
+        meaning: What it is, in a few words.
+    """
+
+    default: float
+    low: float
+    high: float
+    meaning: str
+
+
+def read_written(text: str) -> tuple[str, dict[str, float]]:
+    """Split `NAME` or `NAME(key=number,...)` into the name and its numbers.
+
+    Raises:
+        ConfigError: If the text is not of that form, or a number is written twice.
+    """
+    name, bracket, rest = text.strip().partition("(")
+    if bracket and not rest.endswith(")"):
+        raise ConfigError(
+            f"'{text}' has a bracket that is not closed.", fix=f"Write {name}(key=number)."
+        )
+    numbers: dict[str, float] = {}
+    for piece in filter(None, rest[:-1].split(",")):
+        key, _, written = (part.strip() for part in piece.partition("="))
+        try:
+            number = float(written)
+        except ValueError:
+            number = math.nan
+        if not key or not math.isfinite(number):
+            raise ConfigError(
+                f"'{piece}' is no parameter of the form key=number.",
+                where=text,
+                fix=f"Write {name.strip()}(key=number).",
+            )
+        if key in numbers:
+            raise ConfigError(f"The parameter '{key}' is there twice.", where=text, fix="Keep one.")
+        numbers[key] = number
+    return name.strip(), numbers
+
+
+def complete_parameters(
+    text: str, known: Mapping[str, Parameter], given: Mapping[str, float]
+) -> dict[str, float]:
+    """Return all numbers of an entry, the written ones over the defaults.
+
+    Args:
+        text: What was written, for messages.
+        known: The entry's parameters.
+        given: The numbers that were written.
+
+    Raises:
+        ConfigError: If a parameter is unknown or out of range; the nearest is named.
+    """
+    for key, value in given.items():
+        if key not in known:
+            near = suggest(key, list(known))
+            names = ", ".join(known) or "none"
+            raise ConfigError(
+                f"There is no parameter '{key}'.",
+                where=text,
+                fix=(f"Did you mean '{near}'? " if near else "") + f"Its parameters are: {names}.",
+            )
+        low, high = known[key].low, known[key].high
+        if not low <= value <= high:
+            raise ConfigError(
+                f"'{key}' is {value:g}; it must be {low:g} to {high:g}.",
+                where=text,
+                fix=f"The nearest is {key}={min(max(value, low), high):g}.",
+            )
+    return {key: given.get(key, parameter.default) for key, parameter in known.items()}
