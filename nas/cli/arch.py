@@ -157,11 +157,13 @@ def parse_shape(text: str) -> Shape:
 
 
 def _cost(architecture: Architecture, shape: Shape, num_classes: int) -> dict[str, int]:
+    from nas.cost.activations import activations
     from nas.cost.count import cost
 
     costs = cost(architecture, shape, num_classes)
     names = ("parameters", "macs", "bytes", "critical_path", "depth")
-    return {name: getattr(costs, name) for name in names}
+    found = {name: getattr(costs, name) for name in names}
+    return {**found, "peak_activation_bytes": activations(architecture, shape).peak_bytes}
 
 
 def _ids(architecture: Architecture) -> dict[str, str]:
