@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Literal, final
 
 from nas.errors import ConfigError
+from nas.topology.facts import Link
 from nas.topology.graph import Architecture, Edge, Node
 
-Source = int | tuple[int, str]
-"""A node, or a node and the transform of the edge that leaves it."""
+Source = int | tuple[int, str | Link]
+"""A node; or a node and the transform, or all fields, of the edge that leaves it."""
 
 MAX_LAYERS = 1500
 MAX_WIDTH = 4096
@@ -46,13 +47,17 @@ class Assembly:
         node = Node(operation, merge=merge, width=width, stride=stride, name=name)
         self._nodes.append(node)
         for source in sources:
-            start, transform = source if isinstance(source, tuple) else (source, "auto")
-            self._edges.append(Edge(start, number, transform))
+            start, link = source if isinstance(source, tuple) else (source, Link())
+            link = Link(link) if isinstance(link, str) else link
+            self._edges.append(Edge(start, number, link.transform, link.port, link.part, link.gain))
         return number
 
-    def architecture(self, pattern: str, stages: int) -> Architecture:
+    def architecture(
+        self, pattern: str, stages: int, head: Literal["classifier", "none"] = "classifier"
+    ) -> Architecture:
         """Return what was built, labelled as `stages` stages of one pattern."""
-        return Architecture(tuple(self._nodes), tuple(self._edges), (pattern,) * stages)
+        label = (pattern,) * stages
+        return Architecture(tuple(self._nodes), tuple(self._edges), label, head=head)
 
 
 def check_range(family: str, option: str, value: int, low: int, high: int) -> None:
