@@ -117,14 +117,19 @@ def node_name(schedule: Plan, index: int) -> str:
 def plan_costs(schedule: Plan) -> tuple[NodeCost, ...]:
     """Return the cost of every node of a plan; tied weights count at their first node."""
     first: dict[str, NodeStep] = {}
+    normed: set[str] = set()
     costs = []
     for step in schedule.steps:
         own = _operation_parameters(step)
-        if step.node.tie is not None:
-            holder = first.setdefault(step.node.tie, step)
+        tie = step.node.tie
+        if tie is not None:
+            holder = first.setdefault(tie, step)
             _check_tie(schedule, holder, step)
             if holder is not step:
-                own = norm_parameters(step) if step.node.own_norms else 0
+                apart = step.node.own_norms or tie not in normed
+                own = norm_parameters(step) if apart else 0
+            if not step.node.own_norms:
+                normed.add(tie)
         costs.append(_node_cost(step, node_name(schedule, step.index), own))
     return tuple(costs)
 

@@ -164,18 +164,22 @@ def pieces(schedule: Plan, num_classes: int) -> Iterator[Piece]:
 
 def _level(schedule: Plan) -> Iterator[Piece]:
     seen: set[str] = set()
+    normed: set[str] = set()
     for step in schedule.steps:
         yield from (adapter_piece(entry.adapter) for entry in step.inputs)
         if len(step.inputs) > 1:
             once, each = merge_pieces(step.merge, step.merged)
             yield from (once, *[each] * len(step.inputs))
-        tied = step.node.tie in seen
-        kept = norm_parameters(step) if tied and step.node.own_norms else 0
+        tie = step.node.tie
+        apart = step.node.own_norms or tie not in normed
+        kept = norm_parameters(step) if apart else 0
         for piece in _computed(step):
-            yield without_weights(piece, kept) if tied else piece
+            yield without_weights(piece, kept) if tie in seen else piece
             kept = 0
-        if step.node.tie is not None:
-            seen.add(step.node.tie)
+        if tie is not None:
+            seen.add(tie)
+            if not step.node.own_norms:
+                normed.add(tie)
 
 
 def _computed(step: NodeStep) -> Iterator[Piece]:

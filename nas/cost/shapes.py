@@ -9,14 +9,13 @@ takes its part of the channels, then adapts, then multiplies by its gain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, final
 
 from nas.errors import ArchitectureError
 from nas.topology.facts import PLAIN, WHOLE, Gain, Part
-from nas.topology.graph import Architecture, Edge, Node
+from nas.topology.graph import Architecture, Edge, Node, by_importance
 from nas.topology.layers import AbstractLayer, BatchNorm, Conv, Shape
 from nas.topology.lookups import RESERVED_TRANSFORMS, edge_operation, node_merge, node_operation
 from nas.topology.merges import MERGES, Merge
@@ -243,13 +242,6 @@ def _merged_shape(
 def _main(inputs: tuple[InputStep, ...]) -> InputStep:
     """Return the input that gives a node its shape."""
     return next((entry for entry in inputs if entry.edge.port == "main"), inputs[-1])
-
-
-def by_importance(edges: Sequence[Edge]) -> list[Edge]:
-    """Return the edges into a node, its main one first, then the newest source first."""
-    newest_first = list(reversed(edges))
-    newest_first.sort(key=lambda edge: edge.port != "main")
-    return newest_first
 
 
 def _inputs(architecture: Architecture, index: int, steps: list[NodeStep]) -> tuple[InputStep, ...]:

@@ -155,21 +155,24 @@ def last_readers(schedule: Plan) -> list[tuple[int, ...]]:
 def _tie(schedule: Plan, nodes: nn.ModuleDict) -> None:
     """Let nodes of one tie share the operation (or cell) of the first of them."""
     first_of: dict[str, NodeStep] = {}
+    normed_of: dict[str, NodeStep] = {}  # the first whose norms the others share, too
     for step in schedule.steps[1:]:
-        if step.node.tie is None:
+        tie = step.node.tie
+        if tie is None:
             continue
-        first = first_of.setdefault(step.node.tie, step)
+        first = first_of.setdefault(tie, step)
+        known = None if step.node.own_norms else normed_of.setdefault(tie, step)
         if first is step:
             continue
         _check_tie(schedule, first, step)
+        shares_norms = known is not None and known is not step
+        owner = known if shares_norms and known is not None else first
         module = cast(NodeModule, nodes[str(step.index)])
-        model = cast(NodeModule, nodes[str(first.index)])
-        if step.node.own_norms:
-            _share_weights(schedule, model, module, norms=False)
-        elif first.node.stride == step.node.stride and first.cell == step.cell:
+        model = cast(NodeModule, nodes[str(owner.index)])
+        if shares_norms and owner.node.stride == step.node.stride and owner.cell == step.cell:
             module.operation, module.cell = model.operation, model.cell
         else:
-            _share_weights(schedule, model, module)
+            _share_weights(schedule, model, module, norms=shares_norms)
 
 
 def _check_tie(schedule: Plan, first: NodeStep, step: NodeStep) -> None:

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from nas.errors import SpaceError
 from nas.space.base import AbstractSpace, check_known
 from nas.space.choices import Answer, Choice, Decisions, OneOf, Option, SubsetOf, Value
-from nas.topology.graph import Architecture, Edge, Node, Topology
+from nas.topology.graph import Architecture, Edge, EdgePair, Node, Topology
 from nas.topology.merges import MERGES
 from nas.topology.operations import OPERATIONS
 from nas.topology.patterns import PATTERNS, Pattern
+from nas.topology.stages import add_stage, node_names
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=64)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -235,7 +236,9 @@ def _node_choices(
     merging = [
         node
         for node in range(1, topology.num_nodes)
-        if len(topology.sources(node)) > 1 and not _has_one_parent(stage, topology, node)
+        if len(topology.sources(node)) > 1
+        and topology.rule(node).merge is None
+        and not _has_one_parent(stage, topology, node)
     ]
     found += _name_choices(
         stage_name, "operation", stage.operation, [names[node] for node in topology.operations]
@@ -273,22 +276,6 @@ def _name_choices(
     return [OneOf(f"{stage_name}.{question}", options)]
 
 
-def node_names(stage_name: str, topology: Topology) -> list[str]:
-    """Return the weight slot of every node: `in`, `op1`.., `join1`.., and `out` for a last join."""
-    names = [f"{stage_name}.in"]
-    operations = joins = 0
-    for node in range(1, topology.num_nodes):
-        if node not in topology.joins:
-            operations += 1
-            names.append(f"{stage_name}.op{operations}")
-        elif node == topology.num_nodes - 1:
-            names.append(f"{stage_name}.out")
-        else:
-            joins += 1
-            names.append(f"{stage_name}.join{joins}")
-    return names
-
-
 def _local(name: str) -> str:
     return name.rsplit(".", 1)[1]
 
@@ -305,30 +292,26 @@ def _add_stage(
     pattern = PATTERNS.get(str(decisions[f"{stage_name}.pattern"]))
     topology = pattern.wire(cast(int, decisions[f"{stage_name}.depth"]))
     names = node_names(stage_name, topology)
-    entry = len(nodes) - 1
-    width = nodes[entry].width
-    for node in range(1, topology.num_nodes):
-        is_join = node in topology.joins
-        operation = "identity" if is_join else _answer(decisions, names[node], "operation")
-        merge = _answer(decisions, names[node], "merge", "default")
-        merge = topology.merge if merge == "default" else merge
-        nodes.append(
-            Node(
-                operation,
-                merge,
-                stage.scale,
-                width=None if OPERATIONS.get(operation).keeps_channels else width,
-                name=names[node],
-            )
-        )
-        parent = decisions.get(f"{names[node]}.parent")
-        chosen = decisions.get(f"{names[node]}.inputs") if parent is None else [str(parent)]
-        for source in topology.sources(node):
-            is_open = (source, node) in topology.optional and isinstance(chosen, list)
-            if is_open and _local(names[source]) not in cast(list[str], chosen):
-                continue
-            edges.append(Edge(entry + source, entry + node))
-    return len(nodes) - 1
+    width = nodes[-1].width
+    assert width is not None  # the stem and every transition have one
+
+    def is_on(edge: EdgePair) -> bool:
+        source, target = (names[node] for node in edge)
+        parent = decisions.get(f"{target}.parent")
+        chosen = decisions.get(f"{target}.inputs") if parent is None else [str(parent)]
+        return not isinstance(chosen, list) or _local(source) in chosen
+
+    return add_stage(
+        nodes,
+        edges,
+        topology,
+        name=stage_name,
+        width=width,
+        operation=lambda name: _answer(decisions, name, "operation"),
+        merge=lambda name: _answer(decisions, name, "merge", "default"),
+        scale=stage.scale,
+        on=is_on,
+    )
 
 
 def _answer(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from nas.topology.canonical import LabelledEdge, LabelledGraph
+from nas.topology.facts import WHOLE
 from nas.topology.graph import Architecture, Node
+from nas.topology.simplify import SHAPE_PORTS, gain_text
 from nas.topology.symbolic import (
     INPUT_SHAPE,
     SymbolicInput,
@@ -67,7 +69,10 @@ def _operation_text(node: Node, step: SymbolicStep) -> str:
 
 
 def _edge_text(entry: SymbolicInput, step: SymbolicStep, place: int) -> str:
-    parts = [] if entry.edge.port == "default" else [f"port {entry.edge.port}"]
+    edge = entry.edge
+    parts = [] if edge.port in SHAPE_PORTS else [f"port {edge.port}"]
+    if edge.part != WHOLE:
+        parts.append(f"part {edge.part[0]}/{edge.part[1]}")
     if step.rule.weight == "stacked" and step.degree > 1 and entry.kind != "none":
         parts.append(str(place))
     if entry.operation is not None:
@@ -76,4 +81,6 @@ def _edge_text(entry: SymbolicInput, step: SymbolicStep, place: int) -> str:
         parts.append("none")
     elif entry.kind != "identity":
         parts.append(f"{entry.kind} {shape_text(entry.target)}")
+    if not edge.gain.identity:
+        parts.append(gain_text(edge.gain))
     return " ".join(parts)

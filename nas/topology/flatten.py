@@ -37,7 +37,7 @@ def flatten(architecture: Architecture) -> Architecture:
             zero_allowed |= inner.zero_allowed
             _dissolve(node, inner, nodes, edges)
         ends.append(len(nodes) - 1)
-    return Architecture(tuple(nodes), tuple(edges), architecture.wiring, zero_allowed)
+    return replace(architecture, nodes=tuple(nodes), edges=tuple(edges), zero_allowed=zero_allowed)
 
 
 def _dissolve(node: Node, inner: Architecture, nodes: list[Node], edges: list[Edge]) -> None:
@@ -45,6 +45,7 @@ def _dissolve(node: Node, inner: Architecture, nodes: list[Node], edges: list[Ed
     prefix = f"{node.name}." if node.name else ""
     scope = f"cell {start}" if node.tie is None else f"tie {node.tie}"
     nodes.append(Node(merge=node.merge, scale=node.scale, name=node.name and f"{prefix}in"))
+    last = len(inner.nodes) - 1
     for index, entry in enumerate(inner.nodes[1:], start=1):
         tie = entry.tie
         if node.tie is not None and tie is None:
@@ -54,6 +55,8 @@ def _dissolve(node: Node, inner: Architecture, nodes: list[Node], edges: list[Ed
                 entry,
                 tie=None if tie is None else f"{scope}: {tie}",
                 name=entry.name and f"{prefix}{entry.name}",
+                own_norms=entry.own_norms or node.own_norms,
+                exit=node.exit and index == last,
             )
         )
     edges.extend(
@@ -79,7 +82,8 @@ def _owns_weights(step: SymbolicStep) -> bool:
     if step.degree > 1 and step.rule.weight in ("scalar", "projection"):
         return True
     return any(
-        entry.kind in ("project", "resample_project")
+        entry.edge.gain.learned
+        or entry.kind in ("project", "resample_project")
         or (entry.operation is not None and entry.operation.parametric)
         for entry in step.inputs
     )

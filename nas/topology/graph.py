@@ -9,7 +9,7 @@ lower to a higher number. Names and the `wiring` label are for people; no id dep
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, final
@@ -31,6 +31,7 @@ __all__ = [
     "NodeRule",
     "Part",
     "Topology",
+    "by_importance",
 ]
 
 HEADS = ("classifier", "none")
@@ -265,6 +266,13 @@ class Edge:
     port: str = "default"
     part: Part = WHOLE
     gain: Gain = PLAIN
+
+
+def by_importance(edges: Sequence[Edge]) -> list[Edge]:
+    """Return the edges into a node, its main one first, then the newest source first."""
+    newest_first = list(reversed(edges))
+    newest_first.sort(key=lambda edge: edge.port != "main")
+    return newest_first
 
 
 @final

@@ -11,6 +11,8 @@ A value is a merge of terms. These rewrites are exact and leave every other diff
   operation with weights is an instance of its own, and so is every merge with weights, which is
   therefore never merged into another.
 - The order of inputs matters to `stack` and to ports only.
+- A part of a tensor and a fixed gain are operations without weights, a learned gain is an instance
+  with the value it starts at. An exit is an operation with weights whose result is kept.
 - Factors 1/sqrt(d) and 1/d are one kind of number: the mean of two halves what it adds up.
 - A nested cell is the nodes it holds.
 
@@ -25,6 +27,7 @@ from __future__ import annotations
 from typing import final
 
 from nas.topology.canonical import LabelledEdge, LabelledGraph
+from nas.topology.facts import WHOLE, Gain
 from nas.topology.graph import Architecture, Node
 from nas.topology.operations import Operation
 from nas.topology.symbolic import (
@@ -36,6 +39,9 @@ from nas.topology.symbolic import (
     shape_text,
     symbolic_step,
 )
+
+SHAPE_PORTS = frozenset({"default", "main"})
+"""Ports that say nothing beyond the shapes, which are written out already."""
 
 ZERO = -1
 """The value of an empty sum."""
@@ -74,6 +80,7 @@ class _Values:
         self.labels: list[str] = []
         self.arguments: list[Arguments] = []
         self.weights: dict[int, Key] = {}
+        self.exits: list[int] = []
         self.sums: dict[int, dict[int, int]] = {}
         self.stacks: dict[int, tuple[int, ...]] = {}
         self._known: dict[tuple[str, Arguments], int] = {}
@@ -143,7 +150,7 @@ class _Values:
 
     def graph(self, root: int) -> LabelledGraph:
         """Return what `root` is computed from."""
-        alive = {root}
+        alive = {root, *self.exits}
         for value in range(root, -1, -1):
             if value in alive:
                 alive.update(argument for argument, _ in self.arguments[value])
@@ -162,14 +169,34 @@ class _Values:
     def _add_shared(
         self, number: dict[int, int], labels: list[str], edges: list[LabelledEdge]
     ) -> None:
-        users: dict[Key, list[int]] = {}
+        users: dict[Key, list[tuple[int, bool]]] = {}
         for value, key in self.weights.items():
             if value in number:
-                users.setdefault(key, []).append(number[value])
+                shared, own_norms = _without_norms(key)
+                users.setdefault(shared, []).append((number[value], own_norms))
         for members in users.values():
-            if len(members) > 1:
-                edges.extend((len(labels), member, "weights") for member in members)
-                labels.append("weights")
+            if len(members) < 2:
+                continue
+            apart = any(own_norms for _, own_norms in members)
+            together = [member for member, own_norms in members if not own_norms]
+            edges.extend((len(labels), member, "weights") for member, _ in members)
+            labels.append("weights without norms" if apart else "weights")
+            if apart and len(together) > 1:
+                edges.extend((len(labels), member, "norms") for member in together)
+                labels.append("norms")
+
+
+_OWN_NORMS = "own norms"
+
+
+def _without_norms(key: object) -> tuple[Key, bool]:
+    """Return whose weights a key means, and whether the norms are the instance's own."""
+    if not isinstance(key, tuple):
+        return (key,), False
+    if len(key) > 2 and key[-2] == _OWN_NORMS:
+        return _without_norms(key[:-2])[0], True
+    parts = [_without_norms(part) if isinstance(part, tuple) else (part, False) for part in key]
+    return tuple(part for part, _ in parts), any(own for _, own in parts)
 
 
 def _build(values: _Values, architecture: Architecture, start: Place, scope: Key) -> Place:
@@ -181,6 +208,8 @@ def _build(values: _Values, architecture: Architecture, start: Place, scope: Key
         step = symbolic_step(architecture, index, shapes, start[1])
         merged = _merge(values, node, step, places, (scope, index))
         place = _compute(values, node, step, merged, scope, index)
+        if node.exit and index < len(architecture.nodes) - 1:
+            values.exits.append(values.apply("exit", place[0], (scope, "exit", index)))
         places.append(place)
         shapes.append(place[1])
     return places[-1]
@@ -190,6 +219,8 @@ def _compute(
     values: _Values, node: Node, step: SymbolicStep, merged: int, scope: Key, index: int
 ) -> Place:
     own: Key = (scope, "node", index) if node.tie is None else (scope, "tie", node.tie)
+    if node.tie is not None and node.own_norms:
+        own = (*own, _OWN_NORMS, index)
     if node.cell is not None:
         return _build(values, node.cell, (merged, step.merged), own)
     operation = step.operation
@@ -211,7 +242,7 @@ def _apply(
 def _merge(values: _Values, node: Node, step: SymbolicStep, places: list[Place], own: Key) -> int:
     live = [entry for entry in step.inputs if entry.kind != "none"]
     terms = [_adapted(values, entry, places, own) for entry in live]
-    if any(entry.edge.port != "default" for entry in live):
+    if any(entry.edge.port not in SHAPE_PORTS for entry in live):
         return _ported(values, node, step, live, terms, own)
     if len(live) < 2:
         return terms[0] if terms else ZERO
@@ -248,12 +279,23 @@ def _ported(
 
 
 def _adapted(values: _Values, entry: SymbolicInput, places: list[Place], own: Key) -> int:
+    """Return what an edge delivers: part, adapter, gain."""
     edge = entry.edge
     value, _ = places[edge.source]
-    if entry.kind == "identity":
-        return value
     key = (*own, "edge", edge)
+    if edge.part != WHOLE:
+        value = values.apply(f"part {edge.part[0]}/{edge.part[1]}", value)
     if entry.operation is not None:
-        return _apply(values, entry.operation, value, entry.target, 1, key)
-    label = f"{entry.kind} {shape_text(entry.target)}"
-    return values.apply(label, value, key if entry.kind in _INSTANCE_ADAPTERS else None)
+        value = _apply(values, entry.operation, value, entry.target, 1, key)
+    elif entry.kind != "identity":
+        label = f"{entry.kind} {shape_text(entry.target)}"
+        weights = key if entry.kind in _INSTANCE_ADAPTERS else None
+        value = values.apply(label, value, weights)
+    if edge.gain.identity:
+        return value
+    return values.apply(gain_text(edge.gain), value, (*key, "gain") if edge.gain.learned else None)
+
+
+def gain_text(gain: Gain) -> str:
+    """Write a gain for the label of a vertex."""
+    return f"gain {gain.kind} {gain.value!r}"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple, final
 
-from nas.topology.graph import Architecture, Edge, Node
+from nas.topology.graph import Architecture, Edge, Node, by_importance
 from nas.topology.layers import AbstractLayer
 from nas.topology.lookups import RESERVED_TRANSFORMS, edge_operation, node_merge, node_operation
 from nas.topology.merges import Merge
@@ -35,7 +35,8 @@ class SymbolicShape(NamedTuple):
 class SymbolicInput(NamedTuple):
     """One edge into a node.
 
-    `kind` is that of `nas.cost.shapes.Adapter`, or `none` for an edge that carries nothing.
+    `kind` is that of `nas.cost.shapes.Adapter`, or `none` for an edge that carries nothing; it
+    tells what happens between the edge's part and its gain.
     """
 
     edge: Edge
@@ -81,13 +82,14 @@ def symbolic_step(
     main: SymbolicShape | None = None
     inputs = []
     degree = 0
-    for edge in reversed(architecture.inputs(index)):
-        entry = _symbolic_input(architecture, edge, outputs[edge.source], main, stacked)
+    for edge in by_importance(architecture.inputs(index)):
+        source = _part(outputs[edge.source], edge.part[1])
+        entry = _symbolic_input(architecture, edge, source, main, stacked)
         inputs.append(entry)
         if entry.kind != "none":
             main = main or entry.target
             degree += 1
-    inputs.reverse()
+    inputs.sort(key=lambda entry: entry.edge)
     merged = _merged(node, inputs, stacked, main, input_shape)
     if node.cell is not None:
         return SymbolicStep(inputs, degree, rule, merged, merged, None)
@@ -127,6 +129,13 @@ def _merged(
         return main
     columns = [entry.target.channels for entry in inputs if entry.kind != "none"]
     return SymbolicShape(tuple(map(sum, zip(*columns, strict=True))), main.sides)
+
+
+def _part(shape: SymbolicShape, count: int) -> SymbolicShape:
+    """Return the shape of one of several groups of channels."""
+    if count == 1:
+        return shape
+    return SymbolicShape(tuple(number // count for number in shape.channels), shape.sides)
 
 
 def _symbolic_input(
