@@ -21,11 +21,11 @@ from nas.topology.edge_scales import (
     read_edge_scale,
     scale_architecture,
     scale_topology,
-    sides,
 )
 from nas.topology.edge_scales.layer_scale import start_by_depth
 from nas.topology.graph import PLAIN, Architecture, Edge, Gain, Link, Node, Topology
 from nas.topology.patterns import PATTERNS
+from nas.topology.residual_nodes import residual_nodes
 
 SCALES = list(EDGE_SCALES)
 WIRINGS = [
@@ -35,6 +35,14 @@ WIRINGS = [
 
 def wiring(name: str, size: int) -> Topology:
     return PATTERNS.get(name).wire(size)
+
+
+def sides(topology: Topology) -> dict[tuple[int, int], str]:
+    found: dict[tuple[int, int], str] = {}
+    for node in residual_nodes(topology):
+        found |= {(edge.source, edge.target): "skip" for edge in node.skips}
+        found |= {(edge.source, edge.target): "branch" for edge in node.branches}
+    return found
 
 
 def gains(topology: Topology) -> dict[tuple[int, int], Gain]:

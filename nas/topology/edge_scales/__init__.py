@@ -1,28 +1,21 @@
 """Edge scales: what a residual node multiplies its branches and its skips with, by depth.
 
-An edge scale applies to any wiring. *An edge is a skip if another way leads from its source to its
-target*; the other edges into the same node are its branches. A node with a skip and a branch is a
-*residual node*: number `l` of the `L` residual nodes of a wiring, in order, is given the gains that
-the scale says for `(l, L)`. All other nodes are left alone: where nothing goes around, a branch
-that starts at 0 would cut the network. So a chain has no residual node, nor has the join of a
-fractal, whose inputs all come from operations side by side; the skip past the stem's first block is
-one, whatever computes its source.
-
-Three kinds of edges are neither: those of the port `mask` (they gate, they are not added), those
-that carry a part of the channels (what goes around is other channels), and optional ones as skips
-(a space may switch them off, and the branch alone would be left). An edge that a pattern gave a
-gain keeps it.
+An edge scale applies to any wiring: number `l` of its `L` residual nodes, in order, is given the
+gains that the scale says for `(l, L)`. `nas.topology.residual_nodes` says which nodes these are and
+which edges into them are skips or branches. All other nodes are left alone: where nothing goes
+around, a branch that starts at 0 would cut the network. An edge that a pattern gave a gain keeps
+it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, final
+from typing import final
 
 from nas.registry import Paper, Parameter, Registry, complete_parameters, read_written
-from nas.topology.graph import PLAIN, WHOLE, Architecture, EdgePair, Gain, Link, Topology
-from nas.topology.merges import MERGES
+from nas.topology.graph import PLAIN, Architecture, Edge, EdgePair, Gain, Link, Topology
+from nas.topology.residual_nodes import residual_nodes
 
 UNSCALED = "unscaled"
 
@@ -110,10 +103,10 @@ def scale_topology(topology: Topology, scale: str | WrittenScale) -> Topology:
         NotFoundError: If the scale is unknown.
         ConfigError: If its text or a parameter is wrong.
     """
-    written = read_edge_scale(scale) if isinstance(scale, str) else scale
     links: dict[EdgePair, Link] = dict(topology.links)
-    for entry, gain in _gains(_residual_nodes(*_wiring(topology)), written):
-        links[entry.source, entry.target] = replace(entry.link, gain=gain)
+    for edge, gain in _gains(topology, scale).items():
+        pair = (edge.source, edge.target)
+        links[pair] = replace(topology.link(pair), gain=gain)
     return replace(topology, links=links)
 
 
@@ -126,90 +119,19 @@ def scale_architecture(architecture: Architecture, scale: str | WrittenScale) ->
         NotFoundError: If the scale is unknown.
         ConfigError: If its text or a parameter is wrong.
     """
-    written = read_edge_scale(scale) if isinstance(scale, str) else scale
-    entries = [
-        _Entry(edge.source, edge.target, Link(edge.transform, edge.port, edge.part, edge.gain))
-        for edge in architecture.edges
-    ]
-    adding = [_adds(node.merge) for node in architecture.nodes]
-    gains = {id(entry): gain for entry, gain in _gains(_residual_nodes(entries, adding), written)}
-    edges = (
-        replace(edge, gain=gains.get(id(entry), edge.gain))
-        for edge, entry in zip(architecture.edges, entries, strict=True)
-    )
+    gains = _gains(architecture, scale)
+    edges = (replace(edge, gain=gains.get(edge, edge.gain)) for edge in architecture.edges)
     return replace(architecture, edges=tuple(edges))
 
 
-Side = Literal["skip", "branch"]
-
-
-def sides(topology: Topology) -> dict[EdgePair, Side]:
-    """Return which edges into residual nodes are skips and which are branches."""
-    found: dict[EdgePair, Side] = {}
-    for skips, branches in _residual_nodes(*_wiring(topology)):
-        found |= {(entry.source, entry.target): "skip" for entry in skips}
-        found |= {(entry.source, entry.target): "branch" for entry in branches}
-    return found
-
-
-@final
-@dataclass(frozen=True)
-class _Entry:
-    """One edge of either kind of graph."""
-
-    source: int
-    target: int
-    link: Link
-    optional: bool = False
-
-
-def _wiring(topology: Topology) -> tuple[list[_Entry], list[bool]]:
-    """Return the edges, and for every node whether it adds what it reads."""
-    entries = [
-        _Entry(*edge, topology.link(edge), edge in topology.optional)
-        for edge in sorted(topology.edges)
-    ]
-    merges = [topology.rule(node).merge or topology.merge for node in range(topology.num_nodes)]
-    return entries, [_adds(merge) for merge in merges]
-
-
-def _gains(
-    nodes: list[tuple[list[_Entry], list[_Entry]]], written: WrittenScale
-) -> Iterator[tuple[_Entry, Gain]]:
-    for number, (skips, branches) in enumerate(nodes, start=1):
+def _gains(graph: Topology | Architecture, scale: str | WrittenScale) -> dict[Edge, Gain]:
+    """Return the new gains, by the edges they are for as these are."""
+    written = read_edge_scale(scale) if isinstance(scale, str) else scale
+    nodes = residual_nodes(graph)
+    found: dict[Edge, Gain] = {}
+    for number, node in enumerate(nodes, start=1):
         gains = written.gains(number, len(nodes))
-        for side, gain in ((skips, gains.skip), (branches, gains.branch)):
+        for side, gain in ((node.skips, gains.skip), (node.branches, gains.branch)):
             if not gain.identity:
-                yield from ((entry, gain) for entry in side if entry.link.gain == PLAIN)
-
-
-def _residual_nodes(
-    entries: list[_Entry], adding: list[bool]
-) -> list[tuple[list[_Entry], list[_Entry]]]:
-    """Return the skips and the branches of every residual node, in order of the nodes."""
-    num_nodes = len(adding)
-    into: list[list[_Entry]] = [[] for _ in range(num_nodes)]
-    for entry in entries:
-        into[entry.target].append(entry)
-    before = [0] * num_nodes  # per node: the nodes that reach it, as bits
-    found: list[tuple[list[_Entry], list[_Entry]]] = []
-    for node in range(1, num_nodes):
-        sources = {entry.source for entry in into[node]}
-        behind_sources = 0
-        for source in sources:
-            behind_sources |= before[source]
-        before[node] = behind_sources | sum(1 << source for source in sources)
-        if len(sources) < 2 or not adding[node]:
-            continue
-        added = [entry for entry in into[node] if entry.link.port != "mask"]
-        around = [entry for entry in added if behind_sources >> entry.source & 1]
-        skips = [entry for entry in around if entry.link.part == WHOLE and not entry.optional]
-        branches = [entry for entry in added if entry not in around]
-        if skips and branches:
-            found.append((skips, branches))
+                found |= {edge: gain for edge in side if edge.gain == PLAIN}
     return found
-
-
-def _adds(merge: str) -> bool:
-    """Tell whether a merge is linear in its inputs, so that a gain is a weight of a summand."""
-    return merge in MERGES and bool(getattr(MERGES.get(merge), "linear", True))
