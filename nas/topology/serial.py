@@ -88,8 +88,8 @@ def load_architecture(source: str | dict[str, Any]) -> Architecture:
 
 def _dump_graph(architecture: Architecture) -> dict[str, Any]:
     graph: dict[str, Any] = {
-        "nodes": [_dump_node(node) for node in architecture.nodes],
-        "edges": [_dump_edge(edge) for edge in architecture.edges],
+        "nodes": [dump_node(node) for node in architecture.nodes],
+        "edges": [dump_edge(edge) for edge in architecture.edges],
     }
     if architecture.wiring:
         graph["wiring"] = list(architecture.wiring)
@@ -103,7 +103,8 @@ def _dump_graph(architecture: Architecture) -> dict[str, Any]:
 _DEFAULTS = Node()
 
 
-def _dump_node(node: Node) -> dict[str, Any]:
+def dump_node(node: Node) -> dict[str, Any]:
+    """Return a node as plain JSON data."""
     fields = {
         key: getattr(node, key)
         for key in _NODE_KEYS
@@ -114,7 +115,8 @@ def _dump_node(node: Node) -> dict[str, Any]:
     return fields
 
 
-def _dump_edge(edge: Edge) -> list[Any]:
+def dump_edge(edge: Edge) -> list[Any]:
+    """Return an edge as plain JSON data."""
     more: dict[str, Any] = {}
     if edge.part != WHOLE:
         more["part"] = list(edge.part)
@@ -203,7 +205,7 @@ def _load_graph(data: dict[str, Any], where: str, depth: int, totals: list[int])
         raise ArchitectureError(
             f"Unknown head {head!r}.", where=f"{where}head", fix=f"Known: {', '.join(HEADS)}."
         )
-    loaded = [_load_edge(edge, f"{where}edges[{i}]") for i, edge in enumerate(edges)]
+    loaded = [load_edge(edge, f"{where}edges[{i}]") for i, edge in enumerate(edges)]
     _refuse_cycle(loaded, where)
     built = tuple(_load_node(node, i, where, depth, totals) for i, node in enumerate(nodes))
     names = tuple(_text(name, f"{where}wiring[{i}]") for i, name in enumerate(wiring))
@@ -212,6 +214,16 @@ def _load_graph(data: dict[str, Any], where: str, depth: int, totals: list[int])
     except (ArchitectureError, TopologyError) as error:
         place = where.rstrip(".") or error.where
         raise type(error)(error.what, where=place, why=error.why, fix=error.fix) from None
+
+
+def load_node(data: Any, place: str) -> Node:
+    """Read a node as `dump_node` wrote it; `place` is what messages call it.
+
+    Raises:
+        ArchitectureError: If it is malformed.
+        TopologyError: If its cell is no connected acyclic graph.
+    """
+    return _load_node(data, 0, f"{place}.", 0, [0, 0])
 
 
 def _load_node(data: Any, index: int, where: str, depth: int, totals: list[int]) -> Node:
@@ -245,7 +257,12 @@ def _load_fields(data: dict[str, Any], place: str) -> dict[str, Any]:
     return {key: read(data[key], f"{place}.{key}") for key, read in readers.items() if key in data}
 
 
-def _load_edge(data: Any, place: str) -> Edge:
+def load_edge(data: Any, place: str) -> Edge:
+    """Read an edge as `dump_edge` wrote it; `place` is what messages call it.
+
+    Raises:
+        ArchitectureError: If it is malformed.
+    """
     if not isinstance(data, list) or not 2 <= len(data) <= 5:
         raise _wrong_type(
             place, "[source, target], followed by transform, port and an object if need be", data
