@@ -22,6 +22,7 @@ from nas.model.adapters import build_adapter
 from nas.model.initialise import Initialisation, check_initialisation, initialise
 from nas.model.layers import Classifier, build_operation
 from nas.model.merges import build_merge
+from nas.model.path_masks import PathMasks, run_masked
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
@@ -294,14 +295,19 @@ class Network(AbstractWired):
         )
         initialise(self, torch.Generator().manual_seed(seed), initialisation)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, masks: PathMasks | None = None) -> Tensor:
         """Return the logits of a batch.
+
+        Args:
+            x: The batch.
+            masks: What inputs of merges are multiplied with in this pass; None for nothing.
 
         Raises:
             ArchitectureError: If the input does not have the shape the network was built for.
         """
         check_input(x, self.input_shape)
-        return apply_head(self.head, self.run_nodes(x))
+        last = self.run_nodes(x) if masks is None else run_masked(self, x, masks)
+        return apply_head(self.head, last)
 
     def exit_logits(self, x: Tensor) -> list[Tensor]:
         """Return the logits of every exit, earliest first, and those of the network last.

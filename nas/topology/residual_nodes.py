@@ -51,8 +51,8 @@ def residual_nodes(graph: Topology | Architecture) -> tuple[ResidualNode, ...]:
 
 
 def adds(merge: str) -> bool:
-    """Tell whether a merge is linear in its inputs, so that a factor on one weighs a summand."""
-    return merge in MERGES and bool(getattr(MERGES.get(merge), "linear", True))
+    """Tell whether every input enters a merge on its own, so that a factor on one weighs it."""
+    return merge in MERGES and MERGES.get(merge).weight not in ("module",)
 
 
 def _found(
