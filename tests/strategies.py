@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from nas.cost.count import plan_costs
 from nas.cost.shapes import plan
-from nas.errors import ArchitectureError
-from nas.topology.graph import Architecture, Edge, Node, Topology
+from nas.errors import ArchitectureError, TopologyError
+from nas.topology.graph import Architecture, Edge, Gain, Node, Topology
 from nas.topology.layers import Shape
 from nas.topology.operations import OPERATIONS
 
@@ -42,6 +42,15 @@ MERGE_NAMES = ("sum", "mean", "weighted", "concat", "stack")
 SCALES = ("auto", "none", "rsqrt", "mean")
 EDGE_TRANSFORMS = ("identity", "project", "zero_pad", "conv1x1", "avg_pool3x3", "relu")
 WIDTHS = (None, 4, 6)
+CARRIED: tuple[dict[str, Any], ...] = (
+    {"gain": Gain("fixed", 0.5)},
+    {"gain": Gain("scalar", 0.25)},
+    {"gain": Gain("channel", 1.5)},
+    {"part": (0, 2)},
+    {"part": (1, 2), "gain": Gain("scalar", -1.0)},
+    {"port": "main"},
+)
+"""What an edge may carry, beside its transform."""
 
 Draw = Any
 
@@ -68,6 +77,8 @@ def architectures(
     operations: tuple[str, ...] = OPERATION_NAMES,
     merges: tuple[str, ...] = MERGE_NAMES,
     names: bool = True,
+    carried: bool = True,
+    exits: bool = False,
 ) -> Architecture:
     """Draw a network that `plan(network, input_shape)` and `cost` accept.
 
@@ -81,6 +92,8 @@ def architectures(
         operations: Operations to draw from.
         merges: Merges to draw from.
         names: Whether nodes get unique names.
+        carried: Whether edges may carry parts of tensors, gains and the port `main`.
+        exits: Whether nodes may have heads of their own.
     """
     num_nodes = draw(st.integers(2, max_nodes))
     pairs = sorted(_draw_pairs(draw, num_nodes))
@@ -102,6 +115,12 @@ def architectures(
     network = Architecture(tuple(nodes), tuple(Edge(*pair) for pair in pairs))
     if transforms:
         network = _with_transforms(draw, network, input_shape)
+    if carried:
+        network = _with_carried(draw, network, input_shape)
+    if exits:
+        flags = draw(st.lists(st.booleans(), min_size=num_nodes, max_size=num_nodes))
+        flagged = zip(network.nodes, flags, strict=True)
+        network = replace(network, nodes=tuple(replace(node, exit=flag) for node, flag in flagged))
     if ties and draw(st.booleans()):
         network = _with_tie(network, input_shape)
     return network
@@ -147,9 +166,25 @@ def _with_transforms(draw: Draw, network: Architecture, input_shape: Shape) -> A
         kept = network.edges if draw(st.booleans()) else _without(network.edges, position)
         edges = (*kept, Edge(old.source, old.target, transform))
         try:
-            changed = Architecture(network.nodes, edges)
+            changed = replace(network, edges=edges)
             plan(changed, input_shape)
         except ArchitectureError:
+            continue
+        network = changed
+    return network
+
+
+def _with_carried(draw: Draw, network: Architecture, input_shape: Shape) -> Architecture:
+    """Give some edges a part, a gain or the main port, wherever the network stays computable."""
+    for _ in range(draw(st.integers(0, 3))):
+        position = draw(st.integers(0, len(network.edges) - 1))
+        old = network.edges[position]
+        changes: dict[str, Any] = draw(st.sampled_from(CARRIED))
+        edges = (*_without(network.edges, position), replace(old, **changes))
+        try:
+            changed = replace(network, edges=edges)
+            plan(changed, input_shape)
+        except (ArchitectureError, TopologyError):
             continue
         network = changed
     return network
@@ -179,8 +214,10 @@ def _with_tie(network: Architecture, input_shape: Shape) -> Architecture:
                     "shared",
                     old.cell,
                     old.name,
+                    own_norms=index != first and not old.cell and old.name.endswith(("3", "5")),
+                    exit=old.exit,
                 )
-            tied = Architecture(tuple(nodes), network.edges)
+            tied = replace(network, nodes=tuple(nodes))
             plan_costs(plan(tied, input_shape))
             return tied
     return network

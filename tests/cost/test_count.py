@@ -47,6 +47,15 @@ def reference_operation(name: str, shape: Shape, width: int, stride: int) -> tup
     return weights + norm, weights * area, (width, *small)
 
 
+def reference_norms(name: str, channels: int, width: int) -> int:
+    """Return the trainable numbers of an operation's norms."""
+    if name.startswith("mbconv"):
+        return 4 * 3 * channels + 2 * width
+    if name == "bn_relu" or name.startswith("bn_relu_conv"):
+        return 2 * channels
+    return 0 if name in ("identity", "relu") or "pool" in name else 2 * width
+
+
 def reference_adapter(
     transform: str, source: Shape, target: Shape | None, stacked: bool, width: int | None
 ) -> tuple[int, int, Shape]:
@@ -68,13 +77,17 @@ def reference_count(network: Architecture, input_shape: Shape) -> tuple[int, int
     shapes, total, macs, tied = [input_shape], 0, 0, set()
     for index, node in enumerate(network.nodes[1:], start=1):
         edges = sorted((e for e in network.edges if e.target == index), reverse=True)
+        edges.sort(key=lambda e: e.port != "main")
         main: Shape | None = None
         targets = []
         for edge in edges:
+            whole = shapes[edge.source]
+            source = (whole[0] // edge.part[1], *whole[1:])
             found = reference_adapter(
-                edge.transform, shapes[edge.source], main, node.merge == "stack", node.width
+                edge.transform, source, main, node.merge == "stack", node.width
             )
             total, macs = total + found[0], macs + found[1]
+            total += {"scalar": 1, "channel": found[2][0]}.get(edge.gain.kind, 0)
             main = main or found[2]
             targets.append(found[2])
         assert main is not None
@@ -90,7 +103,10 @@ def reference_count(network: Architecture, input_shape: Shape) -> tuple[int, int
             own, spent, output = reference_operation(
                 node.operation, merged, node.width or channels, node.stride
             )
-        total += own if node.tie is None or node.tie not in tied else 0
+        if node.tie is None or node.tie not in tied:
+            total += own
+        elif node.own_norms:
+            total += reference_norms(node.operation, channels, node.width or channels)
         tied.add(node.tie)
         macs += spent
         shapes.append(output)

@@ -42,7 +42,7 @@ def build(architecture: Architecture, shape: Shape = INPUT_SHAPE) -> Network:
                 noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
                 tensor.data.copy_(0.5 + noise)
     for name, parameter in network.named_parameters():
-        if name.endswith("merge.weights"):
+        if name.endswith(("merge.weights", ".gain")):
             noise = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
             parameter.data.copy_(0.5 + noise)
     return network.eval()
@@ -93,8 +93,24 @@ def naive_pool(kind: str, kernel: int, stride: int, x: Tensor) -> Tensor:
 
 
 def naive_adapter(adapter: Adapter, module: Any, x: Tensor) -> Tensor:
+    """Take the part, adapt, multiply; learned gains are the last module's."""
+    index, count = adapter.part
+    x = x.chunk(count, 1)[index]
+    x = naive_adapted(adapter, module, x)
+    match adapter.gain.kind:
+        case "fixed":
+            return torch.full_like(x, adapter.gain.value) * x
+        case "scalar":
+            return float(module[-1].gain) * x
+        case "channel":
+            return torch.einsum("c,bchw->bchw", module[-1].gain, x)
+    return x
+
+
+def naive_adapted(adapter: Adapter, module: Any, x: Tensor) -> Tensor:
+    first = int(adapter.part != (0, 1))
     if adapter.operation is not None:
-        for position, layer in enumerate(adapter.operation.layers):
+        for position, layer in enumerate(adapter.operation.layers, start=first):
             x = naive_layer(layer, module[position], x, 1)
         return x
     if adapter.kind == "identity":
@@ -112,7 +128,9 @@ def naive_adapter(adapter: Adapter, module: Any, x: Tensor) -> Tensor:
         x = F.interpolate(x, adapter.target[1:], mode="bilinear", align_corners=False)
     if adapter.kind == "resample":
         return x
-    return naive_norm(module[-1], torch.einsum("oi,bihw->bohw", module[-2].weight[:, :, 0, 0], x))
+    norm = next(part for part in module if isinstance(part, nn.BatchNorm2d))
+    conv = next(part for part in module if isinstance(part, nn.Conv2d))
+    return naive_norm(norm, torch.einsum("oi,bihw->bohw", conv.weight[:, :, 0, 0], x))
 
 
 def naive_merge(step: NodeStep, module: Any, inputs: list[Tensor]) -> Tensor:

@@ -54,6 +54,7 @@ def run_network(
         terms = [run_edge(entry, outputs[entry.edge.source], (scope, index)) for entry in live]
         value = run_merge(node, terms, [(scope, index, "merge", entry.edge) for entry in live])
         weights = (scope, "node", index) if node.tie is None else (scope, "tie", node.tie)
+        weights = (*weights, "own norms", index) if node.own_norms else weights
         output = step.output
         if node.cell is not None:
             value, output = run_network(node.cell, value, step.merged, weights)
@@ -75,7 +76,17 @@ def run_operation(
 
 
 def run_edge(entry: SymbolicInput, value: float, own: Weights) -> float:
-    weights = (*own, "edge", entry.edge)
+    weights, edge = (*own, "edge", entry.edge), entry.edge
+    if edge.part != (0, 1):
+        value = applied(f"part {edge.part[0]}/{edge.part[1]}", None, value)
+    value = run_adapter(entry, value, weights)
+    if edge.gain.kind == "none":
+        return value
+    learned = None if edge.gain.kind == "fixed" else (*weights, "gain")
+    return applied(f"gain {edge.gain.kind} {edge.gain.value!r}", learned, value)
+
+
+def run_adapter(entry: SymbolicInput, value: float, weights: Weights) -> float:
     if entry.operation is not None:
         return run_operation(entry.operation.name, 1, entry.target, value, weights)
     if entry.kind == "identity":
