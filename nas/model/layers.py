@@ -8,37 +8,57 @@ contract test holds one to the other. A plugin with a layer of its own registers
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, final
+from typing import TypeVar
 
 from torch import nn
 
 from nas.errors import NotFoundError
-from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, Pool, ReLU, Shape
+from nas.model.layer_modules import (
+    ChannelAffine,
+    ChannelGate,
+    ChannelNorm,
+    Classifier,
+    Convolution,
+    GateLayer,
+    GlobalAverage,
+    Resize,
+    Shuffle,
+    TokenMixer,
+)
+from nas.topology.layers import (
+    GELU,
+    AbstractLayer,
+    Affine,
+    BatchNorm,
+    ChannelShuffle,
+    Conv,
+    DepthwiseConv,
+    Dropout,
+    EffectiveSqueezeExcite,
+    GlobalPool,
+    Hardsigmoid,
+    Hardswish,
+    LayerNorm,
+    LeakyReLU,
+    Mish,
+    Pool,
+    ReLU,
+    ReLU6,
+    Shape,
+    Sigmoid,
+    SiLU,
+    SqueezeExcite,
+    TokenLinear,
+    Upsample,
+)
 from nas.topology.operations import Operation
+
+__all__ = ["Classifier", "Convolution", "build_layer", "build_operation", "layer_builder"]
 
 LayerType = TypeVar("LayerType", bound=AbstractLayer)
 Builder = Callable[[LayerType, int, int, int], nn.Module]
 
 _BUILDERS: dict[type[AbstractLayer], Callable[..., nn.Module]] = {}
-
-
-@final
-class Convolution(nn.Conv2d):
-    """A `torch.nn.Conv2d` whose weights wait for `nas.model.initialise`.
-
-    Torch's own initialisation would cost time and draw from the global generator.
-    """
-
-    def reset_parameters(self) -> None:
-        """Leave the weights as they are."""
-
-
-@final
-class Classifier(nn.Linear):
-    """A `torch.nn.Linear` whose weights wait for `nas.model.initialise`."""
-
-    def reset_parameters(self) -> None:
-        """Leave the weights as they are."""
 
 
 def layer_builder(
@@ -85,7 +105,7 @@ def build_operation(operation: Operation, shape: Shape, width: int, stride: int)
     """Return the modules of an operation, one per layer, for an input of this shape."""
     shapes = operation.shapes(shape, width, stride)
     return nn.ModuleList(
-        build_layer(layer, entry[0], width, stride)
+        build_layer(layer.at(entry), entry[0], width, stride)
         for layer, entry in zip(operation.layers, shapes, strict=False)
     )
 
@@ -95,10 +115,12 @@ def _build_conv(layer: Conv, in_channels: int, width: int, stride: int) -> nn.Mo
     return Convolution(
         in_channels,
         layer.channels(in_channels, width),
-        layer.kernel,
+        layer.sides,
         stride=stride if layer.strided else 1,
-        padding=layer.kernel // 2,
-        bias=False,
+        padding=layer.margins,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        bias=layer.bias,
     )
 
 
@@ -107,30 +129,99 @@ def _build_depthwise(layer: DepthwiseConv, in_channels: int, width: int, stride:
     return Convolution(
         in_channels,
         in_channels,
-        layer.kernel,
+        layer.sides,
         stride=stride if layer.strided else 1,
-        padding=layer.kernel // 2,
+        padding=layer.margins,
+        dilation=layer.dilation,
         groups=in_channels,
-        bias=False,
+        bias=layer.bias,
     )
 
 
 @layer_builder(BatchNorm)
 def _build_batch_norm(layer: BatchNorm, in_channels: int, width: int, stride: int) -> nn.Module:
-    return nn.BatchNorm2d(in_channels)
+    return nn.BatchNorm2d(in_channels, eps=layer.eps, affine=layer.affine)
 
 
-@layer_builder(ReLU)
-def _build_relu(layer: ReLU, in_channels: int, width: int, stride: int) -> nn.Module:
-    # Never in place: the input may be a state that other nodes read.
-    return nn.ReLU()
+@layer_builder(LayerNorm)
+def _build_layer_norm(layer: LayerNorm, in_channels: int, width: int, stride: int) -> nn.Module:
+    return ChannelNorm(in_channels, layer.eps)
+
+
+@layer_builder(Affine)
+def _build_affine(layer: Affine, in_channels: int, width: int, stride: int) -> nn.Module:
+    return ChannelAffine(in_channels)
 
 
 @layer_builder(Pool)
 def _build_pool(layer: Pool, in_channels: int, width: int, stride: int) -> nn.Module:
-    odd = layer.kernel % 2 == 1
-    step = stride if layer.strided or not odd else 1
-    padding = layer.kernel // 2 if odd else 0
+    step = stride if layer.strided else 1
     if layer.kind == "max":
-        return nn.MaxPool2d(layer.kernel, step, padding)
-    return nn.AvgPool2d(layer.kernel, step, padding, count_include_pad=False)
+        return nn.MaxPool2d(layer.sides, step, layer.margins, ceil_mode=layer.ceil)
+    return nn.AvgPool2d(layer.sides, step, layer.margins, layer.ceil, layer.count_padding)
+
+
+@layer_builder(GlobalPool)
+def _build_global(layer: GlobalPool, in_channels: int, width: int, stride: int) -> nn.Module:
+    return GlobalAverage()
+
+
+@layer_builder(SqueezeExcite)
+def _build_gate(layer: SqueezeExcite, in_channels: int, width: int, stride: int) -> nn.Module:
+    hidden = layer.hidden(in_channels)
+    gate = nn.Sigmoid() if layer.gate == "sigmoid" else nn.Hardsigmoid()
+    return ChannelGate(
+        GateLayer(in_channels, hidden), nn.ReLU(), GateLayer(hidden, in_channels), gate
+    )
+
+
+@layer_builder(EffectiveSqueezeExcite)
+def _build_effective_gate(
+    layer: EffectiveSqueezeExcite, in_channels: int, width: int, stride: int
+) -> nn.Module:
+    return ChannelGate(GateLayer(in_channels, in_channels), nn.Hardsigmoid())
+
+
+@layer_builder(ChannelShuffle)
+def _build_shuffle(layer: ChannelShuffle, in_channels: int, width: int, stride: int) -> nn.Module:
+    return Shuffle(layer.groups)
+
+
+@layer_builder(Upsample)
+def _build_resize(layer: Upsample, in_channels: int, width: int, stride: int) -> nn.Module:
+    return Resize(layer.factor, layer.mode)
+
+
+@layer_builder(TokenLinear)
+def _build_tokens(layer: TokenLinear, in_channels: int, width: int, stride: int) -> nn.Module:
+    assert layer.tokens is not None, "the resolution is filled in by `at`"
+    return TokenMixer(layer.tokens)
+
+
+@layer_builder(Dropout)
+def _build_dropout(layer: Dropout, in_channels: int, width: int, stride: int) -> nn.Module:
+    return nn.Dropout(layer.rate)
+
+
+@layer_builder(LeakyReLU)
+def _build_leaky(layer: LeakyReLU, in_channels: int, width: int, stride: int) -> nn.Module:
+    return nn.LeakyReLU(layer.slope)
+
+
+def _pointwise(layer_class: type[AbstractLayer], module_class: type[nn.Module]) -> None:
+    """Register a nonlinearity without arguments."""
+    # Never in place: the input may be a state that other nodes read.
+    layer_builder(layer_class)(lambda layer, in_channels, width, stride: module_class())
+
+
+for _layer_class, _module_class in (
+    (ReLU, nn.ReLU),
+    (ReLU6, nn.ReLU6),
+    (SiLU, nn.SiLU),
+    (GELU, nn.GELU),
+    (Mish, nn.Mish),
+    (Sigmoid, nn.Sigmoid),
+    (Hardsigmoid, nn.Hardsigmoid),
+    (Hardswish, nn.Hardswish),
+):
+    _pointwise(_layer_class, _module_class)
