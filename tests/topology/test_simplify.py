@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -164,7 +165,8 @@ def test_an_identity_in_every_edge_changes_no_id_but_the_executed_one(
         into = network.inputs(index)
         target = len(nodes) + len(into)
         for between, edge in enumerate(into, start=len(nodes)):
-            edges += [Edge(place[edge.source], between), Edge(between, target)]
+            kept = replace(edge, source=between, target=target)
+            edges += [Edge(place[edge.source], between), kept]
         nodes += [Node()] * len(into) + [node]
         place.append(target)
     longer = Architecture(tuple(nodes), tuple(edges), zero_allowed=network.zero_allowed)
