@@ -118,12 +118,26 @@ def adapter_piece(adapter: Adapter) -> Piece:
     )
 
 
-def merge_pieces(merge: Merge, merged: Shape) -> tuple[Piece, Piece]:
-    """Return what a merge of several inputs costs once, and for each live input."""
-    channels, height, width = merged
-    once = Piece("merge", merge.name, merged, merged, bytes=BYTES * prod(merged))
-    parameters = {"scalar": 1, "projection": channels * channels}.get(merge.weight, 0)
-    macs = channels * channels * height * width if merge.weight == "projection" else 0
+def merge_pieces(merge: Merge, merged: Shape, degree: int) -> tuple[Piece, Piece]:
+    """Return what a merge of `degree` inputs costs once, and for each of them.
+
+    What linear merges cost does not depend on the degree.
+    """
+    alike = [
+        entry for entry in merge.parameters if entry.per == "input" and not entry.newest_without
+    ]
+    parameters = sum(entry.numbers(merged[0], degree) for entry in alike) // degree
+    macs = sum(entry.macs(merged, degree) for entry in alike) // degree
+    own = merge.count(merged[0], degree) - degree * parameters
+    once = Piece(
+        "merge",
+        merge.name,
+        merged,
+        merged,
+        parameters=own,
+        macs=merge.macs(merged, degree) - degree * macs,
+        bytes=BYTES * (prod(merged) + own),
+    )
     each = Piece(
         "merge_input",
         merge.name,
@@ -168,7 +182,7 @@ def _level(schedule: Plan) -> Iterator[Piece]:
     for step in schedule.steps:
         yield from (adapter_piece(entry.adapter) for entry in step.inputs)
         if len(step.inputs) > 1:
-            once, each = merge_pieces(step.merge, step.merged)
+            once, each = merge_pieces(step.merge, step.merged, len(step.inputs))
             yield from (once, *[each] * len(step.inputs))
         tie = step.node.tie
         apart = step.node.own_norms or tie not in normed

@@ -149,18 +149,11 @@ class NodeStep:
 
     def merge_parameters(self) -> int:
         """Return the trainable numbers of the merge: none with a single input."""
-        if len(self.inputs) < 2:
-            return 0
-        channels = self.merged[0]
-        per_edge = {"scalar": 1, "projection": channels * channels}.get(self.merge.weight, 0)
-        return per_edge * len(self.inputs)
+        return self.merge.count(self.merged[0], len(self.inputs))
 
     def merge_macs(self) -> int:
         """Return the multiply-adds of the merge on one image."""
-        if len(self.inputs) < 2 or self.merge.weight != "projection":
-            return 0
-        channels, height, width = self.merged
-        return channels * channels * height * width * len(self.inputs)
+        return self.merge.macs(self.merged, len(self.inputs))
 
 
 @final
@@ -206,8 +199,9 @@ def _step(
     node = architecture.nodes[index]
     if index == 0:
         return NodeStep(0, node, (), MERGES.get(node.merge), "none", input_shape, input_shape)
-    rule = node_merge(architecture, index)
     inputs = _inputs(architecture, index, steps)
+    rule = node_merge(architecture, index).at(len(inputs))
+    _check_roles(architecture, index, rule, inputs)
     merged = _merged_shape(node, inputs, rule, input_shape)
     scale = rule.resolve_scale(node.scale)
     if node.cell is not None:
@@ -216,6 +210,19 @@ def _step(
         return NodeStep(index, node, inputs, rule, scale, merged, nested.output, None, nested)
     operation, output = _operation_output(architecture, index, merged)
     return NodeStep(index, node, inputs, rule, scale, merged, output, operation)
+
+
+def _check_roles(
+    architecture: Architecture, index: int, rule: Merge, inputs: tuple[InputStep, ...]
+) -> None:
+    """Refuse a merge all of whose inputs are masks."""
+    roles = rule.input_roles([entry.edge.port for entry in inputs])
+    if len(roles) > 1 and set(roles) == {"mask"}:
+        raise ArchitectureError(
+            f"{architecture.label(index)} merges by '{rule.name}', and all of its inputs have the "
+            "port 'mask': there is nothing to mask.",
+            fix="Give one of its edges the port 'default'.",
+        )
 
 
 def _check_nested(architecture: Architecture, index: int, cell: Architecture) -> None:

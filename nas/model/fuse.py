@@ -21,12 +21,15 @@ from nas.cost.shapes import Plan
 from nas.model.layers import Convolution
 from nas.model.merges import (
     CONCATENATION_LIMIT,
+    AbstractDeclaredMerge,
     AbstractMerge,
+    PairwiseMean,
     Projected,
     Stacked,
     Summed,
     Weighted,
     add_up,
+    pairwise_coefficients,
 )
 from nas.model.network import (
     AbstractWired,
@@ -139,7 +142,7 @@ class _Program:
         elif node.merge is None:
             value = inputs[0]
         else:
-            value = self.emit(_constant(node.merge), *inputs)
+            value = self.emit(_constant(node.merge, len(inputs)), *inputs)
         for layer in node.operation:
             value = self.emit(layer, value)
         if node.cell is None:
@@ -227,8 +230,12 @@ def _fold(front: nn.Conv2d | _Projection, norm: nn.BatchNorm2d) -> nn.Module:
     return folded
 
 
-def _constant(merge: AbstractMerge) -> nn.Module:
-    """Return a merge with its learned numbers as constants."""
+def _constant(merge: AbstractMerge, degree: int) -> nn.Module:
+    """Return a merge of `degree` inputs with its learned numbers as constants."""
+    if isinstance(merge, AbstractDeclaredMerge):
+        return _declared(merge)
+    if isinstance(merge, PairwiseMean):
+        return _WeightedSum(pairwise_coefficients(degree))
     if isinstance(merge, Projected):
         return _Projection(_concatenated(merge), len(merge.slices))
     if isinstance(merge, Weighted):
@@ -238,6 +245,14 @@ def _constant(merge: AbstractMerge) -> nn.Module:
         return _Sum(merge.factor)
     assert isinstance(merge, Stacked)
     return _Stack()
+
+
+def _declared(merge: AbstractDeclaredMerge) -> nn.Module:
+    doubled = {name: value.double() for name, value in merge.named_parameters()}
+    numbers = merge.coefficients(doubled)
+    if numbers is not None:
+        return _WeightedSum([float(number) for number in numbers])
+    return _Whole(copy.deepcopy(merge))
 
 
 def _concatenated(merge: Projected) -> nn.Conv2d:
@@ -288,6 +303,18 @@ class _WeightedSum(nn.Module):
 
 
 @final
+class _Whole(nn.Module):
+    """A merge that computes more than a sum with constants."""
+
+    def __init__(self, merge: AbstractDeclaredMerge) -> None:
+        super().__init__()
+        self.merge = merge
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return cast(Tensor, self.merge(inputs))
+
+
+@final
 class _Stack(nn.Module):
     """Concatenation of channels."""
 
@@ -316,4 +343,4 @@ class _Projection(nn.Module):
         return total
 
 
-_OWN = (_Zeros, _Sum, _WeightedSum, _Stack, _Projection)
+_OWN = (_Zeros, _Sum, _WeightedSum, _Whole, _Stack, _Projection)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas.errors import ConfigError
-from nas.model.merges import Projected
+from nas.model.merges import AbstractDeclaredMerge, Projected
 
 Initialisation = Literal["aligned", "default"]
 DEFAULT_NOISE = 0.1
@@ -122,6 +122,8 @@ def _fill(part: nn.Module, generator: torch.Generator, kind: Initialisation, noi
         initialise_head(part, generator)
     elif isinstance(part, _BatchNorm):
         part.reset_parameters()
+    elif isinstance(part, AbstractDeclaredMerge):
+        part.fill(generator)
     elif isinstance(part, Projected):
         _fill_slices(part, generator, kind, noise)
 

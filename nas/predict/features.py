@@ -156,7 +156,7 @@ def _own_pieces(step: NodeStep, *, tied: bool) -> Counter[Piece]:
     """Return a node's adapters, merge and operation; a cell inside it is counted by itself."""
     found = Counter(adapter_piece(entry.adapter) for entry in step.inputs if _runs(entry.adapter))
     if len(step.inputs) > 1:
-        once, each = merge_pieces(step.merge, step.merged)
+        once, each = merge_pieces(step.merge, step.merged, len(step.inputs))
         found += Counter({once: 1, each: len(step.inputs)})
     if step.operation is not None and step.operation.layers:
         piece = operation_piece(step.operation, step.merged, step.output[0], step.node.stride)
@@ -178,8 +178,8 @@ def _live_pieces(step: NodeStep, own: Counter[Piece], constants: Sequence[bool])
     for entry in dead:
         if _runs(entry.adapter):
             live[adapter_piece(entry.adapter)] -= 1
-    if dead and len(step.inputs) > 1:
-        once, each = merge_pieces(step.merge, step.merged)
+    if dead and step.merge.linear and len(step.inputs) > 1:
+        once, each = merge_pieces(step.merge, step.merged, len(step.inputs))
         left = len(step.inputs) - len(dead)
         live[once], live[each] = int(left > 1), left if left > 1 else 0
     return +live

@@ -27,9 +27,9 @@ EdgePath = tuple[Path, str]
 def role(choice: Choice) -> Role:
     """Return how a choice is relaxed.
 
-    Subsets are edges, and so are parents, of which one is chosen; choices among merges or among
-    operations are mixed (or sampled); all others, and those that open further questions, are joint
-    and sampled whole.
+    Subsets are edges, and so are parents, of which one is chosen; choices among linear merges or
+    among operations are mixed (or sampled); all others, those that offer a merge of another form
+    and those that open further questions, are joint and sampled whole.
     """
     if isinstance(choice, SubsetOf):
         return "edges"
@@ -39,7 +39,8 @@ def role(choice: Choice) -> Role:
         return "parent"
     values = [option.value for option in choice.options]
     if all(value in MERGES or value == "default" for value in values):
-        return "merge"
+        named = [MERGES.get(str(value)) for value in values if value != "default"]
+        return "merge" if all(rule.linear for rule in named) else "joint"
     return "operation" if all(value in OPERATIONS for value in values) else "joint"
 
 

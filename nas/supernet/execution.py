@@ -20,7 +20,15 @@ from nas.cost.shapes import Adapter
 from nas.errors import ConfigError
 from nas.model.adapters import fixed_modules
 from nas.model.layers import build_layer
-from nas.model.merges import CONCATENATION_LIMIT, add_up
+from nas.model.merges import (
+    CONCATENATION_LIMIT,
+    AbstractDeclaredMerge,
+    MergeSetup,
+    add_up,
+    build_declared,
+    merge_setup,
+    pairwise_mean,
+)
 from nas.model.network import zero_images
 from nas.supernet.slots import EdgeCall, LayerCall, NodeCall, Program, SlotUse
 from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, Pool, ReLU
@@ -169,8 +177,8 @@ def merge_adapted(call: NodeCall, inputs: list[Tensor], weights: WeightSource) -
     if len(inputs) == 1:
         return inputs[0]
     form = step.merge.weight
-    if form == "stacked":
-        return torch.cat(inputs, dim=1)
+    if form in ("stacked", "pairwise", "module"):
+        return _whole_merge(call, inputs, weights)
     if form == "identity":
         return add_up(inputs, step.factor)
     values = [weights.read(edge.weight) for edge in call.inputs if edge.weight is not None]
@@ -181,6 +189,25 @@ def merge_adapted(call: NodeCall, inputs: list[Tensor], weights: WeightSource) -
             total = torch.addcmul(total, tensor, value)
         return total
     return projected_sum(inputs, values, step.factor)
+
+
+def _whole_merge(call: NodeCall, inputs: list[Tensor], weights: WeightSource) -> Tensor:
+    """Merge by a rule that is no weighted sum of its inputs."""
+    if call.step.merge.weight == "stacked":
+        return torch.cat(inputs, dim=1)
+    if call.step.merge.weight == "pairwise":
+        return pairwise_mean(inputs)
+    values = {}
+    for parameter in call.merge:
+        read = [weights.read(use) for use in parameter.uses]
+        values[parameter.name] = torch.stack(read) if parameter.per_input else read[0]
+    return _declared_merge(merge_setup(call.step)).combine(inputs, values)
+
+
+@lru_cache(maxsize=1024)
+def _declared_merge(setup: MergeSetup) -> AbstractDeclaredMerge:
+    """Return a module whose arithmetic is run on other weights; its own are never read."""
+    return build_declared(setup)
 
 
 def projected_sum(inputs: list[Tensor], slices: list[Tensor], factor: float = 1.0) -> Tensor:

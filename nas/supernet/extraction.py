@@ -31,7 +31,8 @@ def copy_member(
         value = weights.read(use)
         name, _, element = use.parameter.partition("[")
         if element:
-            parameters[name][int(element.rstrip("]"))] = value[0]
+            row = parameters[name][int(element.rstrip("]"))]
+            row.copy_(value.reshape(row.shape))
         else:
             parameters[name].copy_(value)
     if statistics is None:

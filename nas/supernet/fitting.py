@@ -79,22 +79,20 @@ class Fitting:
         """Relaxed choices of sets of edges."""
         return tuple(choice for choice in self.relaxed if isinstance(choice, SubsetOf))
 
-    def stacked_node(self) -> str | None:
-        """Return a node whose inputs are relaxed while it may stack them, None without any.
+    def whole_merge(self) -> tuple[str, str] | None:
+        """Return a node whose inputs are relaxed under a merge that has no mixture, and the merge.
 
-        Stacking has as many channels as edges are on, so it has no mixture.
+        Only linear merges are mixed: what another one computes depends on which edges are on, and
+        not on each by itself.
         """
-        stacked = {name for name in MERGES if MERGES.get(name).weight == "stacked"}
-        offered = (choice for choice in every_choice(self.space) if isinstance(choice, OneOf))
-        if not any(option.value in stacked for each in offered for option in each.options):
-            return None
         binder = Binder(self.space)
         for base in self.space.cover():
             nodes = flatten(self.space.build(base)).nodes
-            mixed = self._merging(binder, base)
-            for path in nodes:
-                if path in mixed and nodes[path].merge in stacked:
-                    return "/".join(path)
+            whole = {path for path in nodes if not MERGES.get(nodes[path].merge).linear}
+            found = whole & self._merging(binder, base) if whole else whole
+            if found:
+                path = min(found)
+                return "/".join(path), nodes[path].merge
         return None
 
     def _merging(self, binder: Binder, base: Decisions) -> set[Path]:

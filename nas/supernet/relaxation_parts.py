@@ -19,6 +19,7 @@ from nas.supernet.partials import PARTIALS
 from nas.supernet.regularisers import REGULARISERS
 from nas.supernet.relaxation_config import GatesConfig, RelaxationSettings
 from nas.supernet.training_rules import TRAINING_RULES
+from nas.topology.merges import MERGES
 
 SECTION: Final = "relaxation"
 
@@ -99,13 +100,14 @@ def check_fit(
             fix="Offer edges, merges or (with relaxation.operations=mixed) operations to choose "
             "from, or leave the preset out.",
         )
-    stacked = fitting.stacked_node()
-    if stacked is not None:
+    whole = fitting.whole_merge()
+    if whole is not None:
+        node, name = whole
         raise ConfigError(
-            f"The space '{space.name}' cannot be relaxed: the node '{stacked}' may merge by stack.",
+            f"The space '{space.name}' cannot be relaxed: the node '{node}' may merge by {name}.",
             where=SECTION,
-            why="Its channels depend on which edges are on, so there is no mixture of them.",
-            fix="Use 'concat' for this node, or set relaxation.enabled=false.",
+            why="What that computes depends on which edges are on, so there is no mixture of them.",
+            fix=f"Use {MERGES.get(name).way_out} for this node, or set relaxation.enabled=false.",
         )
     for named in parts:
         misfit = _idle_sampler(named, fitting) or named.part.misfit(fitting)

@@ -8,7 +8,7 @@ agree on weights (registering, running, extracting, updating) reads the uses of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
@@ -19,9 +19,9 @@ from nas.supernet.sharing_rule import Owner, SharingRule
 from nas.topology.graph import Architecture
 from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, Pool, ReLU, Shape
 
-Filling = Literal["kernel", "ones", "zeros", "classifier", "matrix", "module"]
+Filling = Literal["kernel", "ones", "zeros", "classifier", "matrix", "small", "module"]
 """How a slot starts: aligned kernel, constants, uniformly by its inputs (classifier), normally by
-its inputs (a hypernetwork's matrix), or as its plugin's module does."""
+its last size (matrix, or a hundredth of it), or as its plugin's module does."""
 
 
 @final
@@ -77,8 +77,22 @@ class EdgeCall:
 
 @final
 @dataclass(frozen=True)
+class MergeCall:
+    """One parameter of a merge's module: of every input that has one, or of the node."""
+
+    name: str
+    per_input: bool
+    uses: tuple[SlotUse, ...]
+
+
+@final
+@dataclass(frozen=True)
 class NodeCall:
-    """One node: inputs, merge, then layers or a nested program."""
+    """One node: inputs, merge, then layers or a nested program.
+
+    `merge` holds what the module of a merge reads; it is empty for linear merges, whose weights
+    stand with their edges.
+    """
 
     step: NodeStep
     slot: Owner
@@ -87,6 +101,7 @@ class NodeCall:
     inputs: tuple[EdgeCall, ...]
     layers: tuple[LayerCall, ...]
     cell: Program | None
+    merge: tuple[MergeCall, ...] = ()
 
 
 @final
@@ -181,6 +196,8 @@ def _layer_calls(call: NodeCall) -> Iterator[LayerCall]:
 def call_uses(call: NodeCall) -> Iterator[SlotUse]:
     """Yield every tensor that a node reads."""
     yield from (edge.weight for edge in call.inputs if edge.weight is not None)
+    for parameter in call.merge:
+        yield from parameter.uses
     for layer in _layer_calls(call):
         yield from layer.weights
     if call.cell is not None:
@@ -218,7 +235,9 @@ def _node_call(
     inputs = tuple(
         _edge_call(schedule, step, position, naming) for position in range(len(step.inputs))
     )
-    return NodeCall(step, own, module, Naming.plain(step), inputs, layers, cell)
+    edges = [edge.slot for edge in inputs]
+    merge = merge_calls(naming.position(step), edges, f"{module}.merge", step)
+    return NodeCall(step, own, module, Naming.plain(step), inputs, layers, cell, merge)
 
 
 def _edge_call(schedule: Plan, step: NodeStep, position: int, naming: Naming) -> EdgeCall:
@@ -258,6 +277,42 @@ def merge_weight(
         key = slot.weight("projection")
         return SlotUse(key, (channels, channels), "kernel", f"{module}.slices.{position}")
     return None
+
+
+def merge_calls(
+    slot: Owner, edges: Sequence[Owner], module: str, step: NodeStep
+) -> tuple[MergeCall, ...]:
+    """Return what the module of a node's merge reads; nothing for a linear merge.
+
+    Weights that belong to one input are the edge's, so wirings of other in-degrees share them;
+    all others are those of the node's place.
+
+    Args:
+        slot: Owner of the node's place.
+        edges: Owners of its edges, oldest first.
+        module: Name of the merge's module.
+        step: The node.
+    """
+    rule, degree = step.merge, len(step.inputs)
+    if rule.weight != "module" or degree < 2:
+        return ()
+    found = []
+    for declared in rule.parameters:
+        count, per_input = declared.tensors(degree), declared.per == "input"
+        shape = declared.sizes(step.merged[0], degree)
+        owners = edges[:count] if per_input else [slot] * count
+        uses = tuple(
+            SlotUse(
+                owner.below(f"merge {rule.family}").weight(declared.name),
+                shape,
+                declared.start,
+                f"{module}.{declared.name}" + (f"[{place}]" if per_input else ""),
+            )
+            for place, owner in enumerate(owners)
+        )
+        if uses:
+            found.append(MergeCall(declared.name, per_input, uses))
+    return tuple(found)
 
 
 def adapter_calls(slot: Owner, module: str, entry: InputStep) -> tuple[LayerCall, ...]:

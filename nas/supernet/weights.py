@@ -7,7 +7,6 @@ only rare combinations need (a projection between two widths, say) are added whe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, final
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from nas.errors import ConfigError, RunError
 from nas.model.initialise import aligned_
 from nas.model.layers import build_layer
+from nas.model.merges.base import started
 from nas.seeds import derive_seed
 from nas.supernet.sharing_rule import common_key
 from nas.supernet.slots import SlotUse
@@ -227,8 +227,8 @@ def _initial(use: SlotUse, seed: int) -> Tensor:
         return torch.zeros(use.shape)
     if use.filling == "kernel":
         return aligned_(torch.empty(use.shape), generator)
-    if use.filling == "matrix":
-        return torch.randn(use.shape, generator=generator) * (1 / math.sqrt(use.shape[1]))
+    if use.filling in ("matrix", "small"):
+        return started(torch.Size(use.shape), use.filling, generator)
     if use.filling == "classifier":
         bound = use.shape[1] ** -0.5
         uniform = torch.rand(use.shape, generator=generator)

@@ -45,8 +45,8 @@ def _build(
         vertex, output = len(labels), step.output
         labels.append(f"{_merge_text(node, step)} {_operation_text(node, step)}")
         edges.extend(
-            (vertices[entry.edge.source], vertex, _edge_text(entry, step, place))
-            for place, entry in enumerate(step.inputs)
+            (vertices[entry.edge.source], vertex, _edge_text(entry, step, role))
+            for entry, role in zip(step.inputs, _roles(step), strict=True)
         )
         if node.cell is not None:
             vertex, output = _build(node.cell, vertex, step.merged, labels, edges)
@@ -58,7 +58,7 @@ def _build(
 def _merge_text(node: Node, step: SymbolicStep) -> str:
     """Name the merge where it merges; zeros are told apart by their shape."""
     if step.degree > 1:
-        return f"{step.rule.weight}/{step.rule.resolve_scale(node.scale)}"
+        return f"{step.rule.text}/{step.rule.resolve_scale(node.scale)}"
     return "" if step.degree else shape_text(step.merged)
 
 
@@ -68,13 +68,25 @@ def _operation_text(node: Node, step: SymbolicStep) -> str:
     return f"{step.operation.name} {channels_text(step.output.channels)} {node.stride}"
 
 
-def _edge_text(entry: SymbolicInput, step: SymbolicStep, place: int) -> str:
+def _roles(step: SymbolicStep) -> list[str]:
+    """Return what each input is to the merge: its place in a stack, else its role."""
+    live = [entry for entry in step.inputs if entry.kind != "none"]
+    if len(live) < 2:
+        return [""] * len(step.inputs)
+    if step.rule.weight == "stacked":
+        return ["" if entry.kind == "none" else str(n) for n, entry in enumerate(step.inputs)]
+    roles = iter(step.rule.input_roles([entry.edge.port for entry in live]))
+    return ["" if entry.kind == "none" else next(roles) for entry in step.inputs]
+
+
+def _edge_text(entry: SymbolicInput, step: SymbolicStep, role: str) -> str:
     edge = entry.edge
-    parts = [] if edge.port in SHAPE_PORTS else [f"port {edge.port}"]
+    known = edge.port in SHAPE_PORTS or step.rule.roles == "mask"
+    parts = [] if known else [f"port {edge.port}"]
     if edge.part != WHOLE:
         parts.append(f"part {edge.part[0]}/{edge.part[1]}")
-    if step.rule.weight == "stacked" and step.degree > 1 and entry.kind != "none":
-        parts.append(str(place))
+    if role:
+        parts.append(role)
     if entry.operation is not None:
         parts.append(f"{entry.operation.name} {channels_text(entry.target.channels)}")
     elif entry.kind == "none":

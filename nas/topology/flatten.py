@@ -79,7 +79,7 @@ def _can_dissolve(node: Node, inner: Architecture) -> bool:
 
 def _owns_weights(step: SymbolicStep) -> bool:
     """Tell whether the merge or an edge may have weights, whatever the input's shape."""
-    if step.degree > 1 and step.rule.weight in ("scalar", "projection"):
+    if step.degree > 1 and step.rule.parameters:
         return True
     return any(
         entry.edge.gain.learned

@@ -10,7 +10,7 @@ A value is a merge of terms. These rewrites are exact and leave every other diff
 - Equal operations without weights on equal inputs are one value. Every application of an
   operation with weights is an instance of its own, and so is every merge with weights, which is
   therefore never merged into another.
-- The order of inputs matters to `stack` and to ports only.
+- The order of inputs matters to `stack`, to ports, and to merges that tell inputs apart by role.
 - A part of a tensor and a fixed gain are operations without weights, a learned gain is an instance
   with the value it starts at. An exit is an operation with weights whose result is kept.
 - Factors 1/sqrt(d) and 1/d are one kind of number: the mean of two halves what it adds up.
@@ -242,10 +242,12 @@ def _apply(
 def _merge(values: _Values, node: Node, step: SymbolicStep, places: list[Place], own: Key) -> int:
     live = [entry for entry in step.inputs if entry.kind != "none"]
     terms = [_adapted(values, entry, places, own) for entry in live]
-    if any(entry.edge.port not in SHAPE_PORTS for entry in live):
-        return _ported(values, node, step, live, terms, own)
     if len(live) < 2:
         return terms[0] if terms else ZERO
+    if step.rule.weight in ("module", "pairwise"):
+        return _by_roles(values, step, node.scale, list(zip(terms, live, strict=True)), own)
+    if any(entry.edge.port not in SHAPE_PORTS for entry in live):
+        return _ported(values, node, step, live, terms, own)
     if step.rule.weight == "stacked":
         shapes = [entry.target for entry in live]
         return values.stack(list(zip(terms, shapes, strict=True)))
@@ -258,6 +260,35 @@ def _merge(values: _Values, node: Node, step: SymbolicStep, places: list[Place],
     return values.weighted(
         step.rule.weight, list(zip(terms, keys, strict=True)), divisor, (*own, "merge")
     )
+
+
+def _by_roles(
+    values: _Values,
+    step: SymbolicStep,
+    scale: str,
+    live: list[tuple[int, SymbolicInput]],
+    own: Key,
+) -> int:
+    """Return a merge whose inputs are alike within a role; nested means of two are sums."""
+    if step.rule.weight == "pairwise":
+        total = live[0][0]
+        for term, _ in live[1:]:
+            total = values.sum([total, term], 4)
+        return total
+    text = f"{step.rule.text}/{step.rule.resolve_scale(scale)}"
+    roles = step.rule.input_roles([entry.edge.port for _, entry in live])
+    learned = any(entry.per == "input" for entry in step.rule.parameters)
+    counts: dict[tuple[int, str], int] = {}
+    for (term, entry), role in zip(live, roles, strict=True):
+        term = values.solid(term, entry.target)
+        if values.sharing and learned:  # a vertex per term, as for weighted sums
+            term = values.add(f"{text} {role}", ((term, ""),), (*own, "merge", entry.edge))
+        counts[term, role] = counts.get((term, role), 0) + 1
+    arguments = tuple(
+        (term, f"{role}*{count}" if count > 1 else role)
+        for (term, role), count in sorted(counts.items())
+    )
+    return values.add(text, arguments, (*own, "merge") if step.rule.parameters else None)
 
 
 def _ported(

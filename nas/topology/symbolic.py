@@ -91,6 +91,7 @@ def symbolic_step(
             degree += 1
     inputs.sort(key=lambda entry: entry.edge)
     merged = _merged(node, inputs, stacked, main, input_shape)
+    rule = rule.at(degree)
     if node.cell is not None:
         return SymbolicStep(inputs, degree, rule, merged, merged, None)
     operation = node_operation(architecture, index)

@@ -222,14 +222,18 @@ class _Collector:
         start, options = self.merges.get(path, (self.size + 1, ((step.merge.name, ""),)))
         kinds = [MERGES.get(name) for name, _ in options]
         gated = any(edge.gate != self.size + 1 for edge in edges)
-        if any(kind.weight == "stacked" for kind in kinds) and (gated or len(kinds) > 1):
+        whole = next((kind for kind in kinds if not kind.linear), None)
+        if whole is not None and (gated or len(kinds) > 1):
             raise SpaceError(
-                f"The node '{'/'.join(path)}' merges by 'stack', whose cost has no expectation.",
-                why="Its channels depend on which edges are on.",
-                fix="Use 'concat' for this node, or train on paths only.",
+                f"The node '{'/'.join(path)}' merges by '{whole.name}', whose cost has no "
+                "expectation.",
+                why="What it computes depends on which edges are on, not on each by itself.",
+                fix=f"Use {whole.way_out} for this node, or train on paths only.",
             )
+        degree = max(2, len(step.inputs))
         priced = [
-            [self._price(piece) for piece in merge_pieces(kind, step.merged)] for kind in kinds
+            [self._price(piece) for piece in merge_pieces(kind, step.merged, degree)]
+            for kind in kinds
         ]
         once, each = ([pair[number] for pair in priced] for number in (0, 1))
         return self._mixed(start, once), self._mixed(start, each)

@@ -187,11 +187,12 @@ class _Planner:
         mixed.row = len(self.rows.gates)
         places, options = self._merge_options(path, call)
         kinds = [MERGES.get(name) for name, _ in options]
-        if any(kind.weight == "stacked" for kind in kinds):
+        whole = next((kind for kind in kinds if not kind.linear), None)
+        if whole is not None:
             raise SpaceError(
-                f"The node '{'/'.join(path)}' merges by 'stack', which cannot be relaxed.",
-                why="Its channels depend on which edges are on.",
-                fix="Use 'concat' for this node, or train on paths only.",
+                f"The node '{'/'.join(path)}' merges by '{whole.name}', which cannot be relaxed.",
+                why="What it computes depends on which edges are on, not on each by itself.",
+                fix=f"Use {whole.way_out} for this node, or train on paths only.",
             )
         scales = [
             kind.resolve_scale(scale) for kind, (_, scale) in zip(kinds, options, strict=True)

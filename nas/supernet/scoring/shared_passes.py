@@ -17,6 +17,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nas.model.merges import merge_setup
 from nas.supernet.execution import (
     FixedNorm,
     Norm,
@@ -99,7 +100,9 @@ class Expressions:
         if len(edges) == 1:
             return edges[0]
         uses = [edge.weight for edge in call.inputs if edge.weight is not None]
-        signature = ("merge", call.step.merge.weight, call.step.factor, _read(uses), edges)
+        uses += [use for parameter in call.merge for use in parameter.uses]
+        setup = merge_setup(call.step)
+        signature = ("merge", setup.rule.text, setup.factor, setup.roles, _read(uses), edges)
         return self._file(
             signature,
             edges,

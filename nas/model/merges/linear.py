@@ -1,12 +1,7 @@
-"""Modules that merge a node's inputs: `factor * sum_e M_e x_e`, or channels side by side.
-
-One module per form of `M_e`, whatever the merge is called: the names and their scales are data in
-`nas.topology.merges`. A node with a single live input has no merge module at all.
-"""
+"""Modules of the merges `factor * sum_e M_e x_e`, of plain concatenation and of pairwise means."""
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Sequence
 from typing import final
 
@@ -14,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.cost.shapes import NodeStep
+from nas.model.merges.base import AbstractMerge, add_up, weighted_sum
 
 CONCATENATION_LIMIT = 2**20
 """Elements up to which one concatenated convolution beats a sum of small ones on a CPU.
@@ -22,28 +17,6 @@ CONCATENATION_LIMIT = 2**20
 Measured with channels_last in float32: below it the single convolution is 1.1 to 4 times faster,
 above it the copy leaves the cache and costs up to 5 times more than the sum.
 """
-
-
-class AbstractMerge(nn.Module, abc.ABC):
-    """Combine the inputs of a node.
-
-    Shape:
-        inputs: two or more tensors `(batch, channels, height, width)`, oldest source first; all
-            equal in shape but for `Stacked`, whose inputs may differ in channels.
-        returns: `(batch, channels, height, width)`.
-    """
-
-    @abc.abstractmethod
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Combine the tensors."""
-
-
-def add_up(inputs: Sequence[Tensor], factor: float = 1.0) -> Tensor:
-    """Return `factor` times the sum of two or more tensors, without a temporary per input."""
-    total = inputs[0] + inputs[1]
-    for tensor in inputs[2:]:
-        total = total.add_(tensor)
-    return total if factor == 1.0 else total.mul_(factor)
 
 
 @final
@@ -73,11 +46,7 @@ class Weighted(AbstractMerge):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return `factor * sum_e w_e x_e`."""
-        scaled = self.weights * self.factor
-        total = inputs[0] * scaled[0]
-        for position, tensor in enumerate(inputs[1:], start=1):
-            total = torch.addcmul(total, tensor, scaled[position])
-        return total
+        return weighted_sum(inputs, (self.weights * self.factor).unbind(0))
 
 
 @final
@@ -122,17 +91,23 @@ class Stacked(AbstractMerge):
         return torch.cat(list(inputs), dim=1)
 
 
-def build_merge(step: NodeStep) -> AbstractMerge | None:
-    """Return the merge module of a node, None where it has fewer than two live inputs."""
-    degree = len(step.inputs)
-    if degree < 2:
-        return None
-    match step.merge.weight:
-        case "identity":
-            return Summed(step.factor)
-        case "scalar":
-            return Weighted(degree, step.factor)
-        case "projection":
-            return Projected(degree, step.merged[0], step.factor)
-        case "stacked":
-            return Stacked()
+@final
+class PairwiseMean(AbstractMerge):
+    """Nested means of two: that of the oldest two, then of it and the next input, and so on."""
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Return `((x1 + x2) / 2 + x3) / 2 ...`."""
+        return pairwise_mean(inputs)
+
+
+def pairwise_mean(inputs: Sequence[Tensor]) -> Tensor:
+    """Return nested means of two, oldest first."""
+    total = inputs[0] + inputs[1]
+    for tensor in inputs[2:]:
+        total = total.mul_(0.5).add_(tensor)
+    return total.mul_(0.5)
+
+
+def pairwise_coefficients(degree: int) -> list[float]:
+    """Return what nested means of two multiply each input with, oldest first."""
+    return [0.5 ** (degree - max(place, 1)) for place in range(degree)]
