@@ -306,10 +306,10 @@ class Network(AbstractWired):
             ArchitectureError: If the input does not have the shape the network was built for.
         """
         check_input(x, self.input_shape)
-        last = self.run_nodes(x) if masks is None else run_masked(self, x, masks)
+        last = self.run_nodes(x) if masks is None else run_masked(self, x, masks)[-1]
         return apply_head(self.head, last)
 
-    def exit_logits(self, x: Tensor) -> list[Tensor]:
+    def exit_logits(self, x: Tensor, masks: PathMasks | None = None) -> list[Tensor]:
         """Return the logits of every exit, earliest first, and those of the network last.
 
         Raises:
@@ -318,7 +318,11 @@ class Network(AbstractWired):
         check_input(x, self.input_shape)
         wanted = [*map(int, self.exits), len(self.plan.steps) - 1]
         heads = [*self.exits.values(), self.head]
-        states = self.run_to(x, wanted)
+        if masks is None:
+            states = self.run_to(x, wanted)
+        else:
+            every = run_masked(self, x, masks)
+            states = [every[index] for index in wanted]
         return [
             apply_head(cast(Classifier | None, head), state)
             for head, state in zip(heads, states, strict=True)

@@ -34,8 +34,8 @@ class PathMasks:
     cells: Mapping[int, PathMasks] = field(default_factory=dict)
 
 
-def run_masked(wired: AbstractWired, x: Tensor, masks: PathMasks) -> Tensor:
-    """Run all nodes under masks; return the state of the last one.
+def run_masked(wired: AbstractWired, x: Tensor, masks: PathMasks) -> list[Tensor]:
+    """Run all nodes under masks; return the states of all.
 
     Args:
         wired: A network or cell.
@@ -52,7 +52,7 @@ def run_masked(wired: AbstractWired, x: Tensor, masks: PathMasks) -> Tensor:
             states.append(module(inputs, x))
         else:
             states.append(_run_node(module, inputs, factors, inside))
-    return states[-1]
+    return states
 
 
 def _run_node(
@@ -71,4 +71,4 @@ def _run_node(
         x = layer(x)
     if module.cell is None:
         return x
-    return module.cell(x) if inside is None else run_masked(module.cell, x, inside)
+    return module.cell(x) if inside is None else run_masked(module.cell, x, inside)[-1]

@@ -15,15 +15,20 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from nas.errors import DataError
+from nas.errors import ConfigError, DataError
+from nas.model.network import Network
+from nas.model.path_masks import PathMasks
 from nas.seeds import derive_seed
+from nas.training.averaging import WeightAverage
 from nas.training.batches import Batches
 from nas.training.device import deterministic_kernels, memory_format, reduced_precision
 from nas.training.device_lock import SharedTurn, working_on
 from nas.training.faults import memory_faults, nonfinite
+from nas.training.mixing import Targets, mix
 from nas.training.parts import DataPart
+from nas.training.path_dropper import path_dropper
+from nas.training.path_rates import rate_factor
 from nas.training.recipe import Recipe
 
 _GATE_NAMES = frozenset({"gate", "gates", "gate_logits"})
@@ -95,11 +100,12 @@ def fit(
         TrialError: Of kind `nonfinite` with epoch and step when the loss is not finite, of kind
             `oom` when memory runs out.
         DataError: If the part is empty.
+        ConfigError: If the recipe asks for something of the wiring and the module is no `Network`.
     """
     if len(part) == 0:
         raise DataError("There are 0 images to train on.", fix="Give this part a share above 0.")
     target = torch.device(device)
-    training = _Training(module, recipe, target)
+    training = _Training(module, recipe, target, seed)
     cuda = [target] if target.type == "cuda" else []
     with (
         memory_faults("training"),
@@ -111,7 +117,7 @@ def fit(
         # torch accepts both at once, but its stubs do not say so.
         module.to(target, memory_format=memory_format(target))  # type: ignore[call-overload]
         batches = Batches(part, recipe.batch_size, target, recipe.augmentation)
-        training.run(batches, seed, on_epoch, should_stop or (lambda: False))
+        training.run(batches, on_epoch, should_stop or (lambda: False))
     module.eval()
     return training.result()
 
@@ -150,36 +156,52 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 class _Training:
-    """State of one training: counters, optimiser, losses."""
+    """State of one training: counters, optimiser, losses, and what the recipe adds to a step."""
 
-    def __init__(self, module: nn.Module, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, module: nn.Module, recipe: Recipe, device: torch.device, seed: int) -> None:
         self.module = module
         self.recipe = recipe
         self.device = device
+        self.seed = seed
         self.steps = 0
+        self.total_steps = 1
         self.losses: list[float] = []
         self.stopped = False
         self.turn = SharedTurn(None)
         self.started = time.perf_counter()
+        self.dropper = path_dropper(recipe.path_dropping, module, seed)
+        self.rate_factor = 1.0
+        if recipe.learning_rate_rule != "fixed":
+            network = _network(module, "learning_rate_rule")
+            self.rate_factor = rate_factor(network.architecture, recipe.learning_rate_rule)
+        self.exits = None
+        if recipe.exit_weight:
+            self.exits = _network(module, "exit_weight")
 
     def run(
         self,
         batches: Batches,
-        seed: int,
         on_epoch: Callable[[EpochReport], None] | None,
         should_stop: Callable[[], bool],
     ) -> None:
-        torch.manual_seed(derive_seed(seed, "noise", 0))
+        torch.manual_seed(derive_seed(self.seed, "noise", 0))
         optimizer = make_optimizer(self.module, self.recipe)
+        self.total_steps = max(1, self.recipe.epochs * batches.steps_per_epoch)
+        average = None
+        if self.recipe.averaging != "none":
+            average = WeightAverage(self.module, self.recipe, self.total_steps)
         self.module.train()
         for epoch in range(self.recipe.epochs):
-            loss = self._epoch(epoch, batches.epoch(seed, epoch), batches, optimizer, should_stop)
+            stream = batches.epoch(self.seed, epoch)
+            loss = self._epoch(epoch, stream, batches, optimizer, average, should_stop)
             if loss is None:
                 self.stopped = True
-                return
+                break
             self.losses.append(loss)
             if on_epoch is not None:
                 on_epoch(EpochReport(epoch + 1, self.recipe.epochs, loss, self._seconds()))
+        if average is not None:
+            average.finish(batches.epoch(self.seed, self.recipe.epochs))
 
     def _epoch(
         self,
@@ -187,6 +209,7 @@ class _Training:
         stream: Iterable[tuple[Tensor, Tensor]],
         batches: Batches,
         optimizer: torch.optim.Optimizer,
+        average: WeightAverage | None,
         should_stop: Callable[[], bool],
     ) -> float | None:
         """Run one epoch and return its mean loss, or None when it was stopped."""
@@ -197,21 +220,35 @@ class _Training:
             self.turn.pause()
             rate = self.recipe.learning_rate_at(self.steps, batches.steps_per_epoch)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * self.rate_factor
             watch.add(self._step(images, labels, optimizer))
+            if average is not None:
+                average.add(self.steps)
             self.steps += 1
         return watch.mean()
 
     def _step(self, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer) -> Tensor:
-        with reduced_precision(self.device):
-            logits = self.module(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        images, targets = mix(images, labels, self.recipe.mixup, self.seed, self.steps)
+        loss = self._loss(images, targets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.recipe.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.gradient_clip)
         optimizer.step()
         return loss.detach()
+
+    def _loss(self, images: Tensor, targets: Targets) -> Tensor:
+        masks: tuple[PathMasks, ...] = ()  # other modules than networks take no masks
+        if self.dropper is not None:
+            progress = self.steps / self.total_steps
+            masks = (self.dropper.masks(self.steps, progress, len(images), self.device),)
+        with reduced_precision(self.device):
+            if self.exits is None:
+                outputs = [self.module(images, *masks)]
+            else:
+                outputs = self.exits.exit_logits(images, *masks)
+        losses = [targets.loss(logits, self.recipe.label_smoothing) for logits in outputs]
+        return losses[-1] + self.recipe.exit_weight * sum(losses[:-1])
 
     def _seconds(self) -> float:
         return time.perf_counter() - self.started
@@ -225,6 +262,16 @@ class _Training:
             stopped=self.stopped,
             recipe_hash=self.recipe.recipe_hash,
         )
+
+
+def _network(module: nn.Module, setting: str) -> Network:
+    """Return a module of which a recipe asks something that only a network has."""
+    if not isinstance(module, Network):
+        raise ConfigError(
+            f"The recipe sets '{setting}', but a {type(module).__name__} has no known wiring.",
+            fix=f"Train a nas.model.network.Network, or leave {setting} out of the recipe.",
+        )
+    return module
 
 
 class _LossWatch:
