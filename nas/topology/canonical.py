@@ -6,6 +6,9 @@ all vertices apart in microseconds; it only chooses an order and never decides e
 the form spells out every label and edge. Where vertices stay alike, `nas.topology.symmetry`
 searches for the order exactly (individualisation and refinement, McKay and Piperno 2014,
 arXiv:1301.1493). An iterated hash alone would not do: it gives different wirings one value.
+
+Many graphs at once go through `nas.topology.canonical_batch`, which computes the same colours and
+the same bytes with arrays.
 """
 
 from __future__ import annotations
@@ -20,9 +23,11 @@ from nas.topology.symmetry import symmetric_order
 
 LabelledEdge = tuple[int, int, str]
 
-_MASK = (1 << 64) - 1
-_DOWN, _UP, _STEP = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-_MAX_PASSES = 64
+MASK = (1 << 64) - 1
+DOWN, UP, STEP = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+"""Odd factors of the hashes: of a pass along the edges, of one against them, of one edge."""
+
+MAX_PASSES = 64
 
 
 @final
@@ -52,14 +57,30 @@ def canonical_form(graph: LabelledGraph) -> bytes:
     position = [0] * len(order)
     for rank, vertex in enumerate(order):
         position[vertex] = rank
+    texts = {
+        label: [edge_text(place, label) for place in position]
+        for label in {edge[2] for edge in graph.edges}
+    }
     into: list[list[str]] = [[] for _ in order]
     for source, target, label in graph.edges:
-        into[target].append(f"{position[source]}>{len(label)}:{label}")
-    lines = []
-    for vertex in order:
-        label = graph.labels[vertex]
-        lines.append(f"{len(label)}:{label}<{','.join(sorted(into[vertex]))}")
-    return "\n".join(lines).encode("utf-8", "surrogatepass")
+        into[target].append(texts[label][source])
+    lines = [f"{vertex_text(graph.labels[v])}{','.join(sorted(into[v]))}" for v in order]
+    return encoded("\n".join(lines))
+
+
+def vertex_text(label: str) -> str:
+    """Write the beginning of a vertex's line; the length in front keeps labels from forgery."""
+    return f"{len(label)}:{label}<"
+
+
+def edge_text(position: int, label: str) -> str:
+    """Write an edge from the vertex at `position`."""
+    return f"{position}>{len(label)}:{label}"
+
+
+def encoded(text: str) -> bytes:
+    """Return the bytes of a text, lone surrogates included."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def canonical_order(graph: LabelledGraph) -> list[int]:
@@ -79,14 +100,15 @@ def canonical_order(graph: LabelledGraph) -> list[int]:
 
 def _hash_colours(graph: LabelledGraph) -> list[int]:
     """Colour vertices by hashes of their surroundings until no pass tells more of them apart."""
-    order, below, above = _neighbours(graph)
-    colours = [_text_hash(label) for label in graph.labels]
+    codes = {label: text_hash(label) for label in {edge[2] for edge in graph.edges}}
+    order, below, above = _neighbours(graph, {label: rank for rank, label in enumerate(codes)})
+    colours = [text_hash(label) for label in graph.labels]
     distinct, size = len(set(colours)), len(colours)
-    for turn in range(_MAX_PASSES):
+    for turn in range(MAX_PASSES):
         if turn % 2 == 0:
-            _pass(colours, order, below, _DOWN)
+            _pass(colours, order, below, list(codes.values()), DOWN)
         else:
-            _pass(colours, order[::-1], above, _UP)
+            _pass(colours, order[::-1], above, list(codes.values()), UP)
         now = len(set(colours))
         # A pass leaves colours stable in its own direction, the one before did so in the other.
         if now == size or (now == distinct and turn > 0):
@@ -95,23 +117,33 @@ def _hash_colours(graph: LabelledGraph) -> list[int]:
     return colours
 
 
-Neighbours = list[list[tuple[int, int]]]
+Neighbours = list[list[int]]
+"""Per vertex and edge on one side: the other vertex, plus the number of vertices for every label
+before the edge's."""
 
 
-def _pass(colours: list[int], order: list[int], neighbours: Neighbours, salt: int) -> None:
+def _pass(
+    colours: list[int], order: list[int], neighbours: Neighbours, codes: list[int], salt: int
+) -> None:
     """Mix into every colour the new colours of its neighbours on one side, in any order of them."""
+    size = len(colours)
+    mixed = [0] * (size * len(codes))  # what an edge brings depends on its vertex and label alone
     for vertex in order:
-        total = colours[vertex] * salt
-        for other, code in neighbours[vertex]:
-            mixed = ((colours[other] + code) * _STEP) & _MASK
-            total += (mixed ^ (mixed >> 31)) * _STEP
-        total &= _MASK
-        total = ((total ^ (total >> 29)) * salt) & _MASK
-        colours[vertex] = total ^ (total >> 32)
+        total = sum([mixed[other] for other in neighbours[vertex]])
+        total = (colours[vertex] * salt + total * STEP) & MASK
+        total = ((total ^ (total >> 29)) * salt) & MASK
+        colours[vertex] = colour = total ^ (total >> 32)
+        place = vertex
+        for code in codes:
+            value = ((colour + code) * STEP) & MASK
+            mixed[place] = value ^ (value >> 31)
+            place += size
 
 
-def _neighbours(graph: LabelledGraph) -> tuple[list[int], Neighbours, Neighbours]:
-    """Return a topological order and, per vertex, sources and targets with hashed edge labels."""
+def _neighbours(
+    graph: LabelledGraph, rank: dict[str, int]
+) -> tuple[list[int], Neighbours, Neighbours]:
+    """Return a topological order and the neighbours of every vertex below and above."""
     size = len(graph.labels)
     below: Neighbours = [[] for _ in range(size)]
     above: Neighbours = [[] for _ in range(size)]
@@ -122,19 +154,22 @@ def _neighbours(graph: LabelledGraph) -> tuple[list[int], Neighbours, Neighbours
                 f"Edge {(source, target)} names a vertex that is not there: "
                 f"vertices are 0 to {size - 1}."
             )
-        code = _text_hash(label)
-        below[target].append((source, code))
-        above[source].append((target, code))
-        forward = forward and source < target
+        shift = rank[label] * size
+        below[target].append(source + shift)
+        above[source].append(target + shift)
+        if source >= target:
+            forward = False
     order = list(range(size)) if forward else _topological(below, above)
     return order, below, above
 
 
 def _topological(below: Neighbours, above: Neighbours) -> list[int]:
+    size = len(below)
     waiting = [len(sources) for sources in below]
     order = [vertex for vertex, count in enumerate(waiting) if count == 0]
     for vertex in order:
-        for target, _ in above[vertex]:
+        for place in above[vertex]:
+            target = place % size
             waiting[target] -= 1
             if waiting[target] == 0:
                 order.append(target)
@@ -148,6 +183,7 @@ def _topological(below: Neighbours, above: Neighbours) -> list[int]:
 
 
 @lru_cache(maxsize=65_536)
-def _text_hash(text: str) -> int:
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+def text_hash(text: str) -> int:
+    """Return 64 bits of the SHA-256 of a label."""
+    digest = hashlib.sha256(encoded(text)).digest()
     return int.from_bytes(digest[:8], "big")

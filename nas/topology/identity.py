@@ -14,11 +14,14 @@ seed or the version of Python. The version changes whenever the same network wou
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 from nas.topology.canonical import LabelledGraph, canonical_form
+from nas.topology.canonical_batch import canonical_forms
 from nas.topology.executed import executed_graph
 from nas.topology.graph import Architecture
+from nas.topology.graph_batch import GraphBatch
 from nas.topology.simplify import simplify
 
 SCHEME = 1
@@ -57,6 +60,35 @@ def executed_id(architecture: Architecture) -> str:
     return _identifier("x", executed_graph(architecture))
 
 
+def structural_ids(architectures: Sequence[Architecture]) -> list[str]:
+    """Return the structural id of every architecture, as `structural_id` does.
+
+    Raises:
+        ArchitectureError: If an operation, merge or transform is unknown.
+    """
+    distinct = list(dict.fromkeys(architectures))
+    found = graph_ids([simplify(architecture) for architecture in distinct])
+    known = dict(zip(distinct, found, strict=True))
+    return [known[architecture] for architecture in architectures]
+
+
+def graph_ids(graphs: Sequence[LabelledGraph] | GraphBatch, letter: str = "s") -> list[str]:
+    """Return the id of every labelled graph: equal exactly for graphs equal up to renaming.
+
+    Args:
+        graphs: Graphs of any sizes, or a batch of equally sized ones.
+        letter: Kind of id; `s` gives the structural id of architectures that simplify to these.
+
+    Raises:
+        TopologyError: If a graph has a cycle or an edge to a vertex that is not there.
+    """
+    prefix = f"{letter}{SCHEME}-"
+    return [prefix + _digits(form) for form in canonical_forms(graphs)]
+
+
 def _identifier(letter: str, graph: LabelledGraph) -> str:
-    digest = hashlib.sha256(canonical_form(graph)).hexdigest()
-    return f"{letter}{SCHEME}-{digest[:DIGITS]}"
+    return f"{letter}{SCHEME}-{_digits(canonical_form(graph))}"
+
+
+def _digits(form: bytes) -> str:
+    return hashlib.sha256(form).hexdigest()[:DIGITS]

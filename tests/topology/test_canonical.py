@@ -125,11 +125,6 @@ def test_all_graphs_of_three_inner_nodes_fall_into_the_published_classes() -> No
     assert all_small_graphs(3) == (8_192, 4_464, 744)
 
 
-@pytest.mark.soak
-def test_all_graphs_of_four_inner_nodes_fall_into_the_published_classes() -> None:
-    assert all_small_graphs(4) == (524_288, 191_988, 30_146)
-
-
 @given(data=st.data())
 def test_the_verdict_is_that_of_an_isomorphism_search(data: st.DataObject) -> None:
     first = data.draw(small_graphs())

@@ -564,11 +564,11 @@ def test_ids_of_other_processes_are_the_written_ones(seed: str) -> None:
     ("network", "message"),
     [
         (
-            net([JOIN, Node("conv9x9", name="op1")], (0, 1)),
-            r"Unknown operation 'conv9x9'[\s\S]*op1",
+            net([JOIN, Node("konv9x9", name="op1")], (0, 1)),
+            r"Unknown operation 'konv9x9'[\s\S]*op1",
         ),
         (net([JOIN, Node(merge="som", name="op1")], (0, 1)), r"Unknown merge 'som'[\s\S]*op1"),
-        (net("ic", Edge(0, 1, "conv7x7")), r"Unknown transform 'conv7x7'[\s\S]*\(0, 1\)"),
+        (net("ic", Edge(0, 1, "konv7x7")), r"Unknown transform 'konv7x7'[\s\S]*\(0, 1\)"),
     ],
 )
 def test_unknown_names_are_refused_with_the_node(network: Architecture, message: str) -> None:
