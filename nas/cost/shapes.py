@@ -199,8 +199,9 @@ def _step(
     node = architecture.nodes[index]
     if index == 0:
         return NodeStep(0, node, (), MERGES.get(node.merge), "none", input_shape, input_shape)
-    inputs = _inputs(architecture, index, steps)
-    rule = node_merge(architecture, index).at(len(inputs))
+    declared = node_merge(architecture, index)
+    inputs = _inputs(architecture, index, steps, stacked=declared.weight == "stacked")
+    rule = declared.at(len(inputs))
     _check_roles(architecture, index, rule, inputs)
     merged = _merged_shape(node, inputs, rule, input_shape)
     scale = rule.resolve_scale(node.scale)
@@ -251,9 +252,9 @@ def _main(inputs: tuple[InputStep, ...]) -> InputStep:
     return next((entry for entry in inputs if entry.edge.port == "main"), inputs[-1])
 
 
-def _inputs(architecture: Architecture, index: int, steps: list[NodeStep]) -> tuple[InputStep, ...]:
-    node = architecture.nodes[index]
-    stacked = MERGES.get(node.merge).weight == "stacked"
+def _inputs(
+    architecture: Architecture, index: int, steps: list[NodeStep], *, stacked: bool
+) -> tuple[InputStep, ...]:
     entries: list[InputStep] = []
     main: Shape | None = None
     for edge in by_importance(architecture.inputs(index)):
