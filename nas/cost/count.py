@@ -17,7 +17,7 @@ from typing import final
 from nas.cost.shapes import InputStep, NodeStep, Plan, plan
 from nas.errors import ArchitectureError
 from nas.topology.graph import Architecture
-from nas.topology.layers import BatchNorm, Shape
+from nas.topology.layers import AbstractNorm, Shape
 
 BYTES = 4
 """Bytes of one number in float32."""
@@ -196,7 +196,7 @@ def norm_parameters(step: NodeStep) -> int:
     return sum(
         layer.parameters(shape[0], step.output[0])
         for layer, shape in zip(step.operation.layers, shapes, strict=False)
-        if isinstance(layer, BatchNorm)
+        if isinstance(layer, AbstractNorm)
     )
 
 

@@ -144,7 +144,8 @@ class _Program:
         else:
             value = self.emit(_constant(node.merge, len(inputs)), *inputs)
         for layer in node.operation:
-            value = self.emit(layer, value)
+            if not isinstance(layer, nn.Dropout):  # nothing in eval mode
+                value = self.emit(layer, value)
         if node.cell is None:
             return value
         return self.write(node.cell.plan, node.cell, value, self.place)
@@ -208,13 +209,16 @@ def _as_scale_and_shift(module: nn.Module) -> nn.BatchNorm2d | None:
     """Return the module if it is a batch norm that is a scale and a shift in eval mode."""
     if not isinstance(module, nn.BatchNorm2d) or module.running_mean is None:
         return None
-    return module if module.affine else None
+    return module
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Return what a batch norm multiplies with and adds in eval mode, in float64."""
     assert norm.running_mean is not None and norm.running_var is not None
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    if not norm.affine:
+        return scale, -norm.running_mean.double() * scale
+    scale = norm.weight.double() * scale
     return scale, norm.bias.double() - norm.running_mean.double() * scale
 
 

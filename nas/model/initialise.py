@@ -6,7 +6,8 @@ whether weights can be shared between wirings at all (after 200 steps of path tr
 data: mean accuracy 0.94 of the members of `tiny_exhaustive`, 0.28 with the default). *Default*:
 normal with the variance of He et al. 2015 (arXiv:1502.01852), fan-out for convolutions as published
 residual networks use; what a network trained alone should start from (60 steps on the same data,
-chains of separable convolutions: 0.96, aligned 0.67).
+chains of separable convolutions: 0.96, aligned 0.67). *In-degree*: the default, with convolutions
+drawn anew by fan-in and in-degree (`nas.model.in_degree`), for networks without norms.
 """
 
 from __future__ import annotations
@@ -19,18 +20,21 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas.errors import ConfigError
+from nas.model.layer_modules import ChannelAffine, ChannelNorm, GateLayer, TokenMixer
 from nas.model.merges import AbstractDeclaredMerge, Projected
 
-Initialisation = Literal["aligned", "default"]
+Initialisation = Literal["aligned", "default", "in_degree"]
 DEFAULT_NOISE = 0.1
 """Standard deviation of the noise, as a share of that of the default initialisation."""
+GATE_DEVIATION = 0.01
+"""Standard deviation of the weights inside an aligned gate."""
 
 
 def check_initialisation(name: str) -> None:
     """Refuse an unknown kind of initialisation.
 
     Raises:
-        ConfigError: If the name is neither `aligned` nor `default`.
+        ConfigError: If there is no initialisation of that name.
     """
     if name not in get_args(Initialisation):
         raise ConfigError(
@@ -40,7 +44,9 @@ def check_initialisation(name: str) -> None:
 
 
 @torch.no_grad()
-def aligned_(weight: Tensor, generator: torch.Generator, noise: float = DEFAULT_NOISE) -> Tensor:
+def aligned_(
+    weight: Tensor, generator: torch.Generator, noise: float = DEFAULT_NOISE, groups: int = 1
+) -> Tensor:
     """Fill a weight with the identity plus noise, in place.
 
     More outputs than inputs: output `o` copies input `o mod inputs`. Fewer: output `o` averages
@@ -48,9 +54,10 @@ def aligned_(weight: Tensor, generator: torch.Generator, noise: float = DEFAULT_
 
     Args:
         weight: `(out, in)` of a projection slice, or `(out, in / groups, height, width)` of a
-            convolution with odd kernel; a depthwise one has `in / groups = 1`.
+            convolution; a depthwise one has `in / groups = 1`.
         generator: Source of the noise, on the CPU.
         noise: Standard deviation relative to `sqrt(2 / fan_in)`.
+        groups: Groups of a convolution; each copies or averages its own inputs.
 
     Returns:
         The weight.
@@ -59,7 +66,7 @@ def aligned_(weight: Tensor, generator: torch.Generator, noise: float = DEFAULT_
     outputs, inputs, height, width = kernel.shape
     deviation = noise * math.sqrt(2.0 / (inputs * height * width))
     drawn = torch.randn(kernel.shape, generator=generator).mul_(deviation)
-    drawn[:, :, height // 2, width // 2] += _identity(outputs, inputs)
+    drawn[:, :, height // 2, width // 2] += _identity(outputs // groups, inputs).repeat(groups, 1)
     weight.copy_(drawn.reshape(weight.shape))
     return weight
 
@@ -114,18 +121,35 @@ def initialise(
 
 def _fill(part: nn.Module, generator: torch.Generator, kind: Initialisation, noise: float) -> None:
     if isinstance(part, nn.Conv2d):
-        if kind == "aligned":
-            aligned_(part.weight, generator, noise)
-        else:
-            default_(part.weight, generator)
+        _fill_convolution(part, generator, kind, noise)
     elif isinstance(part, nn.Linear):
         initialise_head(part, generator)
+        if isinstance(part, TokenMixer) and kind == "aligned":
+            aligned_(part.weight, generator, noise)
+    elif isinstance(part, ChannelNorm | ChannelAffine):
+        nn.init.ones_(part.weight)
+        nn.init.zeros_(part.bias)
     elif isinstance(part, _BatchNorm):
         part.reset_parameters()
     elif isinstance(part, AbstractDeclaredMerge):
         part.fill(generator)
     elif isinstance(part, Projected):
         _fill_slices(part, generator, kind, noise)
+
+
+@torch.no_grad()
+def _fill_convolution(
+    part: nn.Conv2d, generator: torch.Generator, kind: Initialisation, noise: float
+) -> None:
+    if kind == "default":
+        default_(part.weight, generator)
+    elif isinstance(part, GateLayer):
+        drawn = torch.randn(part.weight.shape, generator=generator)
+        part.weight.copy_(drawn.mul_(GATE_DEVIATION))  # every channel is let through alike
+    else:
+        aligned_(part.weight, generator, noise, part.groups)
+    if part.bias is not None:
+        nn.init.zeros_(part.bias)
 
 
 @torch.no_grad()

@@ -134,17 +134,12 @@ class Resize(nn.Module):
 
 
 @final
-class TokenMixer(nn.Module):
-    """One linear layer over the positions, the same for every channel.
+class TokenMixer(nn.Linear):
+    """One linear layer over the positions, the same for every channel."""
 
-    Args:
-        tokens: Positions.
-    """
-
-    def __init__(self, tokens: int) -> None:
-        super().__init__()
-        self.linear = Classifier(tokens, tokens)
+    def reset_parameters(self) -> None:
+        """Leave the weights as they are."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix the positions of each channel."""
-        return cast(Tensor, self.linear(x.flatten(2))).reshape(x.shape)
+        """Mix the positions of each channel of `(batch, channels, height, width)`."""
+        return super().forward(x.flatten(2)).reshape(x.shape)

@@ -195,7 +195,7 @@ def _build_resize(layer: Upsample, in_channels: int, width: int, stride: int) ->
 @layer_builder(TokenLinear)
 def _build_tokens(layer: TokenLinear, in_channels: int, width: int, stride: int) -> nn.Module:
     assert layer.tokens is not None, "the resolution is filled in by `at`"
-    return TokenMixer(layer.tokens)
+    return TokenMixer(layer.tokens, layer.tokens)
 
 
 @layer_builder(Dropout)

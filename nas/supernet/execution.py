@@ -31,12 +31,11 @@ from nas.model.merges import (
 )
 from nas.model.network import zero_images
 from nas.supernet.slots import EdgeCall, LayerCall, NodeCall, Program, SlotUse
-from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, Pool, ReLU
+from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, ReLU
 
-Norm = Callable[[str, Tensor, Tensor, Tensor], Tensor]
-"""From a norm's site, its input, scale and shift to its output."""
-
-EPSILON = 1e-5
+Norm = Callable[[str, Tensor, Tensor | None, Tensor | None, float], Tensor]
+"""From a norm's site, its input, scale and shift (if it has them) and the number added to its
+variance to its output."""
 
 
 class WeightSource(Protocol):
@@ -71,9 +70,11 @@ class Statistics:
         )
 
 
-def batch_norm(site: str, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def batch_norm(
+    site: str, x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float
+) -> Tensor:
     """Normalise by the batch's own statistics."""
-    return F.batch_norm(x, None, None, weight, bias, True, 0.0, EPSILON)
+    return F.batch_norm(x, None, None, weight, bias, True, 0.0, epsilon)
 
 
 @final
@@ -83,11 +84,13 @@ class RecordingNorm:
 
     values: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
-    def __call__(self, site: str, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def __call__(
+        self, site: str, x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float
+    ) -> Tensor:
         """Normalise, and file mean and variance under the site."""
-        mean, variance = torch.zeros_like(weight), torch.ones_like(weight)
+        mean, variance = x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
         # Momentum 1: what is left in the running statistics is this batch's.
-        y = F.batch_norm(x, mean, variance, weight, bias, True, 1.0, EPSILON)
+        y = F.batch_norm(x, mean, variance, weight, bias, True, 1.0, epsilon)
         self.values[site] = (mean, variance)
         return y
 
@@ -99,7 +102,9 @@ class FixedNorm:
 
     statistics: Statistics
 
-    def __call__(self, site: str, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def __call__(
+        self, site: str, x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float
+    ) -> Tensor:
         """Normalise by the site's statistics."""
         if site not in self.statistics.values:
             raise ConfigError(
@@ -108,7 +113,7 @@ class FixedNorm:
                 fix="Recalibrate this architecture.",
             )
         mean, variance = self.statistics.values[site]
-        return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, EPSILON)
+        return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, epsilon)
 
 
 def run_program(program: Program, x: Tensor, weights: WeightSource, norm: Norm) -> Tensor:
@@ -238,17 +243,19 @@ def run_layers(
 def _run_layer(call: LayerCall, x: Tensor, values: list[Tensor], norm: Norm) -> Tensor:
     layer = call.layer
     if isinstance(layer, BatchNorm):
-        return norm(call.site, x, values[0], values[1])
+        scale, shift = values or (None, None)
+        return norm(call.site, x, scale, shift, layer.eps)
     if isinstance(layer, ReLU):
         return F.relu(x)
     if isinstance(layer, (Conv, DepthwiseConv)):
         stride = call.stride if layer.strided else 1
-        groups = x.shape[1] if isinstance(layer, DepthwiseConv) else 1
-        return F.conv2d(x, values[0], None, stride, layer.kernel // 2, 1, groups)
+        groups = x.shape[1] if isinstance(layer, DepthwiseConv) else layer.groups
+        bias = values[1] if layer.bias else None
+        return F.conv2d(x, values[0], bias, stride, layer.margins, layer.dilation, groups)
     # Noise such as dropout belongs to training; statistics and scores are taken without it.
     training = norm is batch_norm or bool(getattr(norm, "training", False))
     module = _module(layer, call.in_channels, call.width, call.stride, training)
-    if isinstance(layer, Pool):
+    if not call.weights:
         return cast(Tensor, module(x))
     names = [use.key.rpartition("|")[2] for use in call.weights]
     named = dict(zip(names, values, strict=True))

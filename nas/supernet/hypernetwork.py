@@ -70,7 +70,7 @@ class Hypernetwork:
             sorted({name for program in programs for name in operation_names(program)})
         )
         kernels = [use for program in programs for use in program.uses if is_generated(use)]
-        self.kernel = max((use.shape[-1] for use in kernels if len(use.shape) == 4), default=1)
+        self.kernel = max((max(use.shape[2:], default=1) for use in kernels), default=1)
         some = next((each for each in self._encoded(programs)), None)
         self.features = 0 if some is None else len(some[1]) + 2  # the tile's row and column
 
@@ -181,12 +181,12 @@ def tiles_of(use: SlotUse) -> tuple[int, int]:
 
 def assemble(tiles: Tensor, use: SlotUse, down: int, across: int) -> Tensor:
     """Return a kernel of the shape of `use`, in units of one over the root of its inputs."""
-    side = use.shape[-1] if len(use.shape) == 4 else 1
-    margin = (tiles.shape[-1] - side) // 2
-    crop = tiles[..., margin : margin + side, margin : margin + side]
-    grid = crop.reshape(down, across, TILE, TILE, side, side).permute(0, 2, 1, 3, 4, 5)
-    whole = grid.reshape(down * TILE, across * TILE, side, side)
+    high, wide = use.shape[2:] if len(use.shape) == 4 else (1, 1)
+    top, left = (tiles.shape[-1] - high) // 2, (tiles.shape[-1] - wide) // 2
+    crop = tiles[..., top : top + high, left : left + wide]
+    grid = crop.reshape(down, across, TILE, TILE, high, wide).permute(0, 2, 1, 3, 4, 5)
+    whole = grid.reshape(down * TILE, across * TILE, high, wide)
     kernel = whole[: use.shape[0], : use.shape[1]]
-    fan_in = use.shape[1] * side * side
+    fan_in = use.shape[1] * high * wide
     scaled: Tensor = kernel * (1 / math.sqrt(fan_in))
     return scaled if len(use.shape) == 4 else scaled[:, :, 0, 0]

@@ -10,56 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import final
 
 from nas.cost.shapes import Adapter, InputStep, NodeStep, Plan
 from nas.model.adapters import fixed_modules
-from nas.model.layers import build_layer
+from nas.supernet.layer_slots import Filling, LayerCall, SlotUse, operation_calls
 from nas.supernet.sharing_rule import Owner, SharingRule
 from nas.topology.graph import Architecture
-from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, Pool, ReLU, Shape
 
-Filling = Literal["kernel", "ones", "zeros", "classifier", "matrix", "small", "module"]
-"""How a slot starts: aligned kernel, constants, uniformly by its inputs (classifier), normally by
-its last size (matrix, or a hundredth of it), or as its plugin's module does."""
-
-
-@final
-@dataclass(frozen=True)
-class SlotUse:
-    """One tensor that a member reads.
-
-    Args:
-        key: The slot.
-        shape: Leading slice of the slot that is read.
-        filling: How the slot starts.
-        parameter: Name in the stand-alone `Network`; `name[i]` is one element of a vector.
-        layer: The layer it belongs to, with its arguments, where `filling` is `module`.
-    """
-
-    key: str
-    shape: tuple[int, ...]
-    filling: Filling
-    parameter: str
-    layer: tuple[AbstractLayer, int, int, int] | None = None
-
-
-@final
-@dataclass(frozen=True)
-class LayerCall:
-    """One layer with its weights; `site` names the norm's statistics (its module's name)."""
-
-    layer: AbstractLayer
-    stride: int
-    weights: tuple[SlotUse, ...]
-    site: str
-    in_channels: int
-    width: int
-
-    @property
-    def is_norm(self) -> bool:
-        """Whether it is a batch norm; its first weight is then the scale."""
-        return isinstance(self.layer, BatchNorm)
+__all__ = [
+    "EdgeCall",
+    "Filling",
+    "LayerCall",
+    "MergeCall",
+    "Naming",
+    "NodeCall",
+    "Program",
+    "SlotUse",
+    "adapter_calls",
+    "call_uses",
+    "classifier_uses",
+    "compile_plan",
+    "merge_calls",
+    "merge_weight",
+    "operation_calls",
+]
 
 
 @final
@@ -206,8 +181,8 @@ def call_uses(call: NodeCall) -> Iterator[SlotUse]:
 
 def _norms(call: NodeCall) -> Iterator[tuple[str, SlotUse]]:
     for layer in _layer_calls(call):
-        if layer.is_norm:
-            yield layer.site, layer.weights[0]
+        if layer.scale is not None:
+            yield layer.site, layer.scale
     if call.cell is not None:
         yield from call.cell.norms
 
@@ -330,47 +305,4 @@ def adapter_calls(slot: Owner, module: str, entry: InputStep) -> tuple[LayerCall
     own = slot.below(f"gain {adapter.gain.kind}")
     return calls + operation_calls(
         own, module, gains, adapter.target, width, 1, first=first + len(row)
-    )
-
-
-def operation_calls(
-    slot: Owner,
-    module: str,
-    layers: tuple[AbstractLayer, ...],
-    shape: Shape,
-    width: int,
-    stride: int,
-    first: int = 0,
-) -> tuple[LayerCall, ...]:
-    """Return one call per layer; `first` is the number of the first layer's module."""
-    calls = []
-    for number, layer in enumerate(layers):
-        name = f"{module}.{first + number}"
-        weights = _layer_uses(slot.below(str(number)), name, layer, shape[0], width, stride)
-        calls.append(LayerCall(layer, stride, weights, name, shape[0], width))
-        shape = layer.output(shape, width, stride)
-    return tuple(calls)
-
-
-def _layer_uses(
-    slot: Owner, module: str, layer: AbstractLayer, channels: int, width: int, stride: int
-) -> tuple[SlotUse, ...]:
-    weight = f"{module}.weight"
-    if isinstance(layer, (ReLU, Pool)):
-        return ()
-    if isinstance(layer, Conv):
-        shape = (layer.channels(channels, width), channels, layer.kernel, layer.kernel)
-        return (SlotUse(slot.weight("weight"), shape, "kernel", weight),)
-    if isinstance(layer, DepthwiseConv):
-        shape = (channels, 1, layer.kernel, layer.kernel)
-        return (SlotUse(slot.weight("weight"), shape, "kernel", weight),)
-    if isinstance(layer, BatchNorm):
-        return (
-            SlotUse(slot.norm("weight"), (channels,), "ones", weight),
-            SlotUse(slot.norm("bias"), (channels,), "zeros", f"{module}.bias"),
-        )
-    arguments = (layer, channels, width, stride)
-    return tuple(
-        SlotUse(slot.weight(name), tuple(value.shape), "module", f"{module}.{name}", arguments)
-        for name, value in build_layer(*arguments).named_parameters()
     )

@@ -23,6 +23,7 @@ from nas.model.merges.base import started
 from nas.seeds import derive_seed
 from nas.supernet.sharing_rule import common_key
 from nas.supernet.slots import SlotUse
+from nas.topology.layers import Conv
 
 Shape = tuple[int, ...]
 
@@ -226,7 +227,7 @@ def _initial(use: SlotUse, seed: int) -> Tensor:
     if use.filling == "zeros":
         return torch.zeros(use.shape)
     if use.filling == "kernel":
-        return aligned_(torch.empty(use.shape), generator)
+        return aligned_(torch.empty(use.shape), generator, groups=_groups(use))
     if use.filling in ("matrix", "small"):
         return started(torch.Size(use.shape), use.filling, generator)
     if use.filling == "classifier":
@@ -234,8 +235,13 @@ def _initial(use: SlotUse, seed: int) -> Tensor:
         uniform = torch.rand(use.shape, generator=generator)
         return uniform.mul_(2).sub_(1).mul_(bound)
     assert use.layer is not None
-    name = use.parameter.rpartition(".")[2]
+    name = use.key.rpartition("|")[2]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator.initial_seed())
         module = build_layer(*use.layer)
     return dict(module.named_parameters())[name].detach().clone()
+
+
+def _groups(use: SlotUse) -> int:
+    layer = None if use.layer is None else use.layer[0]
+    return layer.groups if isinstance(layer, Conv) else 1

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas.supernet.execution import EPSILON, Statistics
+from nas.supernet.execution import Statistics
 from nas.supernet.slots import Program, SlotUse
 
 MOMENTUM = 0.1
@@ -127,7 +127,9 @@ class RunningNorm:
         self._uses = dict(program.norms)
         self._like = like
 
-    def __call__(self, site: str, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def __call__(
+        self, site: str, x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float
+    ) -> Tensor:
         """Normalise and update."""
         mean, variance = self._running.read(self._uses[site], self._like)
-        return F.batch_norm(x, mean, variance, weight, bias, True, MOMENTUM, EPSILON)
+        return F.batch_norm(x, mean, variance, weight, bias, True, MOMENTUM, epsilon)

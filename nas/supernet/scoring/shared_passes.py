@@ -139,7 +139,7 @@ class Expressions:
         number = self._numbers.get(signature)
         if number is None:
             number = self._numbers[signature] = len(self.table)
-            norms = tuple((call.site, call.weights[0]) for call in layers if call.is_norm)
+            norms = tuple((call.site, call.scale) for call in layers if call.scale is not None)
             self.table.append(Expression(inputs, compute, norms))
         return number
 
