@@ -112,7 +112,7 @@ class _Rank:
             self.space.build(decisions),
             data.input_shape,
             data.num_classes,
-            initialisation="default",
+            initialisation=self.recipe.initialisation,
             seed=derive_seed(self.config.seed, "alone", 0),
         ).to(self.device)
         images, labels = self.batch

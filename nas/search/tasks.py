@@ -219,7 +219,7 @@ class _Retrain:
 
         part, parts = str(payload["part"]), self.material.parts
         recipe, seed = Recipe.model_validate(payload["recipe"]), int(payload["seed"])
-        network = self._network(payload["architecture"], seed)
+        network = self._network(payload["architecture"], seed, recipe)
         training = parts.training if part == "test" else parts.learning
         with use_threads(self.config.search.threads_per_evaluation):
             done = fit(network, training, recipe, seed=seed, device=self.device)
@@ -233,7 +233,7 @@ class _Retrain:
             "recipe_hash": done.recipe_hash,
         }
 
-    def _network(self, architecture: dict[str, Any], seed: int) -> Any:
+    def _network(self, architecture: dict[str, Any], seed: int, recipe: Recipe) -> Any:
         from nas.model.network import Network
 
         data = self.material.data
@@ -241,7 +241,7 @@ class _Retrain:
             load_architecture(architecture),
             data.input_shape,
             data.num_classes,
-            initialisation="default",  # the aligned start serves sharing; alone it trains slower
+            initialisation=recipe.initialisation,
             seed=derive_seed(seed, "weights", 0),
         )
 

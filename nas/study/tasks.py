@@ -77,7 +77,7 @@ class _Train:
             load_architecture(payload["architecture"]),
             self.data.input_shape,
             self.data.num_classes,
-            initialisation="default",
+            initialisation=self.recipe.initialisation,
             seed=derive_seed(seed, "weights", 0),
         )
         with use_threads(self.threads):

@@ -141,7 +141,7 @@ def train_alone(
         space.build(decisions),
         (channels, height, width),
         int(parts.training.labels.max()) + 1,
-        initialisation="default",  # the truth is what training alone gives
+        initialisation=recipe.initialisation,
         seed=own,
     )
     fit(network, parts.weights, recipe, seed=own, device=place)
