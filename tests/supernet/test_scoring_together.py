@@ -120,9 +120,13 @@ def test_each_expression_is_computed_once_where_memory_allows() -> None:
 
 
 def supernet_norm(
-    site: str, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+    site: str,
+    x: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    epsilon: float,
 ) -> torch.Tensor:
-    return torch.nn.functional.batch_norm(x, None, None, weight, bias, True)
+    return torch.nn.functional.batch_norm(x, None, None, weight, bias, True, eps=epsilon)
 
 
 def test_a_member_that_cannot_be_scored_is_reported_as_alone() -> None:
