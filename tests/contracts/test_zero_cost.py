@@ -17,7 +17,7 @@ from nas.zero_cost.base import ZERO_COST, ZeroCostScore
 
 NAMES = list(ZERO_COST)
 SHAPE = (3, 8, 8)
-SIZES = {name: next(n for n in (4, 3, 7, 5) if PATTERNS.get(name).exists(n)) for name in PATTERNS}
+SIZES = {name: PATTERNS.get(name).smallest(3) for name in PATTERNS}
 
 
 @cache

@@ -4,7 +4,7 @@ from nas.topology.graph import Topology
 from nas.topology.patterns import connection_pattern
 
 
-@connection_pattern("chain")
+@connection_pattern("chain", formula="x <- f(x); n edges")
 def chain(size: int) -> Topology:
     """Feed each operation from its predecessor alone.
 

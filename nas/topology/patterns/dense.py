@@ -5,7 +5,11 @@ from nas.topology.graph import Topology
 from nas.topology.patterns import connection_pattern
 
 
-@connection_pattern("dense", Paper("Huang et al.", 2016, arxiv="1608.06993"))
+@connection_pattern(
+    "dense",
+    Paper("Huang et al.", 2016, arxiv="1608.06993"),
+    formula="x_l = f_l([x_0; ...; x_(l-1)]); n (n + 1) / 2 edges",
+)
 def dense(size: int) -> Topology:
     """Feed each operation from the input and from all operations before it.
 

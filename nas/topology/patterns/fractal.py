@@ -10,6 +10,7 @@ from nas.topology.patterns import connection_pattern
     Paper("Larsson et al.", 2016, arxiv="1605.07648"),
     exists=lambda size: (size + 1) & size == 0,
     sizes="2^C - 1 operations (C columns): 1, 3, 7, 15, ...",
+    formula="f_(C+1)(x) = mean(f_C(f_C(x)), conv(x)); 2^C - 1 operations, longest path 2^(C-1)",
 )
 def fractal(size: int) -> Topology:
     """Expand `f_{C+1}(z) = join(f_C(f_C(z)), conv(z))` from `f_1(z) = conv(z)`.

@@ -4,7 +4,7 @@ from nas.topology.graph import Topology
 from nas.topology.patterns import connection_pattern
 
 
-@connection_pattern("free")
+@connection_pattern("free", formula="x_l = f_l(any subset of earlier states)")
 def free(size: int) -> Topology:
     """Offer all forward edges between the input, the operations and a last join.
 
