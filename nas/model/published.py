@@ -46,7 +46,8 @@ def published_like(name: str, input_shape: Shape, num_classes: int, macs: int) -
 
     Raises:
         NotFoundError: If there is no such family.
-        ConfigError: If `macs` is below 1, or the family cannot read images of this size.
+        ConfigError: If `macs` is below 1, the family cannot read images of this size, or is not
+            fitted to sizes.
     """
     options = published_options_like(name, input_shape, num_classes, macs)
     return build_published(name, **options)
@@ -63,18 +64,25 @@ def published_options_like(
     if macs < 1:
         raise ConfigError(f"A network has at least 1 multiply-add; got a target of {macs}.")
     family = PUBLISHED.get(name)
-    if min(input_shape[1:]) < 2 and name == "fractalnet":
+    if family.width_option is None:
+        fitted = ", ".join(key for key in PUBLISHED if PUBLISHED.get(key).width_option is not None)
         raise ConfigError(
-            f"A FractalNet halves the resolution, but images have {input_shape[1:]} pixels.",
+            f"'{name}' is not fitted to sizes: it comes with its published options only.",
+            fix=f"These are fitted: {fitted}.",
+        )
+    if min(input_shape[1:]) < family.smallest:
+        raise ConfigError(
+            f"'{name}' lowers the resolution and reads images of {family.smallest} pixels or more "
+            f"on a side, but images have {input_shape[1:]} pixels.",
             fix="Use larger images or another family.",
         )
-    fitted: list[tuple[float, dict[str, Value]]] = []
+    tried: list[tuple[float, dict[str, Value]]] = []
     for depth in family.depths(input_shape):
         distance, options = _fit_width(family, depth, input_shape, num_classes, macs)
         if distance <= math.log(NEAR_ENOUGH):
             return options
-        fitted.append((distance, options))
-    return min(fitted, key=lambda entry: entry[0])[1]
+        tried.append((distance, options))
+    return min(tried, key=lambda entry: entry[0])[1]
 
 
 def _fit_width(
@@ -85,9 +93,11 @@ def _fit_width(
     macs: int,
 ) -> tuple[float, dict[str, Value]]:
     """Return the width whose MACs come nearest, and how far off they are as a log ratio."""
+    option = family.width_option
+    assert option is not None
 
     def distance(width: int) -> float:
-        options = {**depth, family.width_option: width}
+        options = {**depth, option: width}
         counted = cost(build_published(family.name, **options), input_shape, num_classes).macs
         return math.log(counted / macs)
 
@@ -99,4 +109,4 @@ def _fit_width(
         else:
             high = middle
     near = min((low, high), key=lambda width: abs(distance(width)))
-    return abs(distance(near)), {**depth, family.width_option: near}
+    return abs(distance(near)), {**depth, option: near}

@@ -213,8 +213,20 @@ def test_with_copied_weights_the_output_is_that_of_a_module_written_by_hand(text
         assert (got - wanted).abs().max() <= 1e-12 * wanted.abs().max()
 
 
-@pytest.mark.parametrize("name", list(PUBLISHED))
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (2, 5, 7)])
+def fitted_shapes() -> list[tuple[str, tuple[int, int, int]]]:
+    """Return every family that is fitted to sizes with the images it can read."""
+    cases = []
+    for name in PUBLISHED:
+        family = PUBLISHED.get(name)
+        if family.width_option is None:
+            continue
+        shapes = [(1, 8, 8), (3, 32, 32), (1, 28, 28), (2, 5, 7)]
+        wide = [shape for shape in shapes if min(shape[1:]) >= family.smallest]
+        cases += [(name, shape) for shape in wide or [(3, family.smallest, family.smallest + 1)]]
+    return cases
+
+
+@pytest.mark.parametrize(("name", "shape"), fitted_shapes())
 def test_a_network_of_similar_size_comes_near_to_the_multiply_adds(
     name: str, shape: tuple[int, int, int]
 ) -> None:
@@ -233,8 +245,13 @@ def test_a_target_without_multiply_adds_is_refused() -> None:
 
 
 def test_images_of_one_pixel_are_too_small_for_a_fractal_network() -> None:
-    with pytest.raises(ConfigError, match=r"halves the resolution, but images have \(1, 1\)"):
+    with pytest.raises(ConfigError, match=r"of 2 pixels or more.*images have \(1, 1\)"):
         published_like("fractalnet", (3, 1, 1), 10, 10**6)
+
+
+def test_a_family_without_a_width_to_fit_is_refused_and_the_others_named() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)'u2net' is not fitted.*densenet.*resnet"):
+        published_like("u2net", CIFAR, 10, 10**6)
 
 
 def test_an_unknown_family_is_refused_and_the_families_listed() -> None:

@@ -29,17 +29,19 @@ class PublishedNetwork:
     Args:
         name: Registered name.
         build: Function from options to an architecture.
-        width_option: Option that scales the width.
+        width_option: Option that scales the width; None for a family that is not fitted to sizes.
         widths: Smallest and largest value of it when a network is fitted to a size.
         depths: Function from the input shape to the depths worth trying, the published one first.
+        smallest: Smallest side of the images that its members can read.
         summary: First line of the function's docstring.
     """
 
     name: str
     build: Callable[..., Architecture]
-    width_option: str
+    width_option: str | None
     widths: tuple[int, int]
     depths: Depths
+    smallest: int
     summary: str
 
     @property
@@ -53,13 +55,22 @@ PUBLISHED: Registry[PublishedNetwork] = Registry("published network", package=__
 
 
 def published_network(
-    name: str, paper: Paper, *, width_option: str, widths: tuple[int, int], depths: Depths
+    name: str,
+    paper: Paper,
+    *,
+    width_option: str | None = None,
+    widths: tuple[int, int] = (1, 1),
+    depths: Depths = lambda _: (),
+    smallest: int = 1,
 ) -> Callable[[Callable[..., Architecture]], Callable[..., Architecture]]:
-    """Register the decorated family under `name`; every option of it needs a default."""
+    """Register the decorated family under `name`; every option of it needs a default.
+
+    A family with a `width_option` can stand beside a search as a network of similar size.
+    """
 
     def decorate(build: Callable[..., Architecture]) -> Callable[..., Architecture]:
         summary = (build.__doc__ or "").strip().splitlines()[0] if build.__doc__ else ""
-        entry = PublishedNetwork(name, build, width_option, widths, depths, summary)
+        entry = PublishedNetwork(name, build, width_option, widths, depths, smallest, summary)
         PUBLISHED.add(name, entry, paper)
         return build
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, final
+from collections.abc import Mapping
+from typing import Literal, TypeVar, final
 
 from nas.errors import ConfigError
+from nas.registry import suggest
 from nas.topology.facts import Link
 from nas.topology.graph import Architecture, Edge, Node
 
 Source = int | tuple[int, str | Link]
 """A node; or a node and the transform, or all fields, of the edge that leaves it."""
+
+Key = TypeVar("Key", int, str)
+Value = TypeVar("Value")
 
 MAX_LAYERS = 1500
 MAX_WIDTH = 4096
@@ -94,3 +99,28 @@ def layers_per_stage(family: str, depth: int, stages: int, step: int, offset: in
             fix=f"The nearest: {' or '.join(f'depth={value}' for value in near)}.",
         )
     return layers
+
+
+def choose(family: str, option: str, value: Key, known: Mapping[Key, Value]) -> Value:
+    """Return what an option stands for.
+
+    Raises:
+        ConfigError: If `value` is not known; the message names the nearest number or word.
+    """
+    if value in known:
+        return known[value]
+    if isinstance(value, int):
+        near: object = min(known, key=lambda entry: abs(int(entry) - int(value)))
+        hint = f"The nearest is {option}={near}."
+    else:
+        near = suggest(value, [str(entry) for entry in known])
+        hint = f"Did you mean {option}={near}?" if near else f"Write one of them after {option}=."
+    raise ConfigError(
+        f"{family}: '{option}' is {value}, but must be one of {', '.join(map(str, known))}.",
+        fix=hint,
+    )
+
+
+def share(channels: int, percent: int, multiple: int = 1) -> int:
+    """Return `percent` of the channels, rounded down to a multiple, at least one multiple."""
+    return max(multiple, channels * percent // 100 // multiple * multiple)

@@ -25,6 +25,7 @@ def _depths(input_shape: Shape) -> tuple[dict[str, int], ...]:
     width_option="width",
     widths=(1, 256),
     depths=_depths,
+    smallest=2,
 )
 def fractalnet(columns: int = 3, blocks: int = 5, width: int = 64) -> Architecture:
     """Fractal network of `blocks * 2^(columns - 1)` convolutions on its longest path.
