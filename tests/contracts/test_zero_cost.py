@@ -31,7 +31,7 @@ def network(pattern: str) -> Network:
                 {
                     "pattern": pattern,
                     "depth": SIZES[pattern],
-                    "width": 6,
+                    "width": 8,
                     "operation": "conv3x3",
                     "merge": "concat",
                 }
