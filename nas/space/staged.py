@@ -8,19 +8,24 @@ from typing import Annotated, Any, Literal, cast, final
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from nas.errors import SpaceError
+from nas.errors import ConfigError, NotFoundError, SpaceError
 from nas.space.base import AbstractSpace, check_known
 from nas.space.choices import Answer, Choice, Decisions, OneOf, Option, SubsetOf, Value
+from nas.topology.edge_scales import UNSCALED, read_edge_scale, scale_topology
 from nas.topology.graph import Architecture, Edge, EdgePair, Node, Topology
 from nas.topology.merges import MERGES
 from nas.topology.operations import OPERATIONS
 from nas.topology.patterns import PATTERNS, Pattern
 from nas.topology.stages import add_stage, node_names
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=64)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.,=()]*$", max_length=200)]
+"""A registered name, with its parameters where it has some: `csp(inner=dense)`."""
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+ScaleText = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\([a-z0-9_=.,+-]*\))?$", max_length=64)]
 Size = Annotated[int, Field(ge=1, le=128)]
 Width = Annotated[int, Field(ge=1, le=8192)]
+
+EDGE_SCALE = "edge_scale"
 
 
 class Strict(BaseModel):
@@ -36,6 +41,18 @@ class NameChoice(Strict):
     per: Literal["stage", "node"] = "stage"
 
 
+class MergeChoice(NameChoice):
+    """Merges to choose from, numbers in brackets allowed."""
+
+    choices: list[ScaleText] = Field(min_length=1)
+
+
+class ScaleChoice(Strict):
+    """Edge scales to choose from, once per stage."""
+
+    choices: list[ScaleText] = Field(min_length=1)
+
+
 class SizeChoice(Strict):
     """Numbers to choose from, once per stage."""
 
@@ -46,17 +63,21 @@ class StageDeclaration(Strict):
     """One stage: a value fixes a question, `{choices: [...]}` opens it."""
 
     pattern: Name | NameChoice
-    """Pattern that wires the stage; a joint choice, never mixed node by node."""
+    """Pattern that wires the stage, its parameters in brackets; a joint choice, never mixed node by
+    node."""
     depth: Size | SizeChoice
     """Operations of the stage; only those sizes are offered that the pattern exists for."""
     width: Width | SizeChoice
     """Output channels of every node of the stage."""
     operation: Name | NameChoice = "conv3x3"
     """What the nodes compute."""
-    merge: Name | NameChoice = "default"
+    merge: ScaleText | MergeChoice = "default"
     """How nodes with several inputs combine them; `default` is the pattern's own rule."""
     scale: Literal["auto", "none", "rsqrt", "mean"] = "auto"
     """Factor on merged tensors: 1, d^-1/2 or 1/d for d inputs; `auto` is the merge's own."""
+    edge_scale: ScaleText | ScaleChoice = UNSCALED
+    """What residual nodes multiply branches and skips with, such as `rezero` or
+    `decayed_identity(a_min=0.6)`; a joint choice. Depth is counted within the stage."""
     inputs: Literal["any", "one"] = "any"
     """Where a pattern leaves edges open: any set of earlier nodes feeds an operation, or exactly
     one parent, so that the stage branches; joins take any set."""
@@ -110,6 +131,9 @@ class StagedSpace(AbstractSpace):
         for number, stage in enumerate(self.declaration.stages, start=1):
             found.append(_pattern_choice(f"stage{number}", stage))
             found.append(_size_choice(f"stage{number}.width", stage.width, elastic=True))
+            if isinstance(stage.edge_scale, ScaleChoice):
+                options = tuple(Option(text) for text in stage.edge_scale.choices)
+                found.append(OneOf(f"stage{number}.{EDGE_SCALE}", options))
             items = _cross_items(number)
             if self.declaration.cross_stage_edges == "choice" and items:
                 found.append(SubsetOf(f"cross.stage{number}.inputs", items, minimum=0))
@@ -117,7 +141,7 @@ class StagedSpace(AbstractSpace):
 
     @property
     def choices(self) -> tuple[Choice, ...]:
-        """Pattern (opening depth and nodes), width and cross-stage edges of every stage."""
+        """Pattern (opening depth and nodes), width, scale, cross-stage edges of every stage."""
         return self._choices
 
     def stage_patterns(self, decisions: Mapping[str, Answer]) -> tuple[str, ...]:
@@ -164,13 +188,13 @@ class StagedSpace(AbstractSpace):
         one offered; free wirings are no published form and are left out.
         """
         found: dict[str, Decisions] = {}
-        for name in PATTERNS.names():
-            pattern = PATTERNS.get(name)
+        offered = map(PATTERNS.get, _names(self.declaration.stages[0].pattern))
+        for pattern in sorted(offered, key=lambda each: each.name):
             if any(not _offers(stage, pattern) for stage in self.declaration.stages):
                 continue
             if pattern.wire(_depths(self.declaration.stages[0], pattern)[0]).optional:
                 continue
-            found[name] = self.walk(partial(_published, name))
+            found[pattern.name] = self.walk(partial(_published, pattern.name))
         return found
 
 
@@ -182,6 +206,16 @@ def _check_names(declaration: StagedDeclaration) -> None:
         check_known(PATTERNS, _names(stage.pattern), f"stages.{number}.pattern")
         check_known(OPERATIONS, _names(stage.operation), f"stages.{number}.operation")
         check_known(MERGES, merges, f"stages.{number}.merge")
+        _check_scales(stage.edge_scale, f"stages.{number}.{EDGE_SCALE}")
+
+
+def _check_scales(field: str | ScaleChoice, where: str) -> None:
+    for text in [field] if isinstance(field, str) else field.choices:
+        try:
+            read_edge_scale(text)
+        except (ConfigError, NotFoundError) as error:
+            error.where = where
+            raise
 
 
 def _names(field: str | NameChoice) -> list[str]:
@@ -197,7 +231,8 @@ def _depths(stage: StageDeclaration, pattern: Pattern) -> list[int]:
 
 
 def _offers(stage: StageDeclaration, pattern: Pattern) -> bool:
-    return pattern.name in _names(stage.pattern) and bool(_depths(stage, pattern))
+    names = [PATTERNS.get(name).name for name in _names(stage.pattern)]
+    return pattern.name in names and bool(_depths(stage, pattern))
 
 
 def _cross_items(number: int) -> tuple[str, ...]:
@@ -224,7 +259,7 @@ def _pattern_choice(stage_name: str, stage: StageDeclaration) -> OneOf:
         inner = tuple(
             Option(depth, _node_choices(stage_name, stage, pattern.wire(depth))) for depth in depths
         )
-        options.append(Option(name, (OneOf(f"{stage_name}.depth", inner),)))
+        options.append(Option(pattern.name, (OneOf(f"{stage_name}.depth", inner),)))
     return OneOf(f"{stage_name}.pattern", tuple(options))
 
 
@@ -240,9 +275,8 @@ def _node_choices(
         and topology.rule(node).merge is None
         and not _has_one_parent(stage, topology, node)
     ]
-    found += _name_choices(
-        stage_name, "operation", stage.operation, [names[node] for node in topology.operations]
-    )
+    asked = dict.fromkeys(names[node] for node in _asked_for(topology).values())
+    found += _name_choices(stage_name, "operation", stage.operation, list(asked))
     if merging:
         found += _name_choices(stage_name, "merge", stage.merge, [names[node] for node in merging])
     for node in range(1, topology.num_nodes):
@@ -258,6 +292,15 @@ def _node_choices(
         else:
             found.append(SubsetOf(f"{names[node]}.inputs", items))
     return tuple(found)
+
+
+def _asked_for(topology: Topology) -> dict[int, int]:
+    """Return, per open node, the node whose operation it has: the first of its tie, or itself."""
+    first: dict[str, int] = {}
+    return {
+        node: first.setdefault(topology.rule(node).tie or f"node {node}", node)
+        for node in topology.operations
+    }
 
 
 def _has_one_parent(stage: StageDeclaration, topology: Topology, node: int) -> bool:
@@ -291,7 +334,10 @@ def _add_stage(
     stage_name = f"stage{number}"
     pattern = PATTERNS.get(str(decisions[f"{stage_name}.pattern"]))
     topology = pattern.wire(cast(int, decisions[f"{stage_name}.depth"]))
+    fixed = stage.edge_scale if isinstance(stage.edge_scale, str) else UNSCALED
+    topology = scale_topology(topology, str(decisions.get(f"{stage_name}.{EDGE_SCALE}", fixed)))
     names = node_names(stage_name, topology)
+    asked = {names[node]: names[first] for node, first in _asked_for(topology).items()}
     width = nodes[-1].width
     assert width is not None  # the stem and every transition have one
 
@@ -307,7 +353,7 @@ def _add_stage(
         topology,
         name=stage_name,
         width=width,
-        operation=lambda name: _answer(decisions, name, "operation"),
+        operation=lambda name: _answer(decisions, asked[name], "operation"),
         merge=lambda name: _answer(decisions, name, "merge", "default"),
         scale=stage.scale,
         on=is_on,
@@ -337,7 +383,6 @@ def _published(pattern: str, choice: Choice) -> Answer:
     if question == "depth":
         return values[len(values) // 2]
     if question == "merge":
-        smallest = next(size for size in range(1, 64) if PATTERNS.get(pattern).exists(size))
-        published = PATTERNS.get(pattern).wire(smallest).merge
+        published = PATTERNS.get(pattern).wire(PATTERNS.get(pattern).smallest()).merge
         return published if published in values else values[0]
     return values[0]
