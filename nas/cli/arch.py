@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from nas.cli.run_folders import RUNS, Json, RunsOption
 
 if TYPE_CHECKING:
     from nas.cost.count import NodeCost
-    from nas.topology.graph import Architecture
+    from nas.topology.graph import Architecture, Node
     from nas.topology.layers import Shape
 
 app = command_group(__doc__)
@@ -24,13 +25,25 @@ app.command()(bench)
 DEFAULT_INPUT = "3x32x32"
 DEFAULT_CLASSES = 10
 _LARGEST_SIDE = 16_384
+_LONGEST_NUMBER = 10_000
+"""Bits of a number that is printed in full; Python and others refuse to write much longer ones."""
 
 Input = Annotated[
     str | None,
-    typer.Option("--input", metavar="CxHxW", help="Shape of an image; by default 3x32x32."),
+    typer.Option(
+        "--input",
+        metavar="CxHxW",
+        help="Shape of an image; by default 3x32x32, or what a network was published for.",
+    ),
 ]
 Classes = Annotated[
-    int | None, typer.Option("--classes", min=2, max=1_000_000, help="Classes; by default 10.")
+    int | None,
+    typer.Option(
+        "--classes",
+        min=2,
+        max=1_000_000,
+        help="Classes; by default 10, or 1000 for networks of ImageNet.",
+    ),
 ]
 
 
@@ -40,7 +53,8 @@ def build(
         str,
         typer.Argument(
             metavar="NAME[:key=value,...]",
-            help="resnet:depth=20, densenet_bc, ... or a pattern: dense:size=5,width=16,merge=sum.",
+            help="resnet:depth=50, ... or a pattern: dense:size=5,width=16,merge=sum, "
+            "csp(inner=dense):size=6.",
         ),
     ],
     input_shape: Input = None,
@@ -52,15 +66,16 @@ def build(
 ) -> None:
     """Build a published network or a connection pattern; print its cost and measures."""
     from nas.cli.named_architectures import build_named
-    from nas.topology.measures import measures
+    from nas.topology.published import usual_images
     from nas.topology.serial import architecture_text
 
-    shape = parse_shape(input_shape or DEFAULT_INPUT)
-    num_classes = classes or DEFAULT_CLASSES
+    usual_shape, usual_classes = usual_images(name)
+    shape = parse_shape(input_shape) if input_shape else usual_shape
+    num_classes = classes or usual_classes
     architecture = build_named(name)
     numbers = {
         **_cost(architecture, shape, num_classes),
-        **measures(architecture).to_dict(),
+        **_paths(architecture),
     }
     if output is not None:
         _write_new(output, architecture_text(architecture) + "\n")
@@ -78,46 +93,64 @@ def build(
         )
         return
     for key, value in numbers.items():
-        print_text(f"{key.replace('_', ' '):<16}{_shown(value)}")
+        print_text(f"{key.replace('_', ' '):<23}{_shown(value)}")
 
 
 @app.command()
 def show(
     source: Annotated[
-        str, typer.Argument(metavar="RUN:TRIAL|FILE", help="Trial of a run, or a JSON file.")
+        str,
+        typer.Argument(
+            metavar="RUN:TRIAL|FILE|NAME", help="Trial of a run, a JSON file, or a name to build."
+        ),
     ],
     input_shape: Input = None,
     classes: Classes = None,
     runs: RunsOption = RUNS,
+    ascii_only: Annotated[
+        bool, typer.Option("--ascii", help="Draw with ASCII characters alone.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the nodes, edges, cost and ids of one network."""
-    from nas.cli.named_architectures import find_architecture
-    from nas.cost.count import cost
-    from nas.topology.measures import measures
-    from nas.topology.serial import dump_architecture
+    """Show the nodes, edges, wiring, cost and ids of one network."""
+    from nas.cli.named_architectures import find_network
 
-    found = find_architecture(source, runs)
+    found = find_network(source, runs)
     architecture = found.architecture
     shape = parse_shape(input_shape) if input_shape else found.input_shape or (3, 32, 32)
     num_classes = classes or found.num_classes or DEFAULT_CLASSES
     if as_json:
-        dumped = dump_architecture(architecture)
-        print_json(
-            {
-                "schema": "nas.arch/1",
-                "source": source,
-                "wiring": "-".join(architecture.wiring),
-                "input": list(shape),
-                "classes": num_classes,
-                "ids": _ids(architecture),
-                "cost": _cost(architecture, shape, num_classes),
-                "measures": measures(architecture).to_dict(),
-                "nodes": dumped["nodes"],
-                "edges": dumped["edges"],
-            }
-        )
+        print_json({"source": source, **_document(architecture, shape, num_classes)})
         return
+    _show_text(architecture, shape, num_classes, ascii_only=ascii_only or not _draws_unicode())
+
+
+def _document(architecture: Architecture, shape: Shape, num_classes: int) -> dict[str, Any]:
+    from nas.topology.layout import layout
+    from nas.topology.serial import dump_architecture
+
+    dumped = dump_architecture(architecture)
+    return {
+        "schema": "nas.arch/1",
+        "wiring": "-".join(architecture.wiring),
+        "input": list(shape),
+        "classes": num_classes,
+        "ids": _ids(architecture),
+        "cost": _cost(architecture, shape, num_classes),
+        "measures": _paths(architecture),
+        "nodes": dumped["nodes"],
+        "edges": dumped["edges"],
+        "head": architecture.head,
+        "layout": layout(architecture).to_dict(),
+    }
+
+
+def _show_text(
+    architecture: Architecture, shape: Shape, num_classes: int, *, ascii_only: bool
+) -> None:
+    from nas.cost.count import cost
+    from nas.topology.text_drawing import drawn_nodes, in_ascii
+
     print_text(f"wiring      {'-'.join(architecture.wiring) or '-'}")
     for name, identity in _ids(architecture).items():
         print_text(f"{name:<12}{identity}")
@@ -127,13 +160,25 @@ def show(
         f"cost        {costs.parameters:,} parameters, {costs.macs:,} MACs, "
         f"depth {costs.depth}, {len(architecture.edges)} edges"
     )
+    pictures = [line.picture for line in drawn_nodes(architecture)]
+    if ascii_only:
+        pictures = [in_ascii(picture) for picture in pictures]
     print_table(
-        ("node", "name", "operation", "inputs", "merge", "parameters", "macs"),
+        ("node", "name", "operation", "inputs", "merge", "parameters", "macs", "wiring"),
         [
-            _node_row(architecture, index, own)
-            for index, own in enumerate(costs.nodes[: len(architecture.nodes)])
+            (*_node_row(architecture, index, costs.nodes[index]), picture)
+            for index, picture in enumerate(pictures)
         ],
     )
+
+
+def _draws_unicode() -> bool:
+    """Tell whether stdout can hold the characters of a drawing."""
+    try:
+        "●├╯…".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def parse_shape(text: str) -> Shape:
@@ -166,6 +211,28 @@ def _cost(architecture: Architecture, shape: Shape, num_classes: int) -> dict[st
     return {**found, "peak_activation_bytes": activations(architecture, shape).peak_bytes}
 
 
+def _paths(architecture: Architecture) -> dict[str, object]:
+    """Return the measures of the wiring; counts too long to print become powers of ten."""
+    from nas.topology.liveness import peak_live_tensors
+    from nas.topology.measures import measures
+    from nas.topology.path_mass import effective_depth
+
+    found = {
+        **measures(architecture).to_dict(),
+        "effective_depth": effective_depth(architecture),
+        "peak_live_tensors": peak_live_tensors(architecture),
+    }
+    return {key: _printable(value) for key, value in found.items()}
+
+
+def _printable(value: object) -> object:
+    if isinstance(value, list):
+        return [_printable(entry) for entry in value]
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        return f"10^{int(value.bit_length() * 0.30103)}"
+    return value
+
+
 def _ids(architecture: Architecture) -> dict[str, str]:
     from nas.topology.identity import executed_id, sharing_id, structural_id
 
@@ -183,18 +250,23 @@ def _node_row(architecture: Architecture, index: int, own: NodeCost) -> tuple[ob
     return (index, node.name or "-", _operation(node), inputs, merge, own.parameters, own.macs)
 
 
-def _operation(node: Any) -> str:
-    what = "cell" if node.cell is not None else str(node.operation)
+def _operation(node: Node) -> str:
+    what = str(node.operation)
+    if node.cell is not None:
+        what = f"cell of {len(node.cell.nodes)} nodes" + (f" ({node.motif})" if node.motif else "")
+    flags = [" exit"] if node.exit else []
+    flags += [" own norms"] if node.own_norms else []
     width = f" {node.width}" if node.width else ""
-    return f"{what}{width}{f' /{node.stride}' if node.stride > 1 else ''}"
+    return f"{what}{width}{f' /{node.stride}' if node.stride > 1 else ''}{''.join(flags)}"
 
 
 def _inputs(architecture: Architecture, index: int) -> str:
-    edges = architecture.inputs(index)
-    texts = [
-        str(edge.source) + (f" ({edge.transform})" if edge.transform != "auto" else "")
-        for edge in edges
-    ]
+    from nas.topology.edits.base import edge_details
+
+    texts = []
+    for edge in architecture.inputs(index):
+        details = edge_details(edge)
+        texts.append(f"{edge.source} ({', '.join(details)})" if details else str(edge.source))
     return " ".join(texts) or "-"
 
 
@@ -202,7 +274,9 @@ def _shown(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{count} of {degree}" for degree, count in value.items()) or "-"
     if isinstance(value, list):
-        return ", ".join(f"{item:,}" for item in value)
+        return ", ".join(_shown(item) for item in value)
+    if isinstance(value, float):
+        return f"{value:,.2f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

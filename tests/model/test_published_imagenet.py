@@ -27,7 +27,7 @@ from nas.cost.count import cost
 from nas.errors import ArchitectureError, ConfigError
 from nas.model.network import Network
 from nas.topology.identity import structural_id
-from nas.topology.published import PUBLISHED, build_published_text
+from nas.topology.published import PUBLISHED, build_published_text, usual_images
 from nas.topology.serial import dump_architecture, load_architecture
 
 IMAGENET = (3, 224, 224)
@@ -356,3 +356,9 @@ def test_smaller_images_than_a_family_says_are_refused_at_the_node_where_they_va
     assert cost(architecture, (3, side, side), CLASSES).macs
     with pytest.raises(ArchitectureError, match=rf"{node}'\): the resolution drops to 0x0"):
         cost(architecture, (3, side - 1, side - 1), CLASSES)
+
+
+def test_a_network_is_built_for_the_images_it_was_published_for() -> None:
+    assert usual_images("inception-resnet-v2:percent=50") == ((3, 299, 299), 1000)
+    assert usual_images("hardnet") == ((3, 224, 224), 1000)
+    assert usual_images("no-such-network") == ((3, 32, 32), 10)

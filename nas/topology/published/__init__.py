@@ -18,6 +18,8 @@ from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
 Value = int | bool | str
+CIFAR: Shape = (3, 32, 32)
+IMAGENET: Shape = (3, 224, 224)
 Depths = Callable[[Shape], tuple[Mapping[str, Value], ...]]
 
 
@@ -33,6 +35,8 @@ class PublishedNetwork:
         widths: Smallest and largest value of it when a network is fitted to a size.
         depths: Function from the input shape to the depths worth trying, the published one first.
         smallest: Smallest side of the images that its members can read.
+        images: Shape of the images it was published for; others change no network.
+        classes: Classes it was published for.
         summary: First line of the function's docstring.
     """
 
@@ -42,6 +46,8 @@ class PublishedNetwork:
     widths: tuple[int, int]
     depths: Depths
     smallest: int
+    images: Shape
+    classes: int
     summary: str
 
     @property
@@ -62,6 +68,8 @@ def published_network(
     widths: tuple[int, int] = (1, 1),
     depths: Depths = lambda _: (),
     smallest: int = 1,
+    images: Shape = CIFAR,
+    classes: int = 10,
 ) -> Callable[[Callable[..., Architecture]], Callable[..., Architecture]]:
     """Register the decorated family under `name`; every option of it needs a default.
 
@@ -70,7 +78,9 @@ def published_network(
 
     def decorate(build: Callable[..., Architecture]) -> Callable[..., Architecture]:
         summary = (build.__doc__ or "").strip().splitlines()[0] if build.__doc__ else ""
-        entry = PublishedNetwork(name, build, width_option, widths, depths, smallest, summary)
+        entry = PublishedNetwork(
+            name, build, width_option, widths, depths, smallest, images, classes, summary
+        )
         PUBLISHED.add(name, entry, paper)
         return build
 
@@ -115,6 +125,19 @@ def build_published_text(text: str) -> Architecture:
     """
     name, options = parse_published(text)
     return build_published(name, **options)
+
+
+def usual_images(text: str) -> tuple[Shape, int]:
+    """Return the images and classes that a published network was made for.
+
+    Args:
+        text: `NAME[:key=value,...]`; any other name gets those of CIFAR-10.
+    """
+    name = text.partition(":")[0].strip()
+    if name not in PUBLISHED:
+        return CIFAR, 10
+    family = PUBLISHED.get(name)
+    return family.images, family.classes
 
 
 def parse_published(text: str) -> tuple[str, dict[str, str]]:

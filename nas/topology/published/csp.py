@@ -18,6 +18,7 @@ from nas.topology.published import published_network
 from nas.topology.published.assembly import Assembly, check_range, choose, share
 
 WANG = Paper("Wang et al.", 2019, arxiv="1911.11929")
+IMAGES: Shape = (3, 256, 256)
 LEAKY = "leakyrelu10"
 CONV1 = f"conv1x1+bn+{LEAKY}"
 CONV3 = f"conv3x3+bn+{LEAKY}"
@@ -46,7 +47,13 @@ def _darknet_depths(input_shape: Shape) -> tuple[dict[str, int], ...]:
 
 
 @published_network(
-    "csp-resnet", WANG, width_option="percent", widths=(5, 400), depths=_resnet_depths
+    "csp-resnet",
+    WANG,
+    width_option="percent",
+    widths=(5, 400),
+    depths=_resnet_depths,
+    images=IMAGES,
+    classes=1000,
 )
 def csp_resnet(depth: int = 50, percent: int = 100) -> Architecture:
     """Residual network of bottlenecks in cross-stage partial stages, in its ImageNet form.
@@ -61,7 +68,7 @@ def csp_resnet(depth: int = 50, percent: int = 100) -> Architecture:
     return _bottlenecks("csp-resnet", depth, percent, groups=1)
 
 
-@published_network("csp-resnext", WANG)
+@published_network("csp-resnext", WANG, images=IMAGES, classes=1000)
 def csp_resnext(depth: int = 50, percent: int = 100, groups: int = 32) -> Architecture:
     """Network of grouped bottlenecks in cross-stage partial stages, in its ImageNet form.
 
@@ -112,7 +119,13 @@ def _bottlenecks(family: str, depth: int, percent: int, groups: int) -> Architec
 
 
 @published_network(
-    "csp-darknet", WANG, width_option="percent", widths=(5, 400), depths=_darknet_depths
+    "csp-darknet",
+    WANG,
+    width_option="percent",
+    widths=(5, 400),
+    depths=_darknet_depths,
+    images=IMAGES,
+    classes=1000,
 )
 def csp_darknet(depth: int = 53, percent: int = 100) -> Architecture:
     """Darknet in cross-stage partial stages, in its ImageNet form.

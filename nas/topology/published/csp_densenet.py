@@ -12,7 +12,7 @@ from nas.registry import Paper
 from nas.topology.facts import Link
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
-from nas.topology.published import published_network
+from nas.topology.published import IMAGENET, published_network
 from nas.topology.published.assembly import Assembly, Source, check_range, choose
 
 BLOCKS = {
@@ -41,6 +41,8 @@ def _depths(input_shape: Shape) -> tuple[dict[str, int], ...]:
     widths=(2, 96),
     depths=_depths,
     smallest=29,
+    images=IMAGENET,
+    classes=1000,
 )
 def csp_densenet(
     depth: int = 121, growth: int = 32, past: int = 50, fusion: str = "both"

@@ -13,7 +13,7 @@ from typing import final
 from nas.registry import Paper
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
-from nas.topology.published import published_network
+from nas.topology.published import IMAGENET, published_network
 from nas.topology.published.assembly import Assembly, check_range, choose, share
 
 CONV3 = "conv3x3+bn+relu6"
@@ -74,6 +74,8 @@ def _depths(input_shape: Shape) -> tuple[dict[str, int], ...]:
     widths=(5, 400),
     depths=_depths,
     smallest=29,
+    images=IMAGENET,
+    classes=1000,
 )
 def hardnet(depth: int = 68, separable: bool = False, percent: int = 100) -> Architecture:
     """Harmonic dense network of 39, 68 or 85 layers, in its ImageNet form.

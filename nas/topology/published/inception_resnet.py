@@ -60,6 +60,8 @@ def _depths(input_shape: Shape) -> tuple[dict[str, int], ...]:
     widths=(5, 400),
     depths=_depths,
     smallest=75,
+    images=(3, 299, 299),
+    classes=1000,
 )
 def inception_resnet_v2(
     blocks35: int = 10, blocks17: int = 20, blocks8: int = 10, percent: int = 100

@@ -13,7 +13,7 @@ from nas.registry import Paper
 from nas.topology.facts import Gain, Link
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
-from nas.topology.published import published_network
+from nas.topology.published import IMAGENET, published_network
 from nas.topology.published.assembly import Assembly, check_range, choose, share
 
 BOTTLENECK = 4
@@ -53,6 +53,8 @@ def _depths(input_shape: Shape) -> tuple[dict[str, str | int], ...]:
     widths=(8, 400),
     depths=_depths,
     smallest=32,
+    images=IMAGENET,
+    classes=1000,
 )
 def rdnet(size: str = "tiny", layers: int = 3, percent: int = 100) -> Architecture:
     """Revitalized dense network, in its ImageNet form.

@@ -11,7 +11,7 @@ from nas.registry import Paper
 from nas.topology.facts import Link
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
-from nas.topology.published import published_network
+from nas.topology.published import IMAGENET, published_network
 from nas.topology.published.assembly import MAX_WIDTH, Assembly, check_range, choose
 
 BLOCKS = {
@@ -35,6 +35,8 @@ def _depths(input_shape: Shape) -> tuple[dict[str, int], ...]:
     width_option="base",
     widths=(3, 256),
     depths=_depths,
+    images=IMAGENET,
+    classes=1000,
 )
 def res2net(depth: int = 50, width: int = 26, scale: int = 4, base: int = 64) -> Architecture:
     """Residual network with `scale` groups of `width` channels per block, in its ImageNet form.

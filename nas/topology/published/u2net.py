@@ -16,6 +16,7 @@ from nas.topology.published import published_network
 from nas.topology.published.assembly import Assembly, check_range, share
 
 QIN = Paper("Qin et al.", 2020, arxiv="2005.09007")
+IMAGES = (3, 320, 320)
 Widths = tuple[tuple[int, int], ...]
 """Inner and outer channels of RSU blocks, the one at the full resolution first."""
 
@@ -31,7 +32,7 @@ FULL: tuple[Widths, Widths] = (
 SMALL: tuple[Widths, Widths] = (((16, 64),) * 6, ((16, 64),) * 5)
 
 
-@published_network("u2net", QIN)
+@published_network("u2net", QIN, images=IMAGES, classes=1)
 def u2net(maps: int = 1, percent: int = 100) -> Architecture:
     """U^2-Net with the full channels (176.3 MB), which returns a map.
 
@@ -45,7 +46,7 @@ def u2net(maps: int = 1, percent: int = 100) -> Architecture:
     return _network("u2net", FULL, maps, percent)
 
 
-@published_network("u2netp", QIN)
+@published_network("u2netp", QIN, images=IMAGES, classes=1)
 def u2netp(maps: int = 1, percent: int = 100) -> Architecture:
     """U^2-Net with few channels (4.7 MB), which returns a map.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from nas.registry import Paper
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
-from nas.topology.published import published_network
+from nas.topology.published import IMAGENET, published_network
 from nas.topology.published.assembly import Assembly, check_range, choose, share
 
 STEM = (64, 64, 128)
@@ -35,6 +35,8 @@ def _depths(input_shape: Shape) -> tuple[dict[str, int], ...]:
     widths=(5, 400),
     depths=_depths,
     smallest=29,
+    images=IMAGENET,
+    classes=1000,
 )
 def vovnet(
     depth: int = 39,
