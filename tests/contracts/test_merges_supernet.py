@@ -67,7 +67,8 @@ def test_members_scored_together_get_the_logits_of_each_alone(name: str) -> None
     space = wirings(name, "sum")
     supernet = shaken(Supernet(space, SHAPE, 5).double())
     expressions = Expressions(supernet.weights, supernet.classify)
-    drawn, x, found = members(space, 8), images(), {}
+    drawn, x = members(space, 8), images()
+    found: dict[int, torch.Tensor] = {}
     programs = [supernet.program(each) for each in drawn]
     outputs = [expressions.member(each, supernet.head_uses(each)) for each in programs]
     SharedPass(expressions.table, outputs, 2**30).run(x, lambda _: batch_norm, found.__setitem__)
