@@ -8,7 +8,7 @@ patterns, operations and merges are known when the names are checked.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,18 @@ from nas.errors import ConfigError, NasError, NotFoundError, SpaceError
 from nas.registry import suggest
 from nas.space.base import AbstractSpace
 from nas.space.cells import CellSpace, CellSpaceDeclaration
+from nas.space.edited import EditedSpace, EditedSpaceDeclaration
 from nas.space.staged import StagedDeclaration, StagedSpace
 
-KINDS = ("stages", "cells")
 SCHEMA = "nas.space/1"
+
+
+_KINDS: dict[str, Callable[[Document], AbstractSpace]] = {
+    "stages": lambda document: StagedSpace(validate_document(document, StagedDeclaration)),
+    "cells": lambda document: CellSpace(validate_document(document, CellSpaceDeclaration)),
+    "edits": lambda document: EditedSpace(validate_document(document, EditedSpaceDeclaration)),
+}
+KINDS = tuple(_KINDS)
 
 
 def spaces_folder() -> Path:
@@ -81,11 +89,7 @@ def space_from_document(document: Document) -> AbstractSpace:
             fix=f"Known kinds: {', '.join(KINDS)}.",
         )
     try:
-        space: AbstractSpace
-        if kind == "stages":
-            space = StagedSpace(validate_document(document, StagedDeclaration))
-        else:
-            space = CellSpace(validate_document(document, CellSpaceDeclaration))
+        space = _KINDS[kind](document)
         if space.count() < 1:
             raise SpaceError(
                 f"The space '{space.name}' is empty.", fix="Offer an option somewhere."
