@@ -28,6 +28,9 @@ from nas.topology.merges import MERGES, SCALE_POWER
 
 RateRule = Literal["fixed", "cell_paths", "weighted_paths"]
 
+LARGEST_SUM = 1e100
+"""Sums of length^3 beyond which a rate would be nothing but zero."""
+
 Moments = tuple[float, float, float, float]
 """Sums over paths of weight times length^0, ^1, ^2, ^3."""
 
@@ -40,32 +43,26 @@ def rate_factor(architecture: Architecture, rule: RateRule) -> float:
     """Return what a recipe's learning rate is multiplied with; 1 for one operation alone.
 
     Raises:
-        ConfigError: If `weighted_paths` meets paths that outweigh every number.
+        ConfigError: If the paths outweigh every number, so that no rate is left.
     """
     if rule == "fixed":
         return 1.0
     if rule == "weighted_paths":
-        return _weighted_factor(architecture)
+        return _factor(weighted_moments(architecture)[3], rule)
     cells = {node.cell for node in architecture.nodes if node.cell is not None}
-    return min(cell_factor(cell) for cell in (cells or {architecture}))
+    return min(_factor(path_moments(cell).sums[2], rule) for cell in (cells or {architecture}))
 
 
-def cell_factor(cell: Architecture) -> float:
-    """Return `(sum over paths of length^3)^(-1/2)`, at most 1."""
-    cubes = max(path_moments(cell).sums[2], 1)
-    # Counts of paths may exceed every float; their logarithm does not.
-    return math.exp(-0.5 * math.log(cubes))
-
-
-def _weighted_factor(architecture: Architecture) -> float:
-    cubes = max(weighted_moments(architecture)[3], 1.0)
-    if not math.isfinite(cubes):
+def _factor(cubes: float, rule: RateRule) -> float:
+    """Return `cubes^(-1/2)`, at most 1."""
+    if not cubes <= LARGEST_SUM:  # sums beyond all floats come as infinity or as no number
+        other = "cell_paths" if rule == "weighted_paths" else "weighted_paths"
         raise ConfigError(
             "The paths of this network outweigh every number, so no learning rate is left.",
-            why="The rule 'weighted_paths' divides by the weighted sum of length^3 over all paths.",
-            fix="Scale the branches, as edge_scale=inverse_root_depth does, or use 'cell_paths'.",
+            why=f"The rule '{rule}' divides by the root of the sum of length^3 over its paths.",
+            fix=f"Scale the branches, as edge_scale=inverse_root_depth does, or use '{other}'.",
         )
-    return 1.0 / math.sqrt(cubes)
+    return 1.0 / math.sqrt(max(cubes, 1.0))
 
 
 def weighted_moments(architecture: Architecture) -> Moments:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from nas.errors import ConfigError, NotFoundError
 from nas.training.path_dropping import NO_DROPPING, read_path_dropping
 
 RECIPE_SCHEMA = "nas.recipe/1"
@@ -114,7 +115,10 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
     @field_validator("path_dropping")
     @classmethod
     def _known_dropping(cls, text: str) -> str:
-        read_path_dropping(text)
+        try:
+            read_path_dropping(text)
+        except NotFoundError as error:  # as a value that is wrong, with the place it stands in
+            raise ConfigError(error.what, fix=error.fix) from None
         return text
 
     def as_dict(self) -> dict[str, Any]:

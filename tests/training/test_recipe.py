@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nas.training.recipe import Recipe
+from nas.errors import ConfigError
+from nas.search.resolve import resolve_config
+from nas.training.named_recipes import NAMED_RECIPES
+from nas.training.recipe import LATER_SETTINGS, Recipe
 
 
 def test_the_hash_names_the_settings_and_does_not_change_between_versions() -> None:
@@ -27,6 +30,14 @@ OTHER = {
     "augmentation": "shift",
     "label_smoothing": 0.1,
     "gradient_clip": 1.0,
+    "initialisation": "in_degree",
+    "learning_rate_rule": "cell_paths",
+    "path_dropping": "drop_path(rate=0.1)",
+    "mixup": 0.2,
+    "averaging": "ema",
+    "average_decay": 0.9,
+    "average_from": 0.5,
+    "exit_weight": 0.3,
 }
 
 
@@ -34,6 +45,56 @@ def test_every_setting_changes_the_hash() -> None:
     assert set(OTHER) == set(Recipe.model_fields)
     hashes = {Recipe(**{name: value}).recipe_hash for name, value in OTHER.items()}
     assert len(hashes | {Recipe().recipe_hash}) == len(OTHER) + 1
+
+
+def test_settings_that_came_later_are_in_the_hash_only_where_they_are_used() -> None:
+    assert set(Recipe.model_fields) >= LATER_SETTINGS
+    for name in LATER_SETTINGS:
+        default = Recipe.model_fields[name].default
+        assert Recipe(**{name: default}).recipe_hash == Recipe().recipe_hash
+        assert Recipe(**{name: OTHER[name]}).recipe_hash != Recipe().recipe_hash
+
+
+@pytest.mark.parametrize("name", list(NAMED_RECIPES))
+def test_a_name_stands_for_its_settings_and_for_nothing_else(name: str) -> None:
+    named = Recipe.model_validate(name)
+    assert named == Recipe(**NAMED_RECIPES[name])
+    assert Recipe.model_validate(named.as_dict()).recipe_hash == named.recipe_hash
+    over = Recipe.model_validate({"named": name, "epochs": 3})
+    assert over == named.model_copy(update={"epochs": 3})
+
+
+def test_the_modern_recipe_has_all_its_parts() -> None:
+    modern = Recipe.model_validate("modern")
+    assert (modern.schedule, modern.averaging) == ("cosine", "ema")
+    assert modern.label_smoothing > 0
+    assert modern.mixup > 0
+    assert modern.path_dropping.startswith("stochastic_depth")
+
+
+def test_a_search_may_name_its_recipe() -> None:
+    config = resolve_config(
+        {"space": "tiny_exhaustive", "confirm": {"recipe": {"named": "modern"}}}
+    )
+    assert config.confirm.recipe.mixup == Recipe.model_validate("modern").mixup
+    assert config.confirm.recipe.epochs == 60  # of the search's own defaults
+
+
+@pytest.mark.parametrize(
+    ("given_recipe", "match"),
+    [
+        ("modren", r"no recipe 'modren'[\s\S]*'modern'"),
+        ({"named": "modren"}, r"no recipe 'modren'"),
+        ({"path_dropping": "drop_pth"}, r"'drop_pth'[\s\S]*'drop_path'"),
+        ({"path_dropping": "drop_path(rate=3)"}, r"'rate' is 3"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_closest(given_recipe: object, match: str) -> None:
+    with pytest.raises(ValidationError, match=match):
+        Recipe.model_validate(given_recipe)
+    if isinstance(given_recipe, dict):
+        with pytest.raises(ConfigError, match=r"where: config, key confirm.recipe"):
+            resolve_config({"space": "tiny_exhaustive", "confirm": {"recipe": given_recipe}})
 
 
 @pytest.mark.parametrize(
@@ -49,6 +110,10 @@ def test_every_setting_changes_the_hash() -> None:
         ({"optimizer": "sdg"}, "'sgd' or 'adamw'"),
         ({"augmentation": "cutmix"}, "'none', 'flip_crop' or 'shift'"),
         ({"gradient_clip": 0}, "greater than 0"),
+        ({"mixup": -1}, "greater than or equal to 0"),
+        ({"averaging": "polyak"}, "'none', 'ema' or 'swa'"),
+        ({"average_decay": 1.0}, "less than 1"),
+        ({"initialisation": "zeros"}, "'default', 'aligned' or 'in_degree'"),
         ({"learning_rat": 0.1}, "Extra inputs are not permitted"),
     ],
 )
