@@ -9,24 +9,28 @@ the adapter of its second live input, `.cell.nodes[...]` the inside of a nested 
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast, final
 
 import torch
 from torch import Tensor, nn
 
 from nas.cost.count import exit_nodes
+from nas.cost.in_place import in_place, node_in_place
 from nas.cost.shapes import NodeStep, Plan, plan
+from nas.cost.turns import turns
 from nas.errors import ArchitectureError, ConfigError
 from nas.model.adapters import build_adapter
+from nas.model.in_degree import fill_by_in_degree
 from nas.model.initialise import Initialisation, check_initialisation, initialise
+from nas.model.layer_modules import ChannelNorm
 from nas.model.layers import Classifier, build_operation
 from nas.model.merges import build_merge
 from nas.model.path_masks import PathMasks, run_masked
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
-NORMS = (nn.BatchNorm2d, nn.LayerNorm)
+NORMS = (nn.BatchNorm2d, ChannelNorm)
 """Modules that a tied node may keep for itself."""
 
 
@@ -65,6 +69,7 @@ class NodeModule(nn.Module):
         for position, entry in enumerate(step.inputs):
             adapter = build_adapter(entry.adapter)
             if adapter is not None:
+                _rectify_in_place(adapter, in_place(entry.adapter.layers))
                 self.adapters[str(position)] = adapter
         self.merge = build_merge(step)
         self.operation = nn.ModuleList()
@@ -73,24 +78,40 @@ class NodeModule(nn.Module):
                 step.operation, step.merged, step.output[0], step.node.stride
             )
         self.cell = None if step.cell is None else Cell(step.cell)
+        _rectify_in_place(self.operation, node_in_place(step))
 
-    def forward(self, inputs: Sequence[Tensor], like: Tensor) -> Tensor:
+    def forward(self, inputs: list[Tensor], like: Tensor) -> Tensor:
         """Run the node.
 
         Args:
-            inputs: States of the live sources, oldest first.
+            inputs: States of the live sources, oldest first, or their stack alone. The list is
+                emptied, so that they can be freed before the operation runs.
             like: Any tensor of the batch; zeros for a node without inputs are made like it.
         """
+        parts = self._modules  # attributes of modules are slow, and small networks notice
+        for position, adapter in _children(parts["adapters"]):
+            inputs[int(position)] = adapter(inputs[int(position)])
+        merge = parts.get("merge")
         if not inputs:
             x = zero_images(like, self.merged)
         else:
-            adapted = list(inputs)
-            for position, adapter in self.adapters.items():
-                adapted[int(position)] = adapter(adapted[int(position)])
-            x = adapted[0] if self.merge is None else self.merge(adapted)
-        for layer in self.operation:
+            x = inputs[0] if merge is None or len(inputs) == 1 else merge(inputs)
+        inputs.clear()
+        for _, layer in _children(parts["operation"]):
             x = layer(x)
-        return x if self.cell is None else self.cell(x)
+        cell = parts.get("cell")
+        return x if cell is None else cast(Tensor, cell(x))
+
+
+def _rectify_in_place(row: nn.Sequential | nn.ModuleList, flags: Sequence[bool]) -> None:
+    """Let the flagged layers, the last ones of the row, overwrite what they read."""
+    for layer, flag in zip(reversed(list(row)), reversed(flags), strict=False):
+        if flag:
+            layer.inplace = True  # type: ignore[assignment]
+
+
+def _children(module: nn.Module | None) -> Iterable[tuple[str, nn.Module]]:
+    return cast("dict[str, nn.Module]", cast(nn.Module, module)._modules).items()
 
 
 class AbstractWired(nn.Module, abc.ABC):
@@ -111,46 +132,25 @@ class AbstractWired(nn.Module, abc.ABC):
         for step in schedule.steps[1:]:
             self.nodes[str(step.index)] = NodeModule(step)
         _tie(schedule, self.nodes)
-        self._reads = [
-            tuple(entry.edge.source for entry in step.inputs) for step in schedule.steps[1:]
-        ]
-        self._frees = last_readers(schedule)
+        self._turns = turns(schedule)
 
     def run_nodes(self, x: Tensor) -> Tensor:
         """Run all nodes on `(batch, *plan.input_shape)`; return the state of the last one."""
-        states: list[Tensor | None] = [x]
-        steps = zip(self.nodes.values(), self._reads, self._frees, strict=True)
-        for module, reads, frees in steps:
-            states.append(module([states[source] for source in reads], x))
-            for source in frees:
-                states[source] = None
-        return cast(Tensor, states[-1])
+        return self.run_to(x, (len(self.plan.steps) - 1,))[0]
 
     def run_to(self, x: Tensor, wanted: Sequence[int]) -> list[Tensor]:
         """Run all nodes and return the states of `wanted`, which stay in memory until the end."""
-        states: list[Tensor | None] = [x]
-        steps = zip(self.nodes.values(), self._reads, self._frees, strict=True)
-        for module, reads, frees in steps:
-            states.append(module([states[source] for source in reads], x))
-            for source in frees:
-                if source not in wanted:
-                    states[source] = None
-        return [cast(Tensor, states[index]) for index in wanted]
-
-
-def last_readers(schedule: Plan) -> list[tuple[int, ...]]:
-    """Return, for every node but the input, the states that nothing reads after it."""
-    last: dict[int, int] = {}
-    for step in schedule.steps[1:]:
-        last[step.index] = step.index  # a state nobody reads can go at once
-        for entry in step.inputs:
-            last[entry.edge.source] = step.index
-    final_node = len(schedule.steps) - 1
-    frees: list[list[int]] = [[] for _ in range(final_node)]
-    for source, reader in last.items():
-        if source != final_node:
-            frees[reader - 1].append(source)
-    return [tuple(sorted(entry)) for entry in frees]
+        values: dict[int, Tensor] = {0: x}
+        modules = cast(nn.ModuleDict, self._modules["nodes"])._modules.values()
+        for module, (node, stacked, kept, reads, frees) in zip(modules, self._turns, strict=True):
+            if stacked:
+                values[kept] = torch.cat([values[value] for value in stacked], dim=1)
+            inputs = [values[value] for value in reads]
+            for value in frees:  # before the node runs: it reads them for the last time
+                if value not in wanted:
+                    del values[value]
+            values[node] = module(inputs, x)
+        return [values[index] for index in wanted]
 
 
 def _tie(schedule: Plan, nodes: nn.ModuleDict) -> None:
@@ -249,8 +249,8 @@ class Network(AbstractWired):
         architecture: The network.
         input_shape: `(channels, height, width)` of one image.
         num_classes: Outputs, at least 1; of no effect without a head.
-        initialisation: `aligned` (near the identity, what a supernet shares) or `default` (what a
-            network trained alone should start from).
+        initialisation: `aligned` (near the identity, what a supernet shares), `default` (what a
+            network trained alone should start from), or `in_degree` (for networks without norms).
         seed: Of the initial weights.
 
     Shape:
@@ -293,7 +293,12 @@ class Network(AbstractWired):
                 for index in exit_nodes(architecture)
             }
         )
-        initialise(self, torch.Generator().manual_seed(seed), initialisation)
+        generator = torch.Generator().manual_seed(seed)
+        if initialisation == "in_degree":
+            initialise(self, generator, "default")
+            fill_by_in_degree(self, generator)
+        else:
+            initialise(self, generator, initialisation)
 
     def forward(self, x: Tensor, masks: PathMasks | None = None) -> Tensor:
         """Return the logits of a batch.

@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 from nas.cost.count import cost
-from nas.cost.shapes import plan
 from nas.errors import ArchitectureError, ConfigError, NotFoundError
 from nas.model.fuse import fuse
 from nas.model.layers import build_layer
-from nas.model.network import Network, NodeModule, last_readers
+from nas.model.network import Network, NodeModule
 from nas.topology.graph import Architecture, Edge, Node
 from nas.topology.layers import AbstractLayer
 from nas.topology.patterns import PATTERNS
@@ -112,16 +111,6 @@ def test_nodes_without_inputs_yield_zeros_where_allowed() -> None:
     x = torch.randn(3, *SHAPE)
     assert torch.equal(network(x), network.head.bias.expand(3, 5))
     assert torch.equal(fuse(network)(x), network(x))
-
-
-def test_states_are_freed_after_their_last_reader() -> None:
-    schedule = plan(dense(4), SHAPE)
-    assert last_readers(schedule) == [(), (), (), (0, 1, 2, 3)]
-    chain = network_of([Node(), Node("relu"), Node("relu"), Node()], [(0, 1), (1, 2), (2, 3)])
-    assert last_readers(plan(chain, SHAPE)) == [(0,), (1,), (2,)]
-    nodes, edges = [Node(), Node("conv3x3"), Node()], (Edge(0, 1), Edge(0, 2), Edge(1, 2, "none"))
-    unread = Architecture(tuple(nodes), edges)
-    assert last_readers(plan(unread, SHAPE)) == [(1,), (0,)]
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 8, 9), (4, 8, 8), (2, 3, 8, 8)])
