@@ -1,6 +1,6 @@
 """From a text on the command line to an architecture: a published name, a pattern, a trial, a file.
 
-`resnet:depth=20` and `dense:size=5,width=16` name networks; `RUN:TRIAL` and the path of a JSON file
+`resnet-cifar:depth=20` and `dense:size=5,width=16` name networks; `RUN:TRIAL` and the path of a JSON file
 find them.
 """
 
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, NoReturn, final
 from nas.cli.given_files import given_file
 from nas.errors import ConfigError, NotFoundError
 from nas.registry import suggest
-from nas.topology.graph import Architecture, Edge, Node
+from nas.topology.graph import WHOLE, Architecture, Topology
 from nas.topology.layers import Shape
 
 if TYPE_CHECKING:
     from nas.run_store import Run
+    from nas.topology.patterns import Pattern
 
 _LARGEST_WIDTH = 65_536
 _DEFAULT_SIZE = 4
-_OPTIONS = "size, width, operation, merge, scale"
+_LONGEST_TEXT = 500
+_OPTIONS = ("size", "width", "operation", "merge", "scale", "edge_scale", "stem")
 
 
 @final
@@ -37,65 +39,140 @@ class FoundArchitecture:
 def build_named(text: str) -> Architecture:
     """Build a published network or a connection pattern from `NAME[:key=value,...]`.
 
+    A pattern may also carry its parameters in brackets, `csp(inner=dense):size=6`; where a network
+    and a pattern have one name, brackets mean the pattern, as does `pattern.NAME`.
+
     Raises:
         NotFoundError: If neither has that name; the message lists both.
         ConfigError: If an option is unknown or its value is not allowed.
         TopologyError: If the pattern does not exist for the size.
     """
     from nas.topology.patterns import PATTERNS
-    from nas.topology.published import PUBLISHED, build_published_text, parse_published
+    from nas.topology.published import PUBLISHED, build_published
 
-    name, options = parse_published(text)
+    name, options = _parse(text)
     if name in PUBLISHED:
-        return build_published_text(text)
-    if name in PATTERNS:
-        return _build_pattern(name, options, text)
-    near = suggest(name, [*PUBLISHED, *PATTERNS])
+        return build_published(name, **options)
+    base = name.removeprefix("pattern.").partition("(")[0]
+    if base in PATTERNS:
+        return _build_pattern(name.removeprefix("pattern."), options, text)
+    near = suggest(base, [*PUBLISHED, *PATTERNS])
     raise NotFoundError(
-        f"There is no published network and no pattern '{name}'.",
+        f"There is no published network and no pattern '{base[:80]}'.",
         fix=(f"Did you mean '{near}'? " if near else "")
         + f"Published networks: {', '.join(PUBLISHED)}; patterns: {', '.join(PATTERNS)}.",
     )
 
 
-def _build_pattern(name: str, options: dict[str, str], text: str) -> Architecture:
-    """Wire a pattern alone: no stem, so that its measures are those of the wiring."""
-    from nas.topology.merges import MERGES
-    from nas.topology.operations import OPERATIONS
-    from nas.topology.patterns import PATTERNS
+def _parse(text: str) -> tuple[str, dict[str, str]]:
+    """Split at the first colon and at the commas, both outside of brackets."""
+    from nas.topology.pattern_parameters import split_top_level
+    from nas.topology.published import parse_published
 
-    unknown = next((key for key in options if key not in _OPTIONS.split(", ")), None)
+    if len(text) > _LONGEST_TEXT:
+        raise ConfigError(
+            f"The name '{text[:40]}...' takes {len(text):,} characters.",
+            fix=f"Write at most {_LONGEST_TEXT}.",
+        )
+    if "(" not in text:
+        return parse_published(text)
+    depth, colon = 0, len(text)
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if letter == ":" and depth == 0:
+            colon = place
+            break
+    options: dict[str, str] = {}
+    for piece in split_top_level(text[colon + 1 :]) if text[colon + 1 :] else []:
+        key, equals, value = (part.strip() for part in piece.partition("="))
+        if not (key and equals and value) or key in options:
+            raise ConfigError(
+                f"'{piece}' is no option of the form key=value, or is there twice.",
+                where=text,
+                fix="Write for example csp(inner=dense):size=6,width=32.",
+            )
+        options[key] = value
+    return text[:colon].strip(), options
+
+
+def _build_pattern(name: str, options: dict[str, str], text: str) -> Architecture:
+    """Wire a pattern alone: no stem unless asked for, so that its measures are the wiring's."""
+    from nas.topology.edge_scales import UNSCALED, scale_topology
+    from nas.topology.merges import MERGES
+    from nas.topology.patterns import MAX_SIZE, PATTERNS
+    from nas.topology.stages import stage_architecture
+
+    pattern = PATTERNS.get(name)
+    written = name.partition("(")[2]
+    own = {each.name for each in pattern.parameters if f"{each.name}=" not in written}
+    values = {key: value for key, value in options.items() if key in own}
+    unknown = next((key for key in options if key not in own and key not in _OPTIONS), None)
     if unknown is not None:
-        near = suggest(unknown, _OPTIONS.split(", "))
+        known = [*_OPTIONS, *sorted(own)]
+        near = suggest(unknown, known)
         raise ConfigError(
             f"The pattern '{name}' has no option '{unknown}'.",
             where=text,
-            fix=(f"Did you mean '{near}'? " if near else "") + f"Its options are: {_OPTIONS}.",
+            fix=(f"Did you mean '{near}'? " if near else "")
+            + f"Its options are: {', '.join(known)}.",
         )
-    pattern = PATTERNS.get(name)
-    smallest = next(size for size in range(_DEFAULT_SIZE, 512) if pattern.exists(size))
-    topology = pattern.wire(_whole(options, "size", smallest, 1, 512, text))
-    width = _whole(options, "width", 16, 1, _LARGEST_WIDTH, text)
-    operation = options.get("operation", "conv3x3")
-    merge = options.get("merge", topology.merge)
-    channels = None if OPERATIONS.get(operation).keeps_channels else width
-    MERGES.get(merge)
-    nodes = [Node(name="input")]
-    for number in range(1, topology.num_nodes):
-        scale = options.get("scale", "auto")
-        if number in topology.joins:
-            nodes.append(Node("identity", merge, scale, name=f"join{number}"))
-        else:
-            nodes.append(Node(operation, merge, scale, channels, name=f"op{number}"))
-    edges = tuple(Edge(source, target) for source, target in sorted(topology.edges))
-    return Architecture(tuple(nodes), edges, (name,))
+    pattern = _bound(pattern, values)
+    common = {key: value for key, value in options.items() if key not in values}
+    size = _whole(common, "size", 0, 1, MAX_SIZE, text) if "size" in common else 0
+    topology = pattern.wire(size or _usual_size(pattern))
+    topology = scale_topology(topology, common.get("edge_scale", UNSCALED))
+    merge = common.get("merge", "default")
+    if merge != "default":
+        MERGES.get(merge)
+    return stage_architecture(
+        topology,
+        width=_whole(common, "width", 16, 1, _LARGEST_WIDTH, text),
+        operation=common.get("operation", "conv3x3"),
+        merge=merge,
+        scale=common.get("scale", "auto"),
+        stem=common.get("stem", _needed_stem(topology)),
+        wiring=(pattern.name,),
+    )
+
+
+def _needed_stem(topology: Topology) -> str | None:
+    """Return the stem of a wiring that an image, with its few channels, cannot enter as it is.
+
+    That is one that splits its input, or whose first operations share weights with later ones.
+    """
+    nodes = range(1, topology.num_nodes)
+    splits = any(topology.link((0, node)).part != WHOLE for node in nodes)
+    ties = any(topology.rule(node).tie is not None for node in nodes)
+    return "conv3x3" if splits or ties else None
+
+
+def _usual_size(pattern: Pattern) -> int:
+    """Return the smallest size that shows how a pattern goes on, or its largest if all are less."""
+    from nas.errors import TopologyError
+
+    try:
+        return pattern.smallest(_DEFAULT_SIZE)
+    except TopologyError:
+        return max(size for size in range(1, _DEFAULT_SIZE) if pattern.exists(size))
+
+
+def _bound(pattern: Pattern, values: dict[str, str]) -> Pattern:
+    """Return a pattern, whose brackets are read already, with more of its parameters written."""
+    from nas.topology.patterns import PATTERNS
+
+    if not values:
+        return pattern
+    _, bracket, rest = pattern.name.partition("(")
+    more = ",".join(f"{key}={value}" for key, value in values.items())
+    inner = f"{rest.removesuffix(')')},{more}" if bracket else more
+    return PATTERNS.get(f"{pattern.base}({inner})")
 
 
 def _whole(options: dict[str, str], key: str, default: int, low: int, high: int, text: str) -> int:
     given = options.get(key, str(default))
     if not (given.isdecimal() and len(given) < 10 and low <= int(given) <= high):
         raise ConfigError(
-            f"The option '{key}' is '{given}'; it must be a whole number, {low} to {high}.",
+            f"The option '{key}' is '{given[:40]}'; it must be a whole number, {low} to {high}.",
             where=text,
             fix=f"Leave it out for {default}.",
         )
@@ -112,7 +189,9 @@ def find_network(source: str, runs: Path) -> FoundArchitecture:
     is_trial = bool(colon and run and trial.isdecimal())
     if is_trial or "/" in source or source.endswith(".json") or given_file(source):
         return find_architecture(source, runs)
-    return FoundArchitecture(build_named(source))
+    from nas.topology.published import usual_images
+
+    return FoundArchitecture(build_named(source), *usual_images(source))
 
 
 def find_architecture(source: str, runs: Path) -> FoundArchitecture:

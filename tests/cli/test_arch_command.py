@@ -21,7 +21,7 @@ Nas = Callable[..., Any]
 
 def test_resnet_has_its_published_cost(nas: Nas) -> None:
     answer = nas(
-        "arch", "build", "resnet:depth=20", "--input", "3x32x32", "--classes", 10, "--json"
+        "arch", "build", "resnet-cifar:depth=20", "--input", "3x32x32", "--classes", 10, "--json"
     )
     assert answer.code == 0
     assert answer.document["schema"] == "nas.arch_build/1"
@@ -31,7 +31,7 @@ def test_resnet_has_its_published_cost(nas: Nas) -> None:
     assert answer.document["ids"]["structural"].startswith("s1-")
 
 
-@pytest.mark.parametrize("name", [*PUBLISHED, *PATTERNS])
+@pytest.mark.parametrize("name", [*PUBLISHED, *(f"pattern.{name}" for name in PATTERNS)])
 def test_every_name_builds(name: str, nas: Nas) -> None:
     answer = nas("arch", "build", name)
     assert answer.code == 0, answer.err
@@ -46,6 +46,10 @@ def test_every_name_builds(name: str, nas: Nas) -> None:
         ("dense:size=5,width=16,operation=conv3x3,merge=concat", {"edges": 15, "paths": 16}),
         ("residual:size=3,operation=avg_pool3x3,scale=mean", {"operations": 3}),
         ("fractal:size=7", {"longest_path": 4, "shortest_path": 1}),
+        ("dense:size=6,edge_scale=unscaled", {"peak_live_tensors": 7, "edges": 21}),
+        ("residual:size=6", {"effective_depth": 3.0, "peak_live_tensors": 3}),
+        ("csp(inner=chain):size=3,width=8", {"paths": 2}),
+        ("csp:inner=chain,size=3,width=8", {"paths": 2}),
     ],
 )
 def test_a_pattern_alone_has_the_measures_of_its_wiring(
@@ -67,9 +71,67 @@ def test_what_is_built_can_be_written_and_shown(nas: Nas) -> None:
     assert shown["cost"]["parameters"] == built.document["parameters"]
     assert len(shown["nodes"]) == 4
     assert len(shown["edges"]) == shown["measures"]["edges"] == 6
+    answer = nas("arch", "show", "net.json")
+    assert "conv3x3 16" in answer.out
+    assert "0 1 2" in answer.out
+    assert "├─├─●" in answer.out
+    ascii_only = nas("arch", "show", "net.json", "--ascii").out
+    assert "|-|-o" in ascii_only
+    assert ascii_only.isascii()
+    assert shown["layout"] == {
+        "ranks": [0, 1, 2, 3],
+        "lanes": [0, 0, 0, 0],
+        "num_ranks": 4,
+        "num_lanes": 1,
+    }
+
+
+def test_parts_gains_and_flags_are_shown(nas: Nas) -> None:
+    text = nas("arch", "show", "csp(inner=dense):size=4,edge_scale=rezero").out
+    assert "1 (part 0 of 2)" in text
+    assert "0 1 (scalar gain 0)" in nas("arch", "show", "residual:edge_scale=rezero").out
+    network = {
+        "schema": "nas.architecture/1",
+        "nodes": [
+            {},
+            {"cell": {"nodes": [{}, {}], "edges": [[0, 1]]}, "motif": "m", "exit": True},
+            {"operation": "conv3x3", "width": 8, "stride": 2, "tie": "t", "own_norms": True},
+        ],
+        "edges": [[0, 1], [1, 2]],
+        "head": "none",
+    }
+    Path("net.json").write_text(json.dumps(network))
     text = nas("arch", "show", "net.json").out
-    assert "conv3x3 16" in text
-    assert "0 1 2" in text
+    assert "cell of 2 nodes (m) exit" in text
+    assert "conv3x3 8 /2 own norms" in text
+    document = nas("arch", "show", "net.json", "--json").document
+    assert document["head"] == "none"
+    assert document["nodes"] == network["nodes"]
+
+
+def test_a_million_nodes_and_a_file_of_20_megabytes_are_refused_at_once(nas: Nas) -> None:
+    nodes = ", ".join(["{}"] * 1_000_000)
+    text = f'{{"schema": "nas.architecture/1", "edges": [[0, 1]], "nodes": [{nodes}]}}'
+    Path("net.json").write_text(text)
+    answer = nas("arch", "show", "net.json")
+    assert answer.code == 2
+    assert "10,000 nodes" in answer.err
+    Path("net.json").write_text(" " * 20_000_000 + "{}")
+    answer = nas("arch", "show", "net.json")
+    assert answer.code == 2
+    assert "beyond the limit of 16,000,000" in answer.err
+
+
+def test_an_input_too_small_for_the_strides_is_refused(nas: Nas) -> None:
+    network = {
+        "schema": "nas.architecture/1",
+        "nodes": [{}, {"operation": "avg_pool2x2"}, {"operation": "avg_pool2x2"}],
+        "edges": [[0, 1], [1, 2]],
+    }
+    Path("net.json").write_text(json.dumps(network))
+    answer = nas("arch", "show", "net.json", "--input", "3x1x1")
+    assert answer.code == 2
+    assert "Use fewer strides or a larger input" in answer.err
 
 
 def test_a_file_is_never_overwritten(nas: Nas) -> None:
@@ -99,6 +161,17 @@ def test_a_trial_is_shown_at_the_shapes_of_its_run(made: Path, nas: Nas) -> None
     [
         (["build", "densee"], 3, ["no pattern 'densee'", "Did you mean 'dense'?", "resnet"]),
         (["build", "fractal:size=4"], 2, ["does not exist for 4", "1, 3, 7, 15"]),
+        (["build", "pattern.nothing"], 3, ["no pattern 'nothing'"]),
+        (["build", "res2net(scale=2"], 2, ["Every bracket is closed"]),
+        (["build", "csp(inner=dens)"], 3, ["names no pattern", "Did you mean 'dense'?"]),
+        (["build", "csp(iner=dense)"], 2, ["no parameter 'iner'", "Did you mean 'inner'?"]),
+        (["build", "csp(inner=dense):size"], 2, ["'size' is no option of the form key=value"]),
+        (["build", "csp(inner=dense):inner=chain"], 2, ["no option 'inner'"]),
+        (["build", "dense:edge_scale=rezro"], 3, ["rezro", "rezero"]),
+        (["build", "a" * 600], 2, ["takes 600 characters", "at most 500"]),
+        (["build", "dense:size=1000000"], 2, ["'size' is '1000000'", "1 to 512"]),
+        (["build", "dense:size=99999999999999999999"], 2, ["1 to 512"]),
+        (["build", "dense:width=0"], 2, ["'width' is '0'", "1 to 65536"]),
         (["build", "dense:size=0"], 2, ["'size' is '0'", "1 to 512"]),
         (["build", "dense:size=-2"], 2, ["'size' is '-2'"]),
         (["build", "dense:width=1e3"], 2, ["'width' is '1e3'", "whole number"]),
@@ -107,11 +180,11 @@ def test_a_trial_is_shown_at_the_shapes_of_its_run(made: Path, nas: Nas) -> None
         (["build", "dense:operation=conv9"], 3, ["Unknown operation 'conv9'", "conv3x3"]),
         (["build", "dense:merge=summ"], 3, ["Unknown merge 'summ'", "Did you mean 'sum'?"]),
         (["build", "dense:scale=big"], 2, ["scale 'big'", "rsqrt"]),
-        (["build", "resnet:depth=21"], 2, ["'depth' is 21", "depth=20"]),
+        (["build", "resnet-cifar:depth=21"], 2, ["'depth' is 21", "depth=20"]),
         (["build", "chain", "--input", "3x32"], 2, ["'3x32' is no shape", "3x32x32"]),
         (["build", "chain", "--input", "0x8x8"], 2, ["'0x8x8' is no shape"]),
         (["build", "chain", "--classes", "1"], 2, ["'--classes'", "greater than or equal to 2"]),
-        (["show", "nowhere"], 2, ["neither a file nor a trial", "RUN:TRIAL"]),
+        (["show", "nowhere"], 3, ["no published network and no pattern 'nowhere'"]),
         (["show", "nowhere.json"], 3, ["no file 'nowhere.json'"]),
         (["show", "nowhere:1"], 3, ["no run 'nowhere'", "nas runs list"]),
     ],
@@ -153,6 +226,8 @@ CYCLE = {
         (b'{"schema": "nas.space/1"}', ["schema"]),
         (json.dumps(CYCLE).encode(), ["cycle", "where: net.json"]),
         (json.dumps({**CYCLE, "edges": [[0, 2]]}).encode(), ["Node 1 is disconnected"]),
+        (json.dumps({**CYCLE, "edges": [[0, 1], [0, 1], [1, 2]]}).encode(), ["there twice"]),
+        (json.dumps({**CYCLE, "edges": [[0, 1]], "nodes": [{}, {"width": 0}]}).encode(), ["width is 0; it must lie between 1"]),
         (
             json.dumps(
                 {**CYCLE, "nodes": [{}, {"operation": "conv33"}, {}], "edges": [[0, 1], [1, 2]]}

@@ -134,11 +134,15 @@ def check_edge(architecture: Architecture, edge: Edge) -> None:
 
 def edge_text(edge: Edge) -> str:
     """Write an edge for a message: its ends, and what is unusual about it."""
+    return " ".join([f"{edge.source}→{edge.target}", *edge_details(edge)])
+
+
+def edge_details(edge: Edge) -> list[str]:
+    """Return what is unusual about an edge, in words."""
     more = [edge.transform] if edge.transform != "auto" else []
     more += [f"port {edge.port}"] if edge.port != "default" else []
     more += [f"part {edge.part[0]} of {edge.part[1]}"] if edge.part != (0, 1) else []
-    more += [] if edge.gain.identity else [f"{edge.gain.kind} gain {edge.gain.value:g}"]
-    return " ".join([f"{edge.source}→{edge.target}", *more])
+    return more + ([] if edge.gain.identity else [f"{edge.gain.kind} gain {edge.gain.value:g}"])
 
 
 def rebuilt(
