@@ -1,7 +1,7 @@
 """From a text on the command line to an architecture: a published name, a pattern, a trial, a file.
 
-`resnet-cifar:depth=20` and `dense:size=5,width=16` name networks; `RUN:TRIAL` and the path of a JSON file
-find them.
+`resnet-cifar:depth=20` and `dense:size=5,width=16` name networks; `RUN:TRIAL` and the path of a
+JSON file find them.
 """
 
 from __future__ import annotations
