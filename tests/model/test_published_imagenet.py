@@ -7,6 +7,7 @@ The published figures stand beside the exact counts with where they come from; t
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
@@ -375,6 +376,7 @@ def test_every_weight_has_a_gradient_and_norms_fold_into_what_ships(text: str) -
         ("res2net:scale=1", r"'scale' is 1, but must be 2 to 64"),
         ("res2net:width=0", r"'width' is 0"),
         ("res2net:base=9999", r"'base' is 9999"),
+        ("res2net:width=4096,scale=64", r"'width' is 4096, but must be 1 to 128(?s:.*)width=128"),
         ("csp-resnet:depth=101", r"'depth' is 101, but must be one of 50(?s:.*)depth=50"),
         ("csp-resnet:percent=0", r"'percent' is 0"),
         ("csp-resnext:groups=1", r"'groups' is 1, but must be 2 to 64"),
@@ -389,6 +391,7 @@ def test_every_weight_has_a_gradient_and_norms_fold_into_what_ships(text: str) -
         ("inception-resnet-v2:percent=0", r"'percent' is 0"),
         ("rdnet:size=tinny", r"'size' is tinny(?s:.*)size=tiny"),
         ("rdnet:layers=0", r"'layers' is 0"),
+        ("rdnet:size=large,percent=1000", r"'stage12.op3' would have 65728 channels(?s:.*)fewer"),
         ("rdnet:percent=0", r"'percent' is 0"),
         ("u2net:maps=0", r"'maps' is 0"),
         ("u2netp:percent=0", r"u2netp: 'percent' is 0"),
@@ -425,3 +428,18 @@ def test_a_network_is_built_for_the_images_it_was_published_for() -> None:
     assert usual_images("inception-resnet-v2:percent=50") == ((3, 299, 299), 1000)
     assert usual_images("hardnet") == ((3, 224, 224), 1000)
     assert usual_images("no-such-network") == ((3, 32, 32), 10)
+
+
+@pytest.mark.parametrize("text", ["hardnet:depth=39", "hardnet:depth=68", "hardnet:depth=85"])
+def test_a_harmonic_block_has_as_many_edges_as_the_rule_says(text: str) -> None:
+    # 2L - popcount(L) inputs for L layers: linear where a dense block has L (L + 1) / 2.
+    architecture = build_published_text(text)
+    layers: Counter[str] = Counter()
+    edges: Counter[str] = Counter()
+    for index, node in enumerate(architecture.nodes):
+        stage, _, unit = node.name.partition(".op")
+        if unit:
+            layers[stage] += 1
+            edges[stage] += len(architecture.inputs(index))
+    assert len(layers) >= 4
+    assert edges == {stage: 2 * count - count.bit_count() for stage, count in layers.items()}

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from nas.errors import ConfigError
 from nas.registry import Paper
 from nas.topology.facts import Gain, Link
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
+from nas.topology.layers.windows import MAX_CHANNELS
 from nas.topology.published import IMAGENET, published_network
 from nas.topology.published.assembly import Assembly, check_range, choose, share
 
@@ -97,6 +99,11 @@ def _layer(
     net: Assembly, name: str, states: list[int], channels: int, growth: int, gated: bool
 ) -> int:
     inner = BOTTLENECK * channels // MULTIPLE * MULTIPLE
+    if inner > MAX_CHANNELS:
+        raise ConfigError(
+            f"rdnet: '{name}' would have {inner} channels inside, beyond {MAX_CHANNELS}.",
+            fix="Use fewer layers, a smaller size or a lower percent.",
+        )
     row = f"dwconv7x7.bias+ln+conv1x1.w{inner}.bias+gelu+conv1x1.bias"
     row = f"{row}+ese" if gated else row
     unit = net.add(name, row, *states, width=growth, merge="stack")

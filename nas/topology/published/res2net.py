@@ -11,6 +11,7 @@ from nas.registry import Paper
 from nas.topology.facts import Link
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
+from nas.topology.layers.windows import MAX_CHANNELS
 from nas.topology.published import IMAGENET, published_network
 from nas.topology.published.assembly import MAX_WIDTH, Assembly, check_range, choose
 
@@ -56,6 +57,8 @@ def res2net(depth: int = 50, width: int = 26, scale: int = 4, base: int = 64) ->
     check_range("res2net", "width", width, 1, MAX_WIDTH)
     check_range("res2net", "scale", scale, 2, 64)
     check_range("res2net", "base", base, 1, MAX_WIDTH)
+    last = base * 2 ** (len(blocks) - 1)
+    check_range("res2net", "width", width, 1, REFERENCE * MAX_CHANNELS // (last * scale))
     net = Assembly()
     state = net.add("stem", "conv7x7+bn+relu", 0, width=base, stride=2)
     state = net.add("stem.pool", "max_pool3x3", state, stride=2)
