@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import final
 
 from nas.topology.facts import PLAIN, Gain
-from nas.topology.layers import AbstractLayer
+from nas.topology.layers import AbstractLayer, ChannelUse
 
 
 @final
@@ -19,6 +19,11 @@ class Scale(AbstractLayer):
     """
 
     gain: Gain = PLAIN
+
+    @property
+    def channel_use(self) -> ChannelUse:
+        """Return `each`."""
+        return "each"
 
     def parameters(self, channels: int, width: int) -> int:
         """Return one for a learned scalar, one per channel for a vector."""

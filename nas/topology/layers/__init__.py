@@ -17,7 +17,7 @@ from nas.topology.layers.activations import (
     Sigmoid,
     SiLU,
 )
-from nas.topology.layers.base import AbstractFree, AbstractLayer, Shape, strided
+from nas.topology.layers.base import AbstractFree, AbstractLayer, ChannelUse, Shape, strided
 from nas.topology.layers.gates import EffectiveSqueezeExcite, SqueezeExcite
 from nas.topology.layers.mixing import ChannelShuffle, Dropout, TokenLinear, Upsample
 from nas.topology.layers.norms import AbstractNorm, Affine, BatchNorm, LayerNorm
@@ -38,6 +38,7 @@ __all__ = [
     "Affine",
     "BatchNorm",
     "ChannelShuffle",
+    "ChannelUse",
     "Conv",
     "DepthwiseConv",
     "Dropout",

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
+from typing import Literal
 
 from nas.errors import ConfigError
 
 Shape = tuple[int, int, int]
 """Channels, height, width of one image's tensor."""
+
+
+ChannelUse = Literal["each", "sum", "all"]
+"""What one output channel reads: its own input channel, a weighted sum of all of them, or anything
+else: channels together that are no sum of parts, or parts that depend on how many there are."""
 
 
 def strided(size: int, stride: int) -> int:
@@ -35,6 +41,11 @@ class AbstractLayer(abc.ABC):
     def parametric(self) -> bool:
         """Whether the layer owns weights."""
         return self.parameters(1, 1) > 0
+
+    @property
+    def channel_use(self) -> ChannelUse:
+        """What an output channel reads; `all` unless a layer says otherwise."""
+        return "all"
 
     def at(self, shape: Shape) -> AbstractLayer:
         """Return the layer with what it needs to know of its input's shape filled in.
@@ -74,7 +85,12 @@ class AbstractLayer(abc.ABC):
 
 @dataclass(frozen=True)
 class AbstractFree(AbstractLayer):
-    """A layer without weights."""
+    """A layer without weights; most of them treat every channel by itself."""
+
+    @property
+    def channel_use(self) -> ChannelUse:
+        """Return `each`."""
+        return "each"
 
     def parameters(self, channels: int, width: int) -> int:
         """Return 0."""

@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from nas.errors import ConfigError
-from nas.topology.layers.base import AbstractFree, AbstractLayer, Shape, check_number
+from nas.topology.layers.base import (
+    AbstractFree,
+    AbstractLayer,
+    ChannelUse,
+    Shape,
+    check_number,
+)
 
 
 @final
@@ -63,6 +69,11 @@ class ChannelShuffle(AbstractFree):
     def __post_init__(self) -> None:
         check_number(self, "groups", self.groups, 2, 4096)
 
+    @property
+    def channel_use(self) -> ChannelUse:
+        """Return `all`: where a channel goes depends on how many there are."""
+        return "all"
+
     def refusal(self, channels: int, width: int) -> tuple[str, str] | None:
         """Return what is wrong with channels that the groups do not divide."""
         if channels % self.groups == 0:
@@ -85,6 +96,11 @@ class TokenLinear(AbstractLayer):
     """
 
     tokens: int | None = None
+
+    @property
+    def channel_use(self) -> ChannelUse:
+        """Return `each`: all channels pass the same linear layer."""
+        return "each"
 
     @property
     def parametric(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from nas.topology.layers.base import AbstractLayer, check_number
+from nas.topology.layers.base import AbstractLayer, ChannelUse, check_number
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class BatchNorm(AbstractNorm):
 
     affine: bool = True
 
+    @property
+    def channel_use(self) -> ChannelUse:
+        """Return `each`."""
+        return "each"
+
     def parameters(self, channels: int, width: int) -> int:
         """Return two per channel, or none."""
         return 2 * channels if self.affine else 0
@@ -61,6 +66,11 @@ class LayerNorm(AbstractNorm):
 @dataclass(frozen=True)
 class Affine(AbstractLayer):
     """Learned scale and shift per channel, in place of a norm (ResMLP, arXiv:2105.03404)."""
+
+    @property
+    def channel_use(self) -> ChannelUse:
+        """Return `each`."""
+        return "each"
 
     def parameters(self, channels: int, width: int) -> int:
         """Return two per channel."""

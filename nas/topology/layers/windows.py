@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from nas.errors import ConfigError
-from nas.topology.layers.base import AbstractFree, AbstractLayer, Shape, check_number
+from nas.topology.layers.base import (
+    AbstractFree,
+    AbstractLayer,
+    ChannelUse,
+    Shape,
+    check_number,
+)
 
 Pair = tuple[int, int]
 Padding = int | Pair | str
@@ -149,6 +155,11 @@ class Conv(AbstractWindow):
     bias: bool = False
     own_width: int | None = None
 
+    @property
+    def channel_use(self) -> ChannelUse:
+        """Return `sum`, or `all` for groups: who is in a group depends on how many there are."""
+        return "sum" if self.groups == 1 else "all"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self, "groups", self.groups, 1, MAX_CHANNELS)
@@ -217,6 +228,11 @@ class DepthwiseConv(AbstractWindow):
 
     dilation: int = 1
     bias: bool = False
+
+    @property
+    def channel_use(self) -> ChannelUse:
+        """Return `each`."""
+        return "each"
 
     @property
     def spread(self) -> int:
