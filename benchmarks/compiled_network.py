@@ -213,8 +213,8 @@ class Case:
 
 
 CASES = (
-    Case("ResNet-20", "resnet:depth=20", ResNet, 32),
-    Case("DenseNet-BC-100", "densenet_bc:depth=100,growth=12", DenseNet, 16),
+    Case("ResNet-20", "resnet-cifar:depth=20", ResNet, 32),
+    Case("DenseNet-BC-100", "densenet-cifar:depth=100,growth=12,bc=true", DenseNet, 16),
     Case("FractalNet", "fractalnet:columns=3", FractalNet, 8),
 )
 

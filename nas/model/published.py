@@ -39,7 +39,7 @@ def published_like(name: str, input_shape: Shape, num_classes: int, macs: int) -
     """Build the member of a published family whose multiply-adds come nearest to `macs`.
 
     Args:
-        name: Family, such as `densenet_bc`.
+        name: Family, such as `densenet-cifar`.
         input_shape: `(channels, height, width)` of one image.
         num_classes: Outputs of the classifier.
         macs: Multiply-adds on one image to come near to, the head included.

@@ -108,11 +108,11 @@ def test_a_trial_is_measured_at_the_shape_it_was_searched_for(nas: Nas, tmp_path
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("resnet", "--runtime", "cudagraph"), 2, r"does not run on the device 'cpu'"),
-        (("resnet", "--runtime", "tensorrt"), 2, "'tensorrt' is no runtime"),
-        (("resnet", "--runtime", "int8"), 2, "'int8' names no runtime and number format"),
-        (("resnet", "--runtime", "ort,policy"), 2, "names no runtime and number format"),
-        (("resnet", "--runtime", "eager,int8"), 2, "'eager' does not execute int8"),
+        (("resnet-cifar", "--runtime", "cudagraph"), 2, r"does not run on the device 'cpu'"),
+        (("resnet-cifar", "--runtime", "tensorrt"), 2, "'tensorrt' is no runtime"),
+        (("resnet-cifar", "--runtime", "int8"), 2, "'int8' names no runtime and number format"),
+        (("resnet-cifar", "--runtime", "ort,policy"), 2, "names no runtime and number format"),
+        (("resnet-cifar", "--runtime", "eager,int8"), 2, "'eager' does not execute int8"),
         (("nothing",), 3, "no published network and no pattern 'nothing'"),
         (("nothing.json",), 3, "There is no file"),
         (("~nobody-here/x",), 3, "There is no file"),

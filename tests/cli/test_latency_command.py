@@ -68,7 +68,7 @@ def test_networks_of_files_names_and_patterns_are_predicted(nas: Nas) -> None:
     assert from_file["source"] == "predicted"
     assert from_file["low_ms"] < from_file["latency_ms"] < from_file["high_ms"]
     assert from_file["latency_ms"] == by_name["latency_ms"]
-    text = nas("latency", "predict", "p.json", "resnet:depth=20")
+    text = nas("latency", "predict", "p.json", "resnet-cifar:depth=20")
     assert text.code == 0
     assert "flag: unknown_pieces" in text.out
     assert nas("latency", "predict", "p.json", "no-such-run:3").code == 3

@@ -35,7 +35,7 @@ def test_every_preset_has_hand_made_and_random_rivals(preset: str) -> None:
 
 
 def test_a_candidate_survives_its_record() -> None:
-    network = build_published("resnet")
+    network = build_published("resnet-cifar")
     first = Candidate.of("published-resnet", "published", "hand_made", "published resnet", network)
     assert Candidate.from_record(first.to_record()) == first
     assert LeftOut("published", "published fractalnet", "too small").to_record() == {

@@ -68,7 +68,7 @@ def test_a_fresh_head_is_bounded_and_has_no_bias() -> None:
 
 @pytest.mark.parametrize("kind", ["aligned", "default"])
 def test_weights_depend_on_the_seed_alone(kind: str) -> None:
-    architecture = build_published("resnet", depth=8, width=4)
+    architecture = build_published("resnet-cifar", depth=8, width=4)
     torch.manual_seed(11)
     before = torch.random.get_rng_state()
     first = Network(architecture, (1, 8, 8), 10, initialisation=kind, seed=4)  # type: ignore[arg-type]
@@ -82,7 +82,7 @@ def test_weights_depend_on_the_seed_alone(kind: str) -> None:
 
 
 def test_initialising_again_gives_the_same_weights() -> None:
-    network = Network(build_published("resnet", depth=8, width=4), (1, 8, 8), 10, seed=4)
+    network = Network(build_published("resnet-cifar", depth=8, width=4), (1, 8, 8), 10, seed=4)
     kept = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network.train()(torch.randn(8, 1, 8, 8))
     with torch.no_grad():
@@ -94,4 +94,4 @@ def test_initialising_again_gives_the_same_weights() -> None:
 
 def test_an_unknown_initialisation_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"'alinged'(?s:.*)aligned, default"):
-        Network(build_published("plain"), (3, 8, 8), 10, initialisation="alinged")  # type: ignore[arg-type]
+        Network(build_published("plain-cifar"), (3, 8, 8), 10, initialisation="alinged")  # type: ignore[arg-type]

@@ -213,7 +213,9 @@ def test_selection_and_confirmation_stand_apart(run: Run, document: dict[str, An
         assert each["validation_seeds"] == 1
         assert each["confirmed_seeds"] == (2 if key in named else 0)
     names = [baseline["name"] for baseline in document["baselines"]]
-    assert {"residual", "random-0", "published resnet", "published densenet_bc"} <= set(names)
+    assert {"residual", "random-0", "published resnet-cifar", "published densenet-cifar"} <= set(
+        names
+    )
     assert {baseline["kind"] for baseline in document["baselines"]} == {"hand_made", "random"}
     for entry in document["baselines"]:
         assert entry["macs"] > 0
@@ -258,14 +260,14 @@ def test_more_trials_bring_published_networks_of_the_new_size(
     after = {each["name"]: each for each in front_document(again)["baselines"]}
     assert list(after) == list(before)
     assert len(front_document(again)["baselines"]) == len(after)  # the old ones are gone
-    assert after["published resnet"]["macs"] > 2 * before["published resnet"]["macs"]
+    assert after["published resnet-cifar"]["macs"] > 2 * before["published resnet-cifar"]["macs"]
     trained = [(r["candidate"], r["seed_index"]) for r in kinds(again, "confirm_validated")]
     assert len(set(trained)) == len(trained)
     tested = [(r["candidate"], r["seed_index"]) for r in kinds(again, "confirm_finished")]
     assert len(set(tested)) == len(tested)
-    resnets = {key for key, _ in trained if key.startswith("published-resnet-")}
+    resnets = {key for key, _ in trained if key.startswith("published-resnet-cifar-")}
     assert {key[-8:] for key in resnets} == {
-        each["published resnet"]["architecture"][-8:] for each in (before, after)
+        each["published resnet-cifar"]["architecture"][-8:] for each in (before, after)
     }
     for name in ("residual", "random-0"):
         assert after[name] == before[name]

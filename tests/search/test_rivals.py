@@ -84,7 +84,7 @@ def test_every_arm_brings_networks_of_its_kind(plan: dict[str, Any]) -> None:
         assert {each.kind for each in candidates} == {ARMS.get(name).kind}
         assert len({each.key for each in candidates}) == len(candidates)
     families = {each.family for each in by_arm["swept_published"]}
-    assert families == {"resnet", "densenet_bc", "fractalnet"}
+    assert families == {"resnet-cifar", "densenet-cifar", "fractalnet"}
     assert len({each.family for each in by_arm["swept_wirings"]}) == 2
 
 

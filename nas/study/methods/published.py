@@ -18,7 +18,7 @@ class PublishedOptions(MethodOptions):
     """Options of `published`."""
 
     name: str
-    """`resnet`, `densenet_bc`, ...; without a size to meet also with options: `resnet:depth=20`."""
+    """`resnet-cifar`, ...; without a size to meet also with options: `resnet-cifar:depth=20`."""
 
 
 @METHODS.register("published")

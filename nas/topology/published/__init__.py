@@ -2,12 +2,14 @@
 
 They are baselines and oracles: their parameter counts are known exactly, so every compiler is held
 to them. A family is a function with default options that returns an `Architecture`; the options of
-`build_published` may come as text, as the command line gives them (`resnet:depth=20`).
+`build_published` may come as text, as the command line gives them (`resnet:depth=18`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -17,7 +19,7 @@ from nas.registry import Paper, Registry, suggest
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
 
-Value = int | bool | str
+Value = int | float | bool | str
 CIFAR: Shape = (3, 32, 32)
 IMAGENET: Shape = (3, 224, 224)
 Depths = Callable[[Shape], tuple[Mapping[str, Value], ...]]
@@ -154,7 +156,7 @@ def parse_published(text: str) -> tuple[str, dict[str, str]]:
             raise ConfigError(
                 f"'{part}' is no option of the form key=value.",
                 where=text,
-                fix="Write for example resnet:depth=20,shortcut=zero_pad.",
+                fix="Write for example resnet-cifar:depth=20,skip=projection.",
             )
         if key in options:
             raise ConfigError(f"The option '{key}' is there twice.", where=text, fix="Keep one.")
@@ -169,11 +171,33 @@ def _text(value: object) -> str:
 def _convert(name: str, option: str, value: object, kind: type) -> Value:
     """Turn text into the type of the option's default, and refuse any other type."""
     if isinstance(value, str) and kind is not str:
-        value = {"true": True, "false": False}.get(value.lower(), value)
-        if isinstance(value, str) and value.lstrip("-").isdecimal() and len(value) < 10:
-            value = int(value)
+        value = _read(value, kind)
+    if kind is float and type(value) is int:
+        value = float(value)
     if type(value) is not kind:
-        wanted = {int: "a whole number", bool: "true or false", str: "a word"}[kind]
+        wanted = _WANTED[kind]
         raise ConfigError(f"{name}: '{option}' is {value!r}, but must be {wanted}.")
-    assert isinstance(value, int | str)
+    assert isinstance(value, int | float | str)
     return value
+
+
+_WANTED = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    str: "a word",
+}
+
+
+def _read(text: str, kind: type) -> Value:
+    """Return the number or the truth value that a text spells, else the text."""
+    known = {"true": True, "false": False}.get(text.lower())
+    if known is not None:
+        return known
+    if text.lstrip("-").isdecimal() and len(text) < 10:
+        return int(text)
+    if kind is float and len(text) <= 32:
+        with contextlib.suppress(ValueError):
+            number = float(text)
+            return number if math.isfinite(number) else text
+    return text

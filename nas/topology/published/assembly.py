@@ -65,7 +65,7 @@ class Assembly:
         return Architecture(tuple(self._nodes), tuple(self._edges), label, head=head)
 
 
-def check_range(family: str, option: str, value: int, low: int, high: int) -> None:
+def check_range(family: str, option: str, value: float, low: float, high: float) -> None:
     """Refuse an option outside its range.
 
     Raises:
@@ -99,6 +99,22 @@ def layers_per_stage(family: str, depth: int, stages: int, step: int, offset: in
             fix=f"The nearest: {' or '.join(f'depth={value}' for value in near)}.",
         )
     return layers
+
+
+def check_percent(family: str, option: str, value: float) -> int:
+    """Return a probability in percent.
+
+    Raises:
+        ConfigError: If it is below 0, above 0.99 or no whole percent.
+    """
+    check_range(family, option, value, 0, 0.99)
+    percent = round(100 * value)
+    if abs(100 * value - percent) > 1e-9:
+        raise ConfigError(
+            f"{family}: '{option}' is {value}, but must be a whole percent.",
+            fix=f"The nearest is {option}={percent / 100}.",
+        )
+    return percent
 
 
 def choose(family: str, option: str, value: Key, known: Mapping[Key, Value]) -> Value:

@@ -13,7 +13,7 @@ from nas.search.confirm.arms.base import ARMS, AbstractArm, ArmContext
 from nas.search.confirm.candidate import Candidate, Kind
 from nas.topology.identity import structural_id
 
-FAMILIES: Final = ("resnet", "densenet_bc", "fractalnet")
+FAMILIES: Final = ("resnet-cifar", "densenet-cifar", "fractalnet")
 
 
 @ARMS.register("published")

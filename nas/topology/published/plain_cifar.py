@@ -1,4 +1,4 @@
-"""Plain networks: a chain of convolutions, the control that He et al. set beside ResNet."""
+"""Plain networks for CIFAR: a chain of convolutions, beside which He et al. set ResNet."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def _depths(input_shape: Shape) -> tuple[dict[str, int], ...]:
 
 
 @published_network(
-    "plain",
+    "plain-cifar",
     Paper("He et al.", 2015, arxiv="1512.03385"),
     width_option="width",
     widths=(2, 256),
     depths=_depths,
 )
-def plain(depth: int = 20, width: int = 16, stages: int = 3) -> Architecture:
+def plain_cifar(depth: int = 20, width: int = 16, stages: int = 3) -> Architecture:
     """Chain of `depth` = stages n + 2 layers: stem, n convolutions per stage, classifier.
 
     Args:
@@ -31,8 +31,8 @@ def plain(depth: int = 20, width: int = 16, stages: int = 3) -> Architecture:
     Raises:
         ConfigError: If an option is out of range; the message names the nearest valid one.
     """
-    layers = layers_per_stage("plain", depth, stages, 1, 2)
-    check_range("plain", "width", width, 1, MAX_WIDTH)
+    layers = layers_per_stage("plain-cifar", depth, stages, 1, 2)
+    check_range("plain-cifar", "width", width, 1, MAX_WIDTH)
     net = Assembly()
     state = net.add("stem", "conv3x3", 0, width=width)
     for stage in range(stages):
