@@ -60,6 +60,19 @@ BLOCK_17: list[list[Layer]] = [[(1, 192)], [(1, 128), ((1, 7), 160), ((7, 1), 19
 BLOCK_8: list[list[Layer]] = [[(1, 192)], [(1, 192), ((1, 3), 224), ((3, 1), 256)]]
 
 
+def stem(percent: int) -> nn.ModuleList:
+    units, channels = nn.ModuleList(), 3
+    for kernel, width, stride, padding in (
+        (3, 32, 2, 0), (3, 32, 1, 0), (3, 64, 1, 1), (1, 80, 1, 0), (3, 192, 1, 0),
+    ):  # fmt: skip
+        width = narrow(width, percent)
+        units.append(
+            conv_bn(channels, width, kernel, stride, padding=padding, eps=1e-3, act=nn.ReLU())
+        )
+        channels = width
+    return units
+
+
 class InceptionResNet(nn.Module):
     def __init__(
         self,
@@ -68,16 +81,8 @@ class InceptionResNet(nn.Module):
         classes: int = 1000,
     ) -> None:
         super().__init__()
-        self.stem = nn.ModuleList()
-        channels = 3
-        for kernel, width, stride, padding in (
-            (3, 32, 2, 0), (3, 32, 1, 0), (3, 64, 1, 1), (1, 80, 1, 0), (3, 192, 1, 0),
-        ):  # fmt: skip
-            width = narrow(width, percent)
-            self.stem.append(
-                conv_bn(channels, width, kernel, stride, padding=padding, eps=1e-3, act=nn.ReLU())
-            )
-            channels = width
+        self.stem = stem(percent)
+        channels = narrow(192, percent)
         first = [[(1, 96)], [(1, 48), (5, 64)], [(1, 64), (3, 96), (3, 96)]]
         self.mixed = Inception(channels, first, percent)
         pooled = narrow(64, percent)
