@@ -14,16 +14,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nas.model.from_module import from_module
     from nas.search.api import SearchRun as Run
     from nas.search.api import resume
     from nas.space import load_space
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "__version__", "load_space", "resume", "search"]
+__all__ = ["Run", "__version__", "from_module", "load_space", "resume", "search"]
 
 _HOMES = {
     "Run": ("nas.search.api", "SearchRun"),
+    "from_module": ("nas.model.from_module", "from_module"),
     "load_space": ("nas.space", "load_space"),
     "resume": ("nas.search.api", "resume"),
 }

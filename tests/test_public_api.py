@@ -16,6 +16,7 @@ HEAVY = ("torch", "optuna", "ray", "pandas", "sklearn", "networkx")
 def test_every_public_name_is_there() -> None:
     assert callable(nas.search)
     assert callable(nas.resume)
+    assert callable(nas.from_module)
     assert nas.load_space("tiny_exhaustive").count() > 0
     assert nas.Run.open
     with pytest.raises(AttributeError, match="has no attribute 'serach'"):
