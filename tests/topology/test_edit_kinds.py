@@ -62,14 +62,14 @@ def test_an_edge_is_split_with_all_it_carries() -> None:
     assert early.nodes[2] == Node()
     assert early.edges == (
         Edge(0, 1),
-        Edge(1, 2, "project", "default", (1, 2), Gain("fixed", 0.5)),
+        Edge(1, 2, part=(1, 2)),
         Edge(1, 3),
-        Edge(2, 4, "auto", "main"),
+        Edge(2, 4, "project", "main", gain=Gain("fixed", 0.5)),
         Edge(3, 4),
     )
     late = split_edge(network, edge, CONV, late=True).apply(network)
     assert late.nodes[3] == CONV
-    assert late.inputs(4)[-1] == Edge(3, 4, "auto", "main")
+    assert late.inputs(4)[-1] == Edge(3, 4, "project", "main", gain=Gain("fixed", 0.5))
     assert contract_node(early, 2).apply(early) == network
     assert contract_node(late, 3).apply(late) == network
 

@@ -231,9 +231,9 @@ def split_edge(
 ) -> InsertNode:
     """Return the insertion of a node in the middle of an edge.
 
-    The first half keeps transform, part and gain of the edge, the second half its port. By default
-    the node stands right behind its source, so that all inputs keep their order: an identity node
-    there leaves the function as it is (unless two edges connect the same two nodes).
+    The first half takes the edge's part of the channels, the second half does all else that it
+    did. By default the node stands right behind its source, so that all inputs keep their order: an
+    identity node there leaves the function as it is (unless two edges connect the same two nodes).
 
     Args:
         architecture: The graph.
@@ -261,8 +261,8 @@ def contract_node(architecture: Architecture, index: int) -> DeleteNode:
 
 def _split(edge: Edge, index: int) -> tuple[int, tuple[Edge, ...], tuple[Edge, ...]]:
     halves = (
-        replace(edge, target=index, port="default"),
-        Edge(index, edge.target + 1, port=edge.port),
+        Edge(edge.source, index, part=edge.part),
+        replace(edge, source=index, target=edge.target + 1, part=WHOLE),
     )
     return index, halves, (edge,)
 
