@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from hand_written.parts import count
 from published_cases import CASES, NARROW
 from torch import Tensor, nn
 
+from nas.cost.count import cost
 from nas.model.fuse import fuse
 from nas.model.network import Network
+from nas.topology.edits import mutate
+from nas.topology.graph import Architecture
 from nas.topology.identity import structural_id
 from nas.topology.published import build_published_text
 from nas.topology.serial import dump_architecture, load_architecture
@@ -91,3 +96,17 @@ def test_every_weight_has_a_gradient_and_norms_fold_into_what_ships(text: str) -
     with torch.no_grad():
         wanted, got = network(images), fuse(network)(images)
     assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("text", NARROW)
+def test_a_published_network_is_a_start_of_a_search(text: str) -> None:
+    shape = NARROW[text][1]
+
+    def computable(architecture: Architecture) -> None:
+        cost(architecture, shape, 7)
+
+    child = mutate(build_published_text(text), np.random.default_rng(0), check=computable, count=3)
+    network = Network(child, shape, 7)
+    assert structural_id(child) != structural_id(build_published_text(text))
+    assert cost(child, shape, 7).parameters == count(network)
+    assert network(torch.zeros(2, *shape)).isfinite().all()
