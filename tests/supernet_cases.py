@@ -21,7 +21,10 @@ def space(name: str) -> AbstractSpace:
 
 @cache
 def one_stage(
-    *merges: str, patterns: tuple[str, ...] = ("free", "residual", "chain"), depth: int = 3
+    *merges: str,
+    patterns: tuple[str, ...] = ("free", "residual", "chain"),
+    depth: int = 3,
+    operations: tuple[str, ...] = ("conv3x3", "mbconv3x3"),
 ) -> AbstractSpace:
     """One stage of a few nodes with an elastic width."""
     return space_from_dict(
@@ -34,7 +37,7 @@ def one_stage(
                     "pattern": {"choices": list(patterns)},
                     "depth": depth,
                     "width": {"choices": [4, 8]},
-                    "operation": {"choices": ["conv3x3", "mbconv3x3"], "per": "node"},
+                    "operation": {"choices": list(operations), "per": "node"},
                     "merge": {
                         "choices": list(merges or ("sum", "mean", "concat", "weighted")),
                         "per": "node",

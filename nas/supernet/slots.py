@@ -16,7 +16,9 @@ from nas.cost.shapes import Adapter, InputStep, NodeStep, Plan
 from nas.model.adapters import fixed_modules
 from nas.supernet.layer_slots import Filling, LayerCall, SlotUse, operation_calls
 from nas.supernet.sharing_rule import Owner, SharingRule
+from nas.topology.concat_slices import concat_case
 from nas.topology.graph import Architecture
+from nas.topology.operations import Operation
 
 __all__ = [
     "EdgeCall",
@@ -34,6 +36,7 @@ __all__ = [
     "merge_calls",
     "merge_weight",
     "operation_calls",
+    "operation_owner",
 ]
 
 
@@ -194,8 +197,9 @@ def _node_call(
     own = naming.node(step)
     layers: tuple[LayerCall, ...] = ()
     if step.operation is not None:
+        sources = [Naming.plain(schedule.steps[entry.edge.source]) for entry in step.inputs]
         layers = operation_calls(
-            own.below(step.operation.name),
+            operation_owner(own, step, sources, step.operation),
             f"{module}.operation",
             step.operation.layers,
             step.merged,
@@ -252,6 +256,27 @@ def merge_weight(
         key = slot.weight("projection")
         return SlotUse(key, (channels, channels), "kernel", f"{module}.slices.{position}")
     return None
+
+
+def operation_owner(
+    slot: Owner, step: NodeStep, sources: Sequence[str], operation: Operation
+) -> Owner:
+    """Return whose weights an operation of a node reads.
+
+    Behind a plain concatenation that is no sum of slices (see `nas.topology.concat_slices`) every
+    set of inputs has weights of its own.
+
+    Args:
+        slot: Owner of the node.
+        step: The node.
+        sources: Names of the nodes it reads, oldest first.
+        operation: The operation.
+    """
+    own = slot.below(operation.name)
+    stacked = step.merge.weight == "stacked" and len(sources) > 1 and step.node.tie is None
+    if not stacked or concat_case(operation.layers).exact:
+        return own
+    return own.below(f"behind {'+'.join(sources)}")
 
 
 def merge_calls(

@@ -191,3 +191,25 @@ def test_two_merges_are_two_sets_of_weights() -> None:
     families = {key.split("|merge ")[1].split("|")[0] for key in keys}
     assert families == set(rules)
     assert all(one != other for one, other in combinations(sorted(keys), 2))
+
+
+def test_behind_a_stack_that_is_no_sum_of_slices_every_set_of_inputs_has_its_own_weights() -> None:
+    """A layer norm over stacked inputs makes of each what the others beside it allow."""
+    for operation, apart in (("conv3x3", False), ("ln+conv3x3", True)):
+        space = one_stage("stack", patterns=("free",), depth=5, operations=(operation,))
+        supernet = shaken(Supernet(space, SHAPE, 5).double())
+        x, found = images(), dict[str, set[tuple[str, ...]]]()
+        for architecture in members(space, 20):
+            with torch.no_grad():
+                inside = supernet.run(x, architecture)
+                alone = supernet.extract(architecture).train()(x)
+            assert (inside - alone).abs().max() <= 1e-10 * alone.abs().max()
+            for call in supernet.program(architecture).calls:
+                if call.step.node.operation == operation and len(call.inputs) > 1:
+                    sources = tuple(edge.source_name for edge in call.inputs)
+                    kernel = next(
+                        u for layer in call.layers for u in layer.weights if len(u.shape) == 4
+                    )
+                    found.setdefault(kernel.key, set()).add(sources)
+        shared = max(len(each) for each in found.values())
+        assert (shared == 1) == apart

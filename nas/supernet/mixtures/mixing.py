@@ -27,6 +27,7 @@ from nas.supernet.slots import (
     SlotUse,
     merge_weight,
     operation_calls,
+    operation_owner,
 )
 from nas.supernet.supernet import Supernet
 from nas.topology.facts import WHOLE as ALL_CHANNELS
@@ -245,12 +246,13 @@ class _Planner:
         if mixed.part is not None:
             channels = output = mixed.part
         found = []
+        sources = [edge.source_name for edge in call.inputs]
         for number, name in enumerate(names):
             if start + number in self.closed:
                 continue
             operation = OPERATIONS.get(name)
             layers = self._layers(
-                call.slot.below(name),
+                operation_owner(call.slot, call.step, sources, operation),
                 f"{call.module}.operation",
                 operation,
                 (channels, height, width),
