@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from nas.cost.merging_nodes import merging_nodes
 from nas.errors import ConfigError
 from nas.model.network import Network
 from nas.model.path_masks import PathMasks
 from nas.seeds import derive_seed
 from nas.training.path_dropping import AbstractPathDropping, read_path_dropping
-from nas.training.path_dropping.merging_nodes import merging_nodes
 from nas.training.path_dropping.survivors import Factors
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scale import scaled
 
+from nas.cost.merging_nodes import MergingNode, merging_nodes
 from nas.errors import ConfigError, NotFoundError
 from nas.model.network import Network
 from nas.model.path_masks import PathMasks
@@ -20,7 +21,6 @@ from nas.topology.stages import stage_architecture
 from nas.training.path_dropper import PathDropper, nested_masks, path_dropper
 from nas.training.path_dropping import NO_DROPPING, PATH_DROPPING, read_path_dropping
 from nas.training.path_dropping.drop_path import keep_column, keep_some
-from nas.training.path_dropping.merging_nodes import MergingNode, merging_nodes
 from nas.training.path_dropping.survivors import Factors, survivor_factors
 
 RULES = list(PATH_DROPPING)

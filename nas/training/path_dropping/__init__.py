@@ -18,8 +18,8 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
+from nas.cost.merging_nodes import MergingNode
 from nas.registry import Paper, Parameter, Registry, complete_parameters, read_written
-from nas.training.path_dropping.merging_nodes import MergingNode
 from nas.training.path_dropping.survivors import Factors
 
 NO_DROPPING = "none"

@@ -7,6 +7,7 @@ from typing import final
 
 import numpy as np
 
+from nas.cost.merging_nodes import MergingNode
 from nas.registry import Paper
 from nas.training.path_dropping import (
     AbstractPathDropping,
@@ -14,7 +15,6 @@ from nas.training.path_dropping import (
     rate_parameter,
     sample_parameter,
 )
-from nas.training.path_dropping.merging_nodes import MergingNode
 from nas.training.path_dropping.survivors import Factors
 
 

@@ -1,4 +1,4 @@
-"""The merges of a network as rules of path dropping see them: inputs, sides, depths, columns.
+"""The merges of a network, and their inputs: sides, what is computed, columns.
 
 A *column* of a merge is one of its inputs, ranked by the longest path to it, the deepest first. A
 merge that feeds only another merge is part of that one, and their columns are ranked together, so
