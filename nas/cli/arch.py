@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli.arch_bench import bench
+from nas.cli.arch_edit import diff, edit
 from nas.cli.commands import command_group
 from nas.cli.output import print_json, print_table, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunsOption
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 app = command_group(__doc__)
 app.command()(bench)
+app.command()(edit)
+app.command()(diff)
 
 DEFAULT_INPUT = "3x32x32"
 DEFAULT_CLASSES = 10
@@ -78,7 +81,7 @@ def build(
         **_paths(architecture),
     }
     if output is not None:
-        _write_new(output, architecture_text(architecture) + "\n")
+        write_new(output, architecture_text(architecture) + "\n")
         talk(f"wrote {output}; next: nas arch show {output}")
     if as_json:
         print_json(
@@ -211,6 +214,14 @@ def _cost(architecture: Architecture, shape: Shape, num_classes: int) -> dict[st
     return {**found, "peak_activation_bytes": activations(architecture, shape).peak_bytes}
 
 
+def summary(architecture: Architecture, shape: Shape, num_classes: int) -> dict[str, Any]:
+    """Return the structural id, the cost and the measures of a network."""
+    from nas.topology.identity import structural_id
+
+    costs = _cost(architecture, shape, num_classes)
+    return {"id": structural_id(architecture), **costs, **_paths(architecture)}
+
+
 def _paths(architecture: Architecture) -> dict[str, object]:
     """Return the measures of the wiring; counts too long to print become powers of ten."""
     from nas.topology.liveness import peak_live_tensors
@@ -280,7 +291,12 @@ def _shown(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _write_new(path: Path, text: str) -> None:
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet.
+
+    Raises:
+        ConfigError: If it is there, or cannot be written.
+    """
     from nas.errors import ConfigError
 
     try:
