@@ -17,7 +17,7 @@ PYTEST ?= $(BIN)/python -m pytest
 # Two processes, one thread each; files stay together so that their fixtures are built once.
 PYTEST_FLAGS ?= -q -n 2 --dist loadfile
 
-.PHONY: help install install-dev search test check bench gpu-check soak lock clean
+.PHONY: help install install-dev search test check catalogue bench gpu-check soak lock clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ check: install-dev ## lint, format, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict nas
 	@$(BIN)/lint-imports
+
+catalogue: install ## write docs/catalogue.md from the registries
+	@$(BIN)/nas patterns --catalogue > docs/catalogue.tmp && mv docs/catalogue.tmp docs/catalogue.md
 
 bench: install ## measure beside a reference: make bench NAME=supernet_step
 	@test -n "$(NAME)" || { echo "error: which one? fix: make bench NAME=..., one of: $(filter-out harness,$(basename $(notdir $(wildcard benchmarks/*.py))))" >&2; exit 2; }

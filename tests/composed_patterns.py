@@ -1,15 +1,16 @@
 """Patterns in every spelling: variants of each registered one, and random mixes of them.
 
 `variants()` lists every pattern at its defaults and with each parameter at another value;
-`composed_patterns()` draws patterns around patterns with random parameters, for tests that promise
-something of every mix; `small_stage` makes a network of one.
+`composed_patterns()` draws patterns around patterns with random parameters and edge scales, and
+`mixed_networks()` networks of them, for tests that promise something of every mix.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,10 +19,13 @@ from hypothesis import strategies as st
 
 from nas.cost.shapes import plan
 from nas.errors import ArchitectureError
-from nas.topology.graph import Architecture
+from nas.topology.edge_scales import EDGE_SCALES, UNSCALED, scale_topology
+from nas.topology.graph import Architecture, Edge, Node, Topology
 from nas.topology.layers import Shape
+from nas.topology.pattern_facts import another_value
+from nas.topology.pattern_parameters import MAX_NESTING, MAX_TEXT
 from nas.topology.patterns import PATTERNS, Inner, Parameter, Pattern, Word
-from nas.topology.stages import stage_architecture
+from nas.topology.stages import add_stage, stage_architecture
 
 SHAPE: Shape = (3, 8, 8)
 WIDTH = 12
@@ -34,15 +38,40 @@ Draw = Any
 
 @dataclass(frozen=True)
 class Mix:
-    """A pattern, a size it exists for, and the operation of its open nodes."""
+    """A pattern, a size it exists for, the operation of its open nodes, and its edge scale."""
 
     pattern: str
     size: int
     operation: str = "conv1x1"
+    edge_scale: str = UNSCALED
 
-    def network(self) -> Architecture:
-        """Return the one-stage network."""
-        return small_stage(PATTERNS.get(self.pattern), self.size, self.operation)
+    def topology(self) -> Topology:
+        """Return the wiring with its gains."""
+        return scale_topology(PATTERNS.get(self.pattern).wire(self.size), self.edge_scale)
+
+
+def mixed_network(mixes: Sequence[Mix]) -> Architecture:
+    """Return the network of several stages in a row, each at half the resolution before."""
+    nodes, edges = [Node(name="input")], list[Edge]()
+    for number, mix in enumerate(mixes):
+        width = WIDTH * (number + 1)
+        edges.append(Edge(len(nodes) - 1, len(nodes)))
+        nodes.append(
+            Node("conv3x3", width=width, stride=min(2, number + 1), name=f"stage{number}.entry")
+        )
+        add_stage(
+            nodes,
+            edges,
+            mix.topology(),
+            name=f"stage{number}",
+            width=width,
+            operation=partial(_always, mix.operation),
+        )
+    return Architecture(tuple(nodes), tuple(edges), tuple(mix.pattern for mix in mixes))
+
+
+def _always(operation: str, _: str) -> str:
+    return operation
 
 
 def small_stage(pattern: Pattern, size: int, operation: str = "conv1x1") -> Architecture:
@@ -70,36 +99,39 @@ def _others(pattern: Pattern) -> Iterator[str]:
 def _other_values(parameter: Parameter) -> list[str]:
     if isinstance(parameter, Word):
         return [word for word in parameter.choices if word != parameter.default]
-    if isinstance(parameter, Inner):
-        return ["dense"]
-    lower = parameter.default > parameter.low
-    return [str(parameter.default - 1 if lower else parameter.default + 1)]
+    return [another_value(parameter)]
 
 
 @st.composite
 def composed_patterns(draw: Draw, levels: int = 3) -> Mix:
-    """Draw a pattern, up to `levels` deep, with random parameters and a small size.
-
-    Every mix is a network that `plan` accepts at `SHAPE`; what a width of 12 cannot be split into
-    and images too small to pool are not drawn.
-    """
+    """Draw a pattern, up to `levels` deep, with random parameters, a small size and a scale."""
     text = draw(_spellings(levels))
-    assume(text.count("(") <= 4 and len(text) <= 200)
+    assume(text.count("(") <= MAX_NESTING and len(text) <= MAX_TEXT)
     pattern = PATTERNS.get(text)
     sizes = [size for size in range(1, 19) if pattern.exists(size)][:4]
     assume(sizes)
+    size = draw(st.sampled_from(sizes))
+    assume(pattern.wire(size).num_nodes <= LARGEST_MIX)
     operation = draw(st.sampled_from(("conv1x1", "conv3x3", "bn_relu_conv1x1", "separable3x3")))
-    mix = Mix(pattern.name, draw(st.sampled_from(sizes)), operation)
-    assume(pattern.wire(mix.size).num_nodes <= LARGEST_MIX)
-    assume(_fits(mix.network()))
-    return mix
+    return Mix(pattern.name, size, operation, draw(st.sampled_from([UNSCALED, *EDGE_SCALES])))
+
+
+@st.composite
+def mixed_networks(draw: Draw) -> Architecture:
+    """Draw a network of one or two composed patterns that `plan` accepts at `SHAPE`.
+
+    Widths that channel groups do not divide and images too small to pool are not drawn.
+    """
+    network = mixed_network(draw(st.lists(composed_patterns(), min_size=1, max_size=2)))
+    assume(_fits(network))
+    return network
 
 
 def _fits(architecture: Architecture) -> bool:
     try:
         plan(architecture, SHAPE)
     except ArchitectureError as error:
-        if "groups" in str(error) or "too small" in str(error):
+        if any(each in str(error) for each in ("does not divide", "the resolution drops")):
             return False
         raise
     return True
@@ -118,8 +150,8 @@ def _spellings(draw: Draw, levels: int) -> str:
     written = []
     for parameter in PATTERNS.get(name).parameters:
         if isinstance(parameter, Inner):
-            choices = _spellings(levels - 1)
-            inner = draw(choices.filter(lambda text: "free" not in text))
+            inner = draw(_spellings(levels - 1))
+            assume(not (parameter.fixed and "free" in inner))
             written.append(f"{parameter.name}={inner}")
         elif draw(st.integers(0, 3)) == 0:
             written.append(f"{parameter.name}={draw(_values(parameter))}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Annotated
 
 import typer
@@ -11,62 +10,64 @@ from nas.cli.output import print_json, print_table, print_text
 
 
 def patterns(
-    name: Annotated[str | None, typer.Argument(help="A pattern; all are listed without.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A pattern, such as dense or 'csp(inner=dense)'; all without."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    catalogue: Annotated[
+        bool, typer.Option("--catalogue", help="The page docs/catalogue.md, from the registries.")
+    ] = False,
 ) -> None:
     """Print the registry: what wires how, and which paper it is from."""
+    if catalogue:
+        from nas.topology.catalogue import catalogue as page
+
+        print_text(page().removesuffix("\n"))
+    elif name is not None:
+        _one(name, as_json)
+    else:
+        _all(as_json)
+
+
+def _all(as_json: bool) -> None:
+    from nas.topology.pattern_facts import pattern_facts
     from nas.topology.patterns import PATTERNS
 
-    if name is None:
-        entries = [_entry(known) for known in PATTERNS]
-        if as_json:
-            print_json({"schema": "nas.patterns/1", "patterns": entries})
-            return
-        shown = [(entry["name"], entry["paper"], entry["summary"]) for entry in entries]
-        print_table(("pattern", "paper", "wiring"), shown)
-        return
-    pattern = PATTERNS.get(name)
+    entries = [pattern_facts(known) for known in PATTERNS]
     if as_json:
-        print_json({"schema": "nas.pattern/1", **_entry(name)})
+        document = [entry.to_dict() for entry in entries]
+        print_json({"schema": "nas.patterns/1", "patterns": document})
         return
-    paper = PATTERNS.paper(name)
-    print_text(f"{name}{f' ({paper})' if paper else ''}")
-    print_text(inspect.getdoc(pattern.rule) or "")
-    print_text(f"sizes: {pattern.sizes}; published merge: {_entry(name)['merge']}")
-    columns = ("operations", "nodes", "edges", "joins")
-    print_table(columns, [[entry[column] for column in columns] for entry in _sizes(name)])
-
-
-def _entry(name: str) -> dict[str, object]:
-    from nas.topology.patterns import PATTERNS
-
-    pattern = PATTERNS.get(name)
-    paper = PATTERNS.paper(name)
-    sizes = _sizes(name)
-    return {
-        "name": name,
-        "paper": str(paper) if paper else None,
-        "summary": pattern.summary,
-        "sizes": pattern.sizes,
-        "merge": pattern.wire(sizes[0]["operations"]).merge,
-        "examples": sizes,
-    }
-
-
-def _sizes(name: str) -> list[dict[str, int]]:
-    """Return node and edge counts of the smallest sizes the pattern exists for."""
-    from nas.topology.patterns import PATTERNS
-
-    pattern = PATTERNS.get(name)
-    rows = []
-    for size in [size for size in range(1, 32) if pattern.exists(size)][:6]:
-        wired = pattern.wire(size)
-        rows.append(
-            {
-                "operations": size,
-                "nodes": wired.num_nodes,
-                "edges": len(wired.edges),
-                "joins": len(wired.joins),
-            }
+    rows = [
+        (
+            entry.name,
+            ",".join(parameter.name for parameter in entry.parameters) or "-",
+            entry.paper or "-",
+            entry.picture,
         )
-    return rows
+        for entry in entries
+    ]
+    print_table(("pattern", "parameters", "paper", "picture"), rows)
+
+
+def _one(name: str, as_json: bool) -> None:
+    from nas.topology.pattern_facts import pattern_facts
+
+    facts = pattern_facts(name)
+    if as_json:
+        print_json({"schema": "nas.pattern/1", **facts.to_dict()})
+        return
+    print_text(f"{facts.name}{f' ({facts.paper})' if facts.paper else ''}")
+    print_text(f"{facts.text}\n")
+    print_text(f"formula  {facts.formula}")
+    print_text(f"sizes    {facts.sizes}")
+    print_text(f"merge    {facts.merge}")
+    for parameter in facts.parameters:
+        print_text(f"{parameter.name}={parameter.value}: {parameter.meaning} ({parameter.allowed})")
+    print_text(f"\n{facts.picture}\n\n{facts.drawing}\n")
+    columns = ("operations", "nodes", "edges", "joins")
+    print_table(columns, [[getattr(row, column) for column in columns] for row in facts.examples])
+    print_text("")
+    for command in facts.commands:
+        print_text(command)

@@ -8,12 +8,14 @@ differs from the whole topology's.
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from math import gcd
 from typing import Any, final
 
 from nas.errors import TopologyError
 from nas.topology.facts import EdgePair, Link, NodeRule
 from nas.topology.graph import MAX_NODES, Topology
+from nas.topology.operations import OPERATIONS
 
 Source = int | tuple[int, Link]
 """A node, or a node and what its edge does."""
@@ -104,6 +106,19 @@ class Wiring:
         self._optional |= {(number[source], number[target]) for source, target in inner.optional}
         return number[inner.num_nodes - 1]
 
+    def block(
+        self, inner: Topology, start: int, *, tie: str | None = None, own_norms: bool = False
+    ) -> int:
+        """Embed a block that others follow: one that changes the width ends in a 1x1 back to it.
+
+        So blocks of any pattern can stand in a row, and in a loop.
+        """
+        end = self.embed(inner, start, tie=tie, own_norms=own_norms)
+        if output_share(inner) == 1:
+            return end
+        closing = None if tie is None else f"{tie}.closing"
+        return self.fixed("conv1x1_bn", end, tie=closing, own_norms=tie is not None and own_norms)
+
     def mark_exit(self, node: int) -> None:
         """Let a node also feed a head of its own."""
         self._rules[node] = replace(self._rules[node], exit=True)
@@ -123,6 +138,39 @@ class Wiring:
             rules={node: rule for node, rule in rules.items() if rule != NodeRule()},
             links={edge: link for edge, link in self._links.items() if link != Link()},
         )
+
+
+def output_share(topology: Topology) -> Fraction:
+    """Return the channels of the output, as a share of the stage's width; the input has that width.
+
+    Examples:
+        >>> from nas.topology.patterns import PATTERNS
+        >>> output_share(PATTERNS.get("wide(factor=4)").wire(2))
+        Fraction(4, 1)
+    """
+    shares = [Fraction(1)]
+    for node in range(1, topology.num_nodes):
+        rule = topology.rule(node)
+        if node in topology.joins or (rule.operation is not None and _keeps(rule.operation)):
+            shares.append(_merged_share(topology, node, shares))
+        else:
+            shares.append(Fraction(*rule.width))
+    return shares[-1]
+
+
+def _keeps(operation: str) -> bool:
+    return OPERATIONS.get(operation).keeps_channels
+
+
+def _merged_share(topology: Topology, node: int, shares: list[Fraction]) -> Fraction:
+    carried = [
+        (topology.link((source, node)).port, shares[source] / topology.link((source, node)).part[1])
+        for source in topology.sources(node)
+    ]
+    if topology.rule(node).merge == "stack":
+        return sum((share for _, share in carried), Fraction(0))
+    main = [share for port, share in carried if port == "main"]
+    return main[0] if main else carried[-1][1]
 
 
 def reduced(share: tuple[int, int]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import networkx as nx
 import pytest
 import torch
 from composed_patterns import CLASSES, SHAPE, relabelled, small_stage, variants
-from scale import scaled
+from scale import is_full_scale, scaled
 from torch import Tensor, nn
 
 from dashboards.drawing import draw_architecture
@@ -31,9 +31,10 @@ from nas.topology.serial import architecture_text, load_architecture
 
 NAMES = list(PATTERNS)
 VARIANTS = variants()
+SIZES_EACH = 4 if is_full_scale() else 2
 
 
-def sizes(text: str, count: int = 3) -> list[int]:
+def sizes(text: str, count: int = SIZES_EACH) -> list[int]:
     """Return the smallest sizes a pattern exists for."""
     pattern = PATTERNS.get(text)
     found = [pattern.smallest()]

@@ -22,7 +22,7 @@ def early_exit(size: int, *, inner: Pattern, exits: int) -> Topology:
     wiring, state = Wiring(), 0
     topology = inner.wire(size // (exits + 1))
     for part in range(exits + 1):
-        state = wiring.embed(topology, state)
+        state = wiring.block(topology, state)
         if part < exits:
             wiring.mark_exit(state)
     return wiring.topology(topology.merge)

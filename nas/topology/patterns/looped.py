@@ -30,5 +30,5 @@ def looped(size: int, *, inner: Pattern, times: int, norms: str, inject: str) ->
     for run in range(times):
         if run and inject == "yes":
             state = wiring.join(0, state, merge="sum")
-        state = wiring.embed(topology, state, tie="loop", own_norms=norms == "own")
+        state = wiring.block(topology, state, tie="loop", own_norms=norms == "own")
     return wiring.topology(topology.merge)

@@ -19,5 +19,5 @@ def repeated(size: int, *, inner: Pattern, times: int) -> Topology:
     """Put blocks of an inner pattern in a row, each with its own weights (`looped` shares them)."""
     wiring, topology, state = Wiring(), inner.wire(size // times), 0
     for _ in range(times):
-        state = wiring.embed(topology, state)
+        state = wiring.block(topology, state)
     return wiring.topology(topology.merge)

@@ -31,12 +31,12 @@ def u_shaped(size: int, *, inner: Pattern, levels: int) -> Topology:
     """
     wiring = Wiring()
     topology = inner.wire(size // (2 * levels - 1))
-    encoder = [wiring.embed(topology, 0)]
+    encoder = [wiring.block(topology, 0)]
     for _ in range(1, levels):
         pooled = wiring.fixed("max_pool2x2", encoder[-1], stride=2)
-        encoder.append(wiring.embed(topology, pooled))
+        encoder.append(wiring.block(topology, pooled))
     state = encoder.pop()
     while encoder:
         meeting = wiring.join((encoder.pop(), LATERAL), state, merge="concat")
-        state = wiring.embed(topology, meeting)
+        state = wiring.block(topology, meeting)
     return wiring.topology(topology.merge)
