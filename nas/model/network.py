@@ -154,7 +154,11 @@ class AbstractWired(nn.Module, abc.ABC):
 
 
 def _tie(schedule: Plan, nodes: nn.ModuleDict) -> None:
-    """Let nodes of one tie share the operation (or cell) of the first of them."""
+    """Let nodes of one tie share the weights of the first of them.
+
+    Running statistics of norms stay each node's own, as they are of what it reads; so a member of
+    a supernet, whose statistics are measured per node, is the same network alone.
+    """
     first_of: dict[str, NodeStep] = {}
     normed_of: dict[str, NodeStep] = {}  # the first whose norms the others share, too
     for step in schedule.steps[1:]:
@@ -170,10 +174,7 @@ def _tie(schedule: Plan, nodes: nn.ModuleDict) -> None:
         owner = known if shares_norms and known is not None else first
         module = cast(NodeModule, nodes[str(step.index)])
         model = cast(NodeModule, nodes[str(owner.index)])
-        if shares_norms and owner.node.stride == step.node.stride and owner.cell == step.cell:
-            module.operation, module.cell = model.operation, model.cell
-        else:
-            _share_weights(schedule, model, module, norms=shares_norms)
+        _share_weights(schedule, model, module, norms=shares_norms)
 
 
 def _check_tie(schedule: Plan, first: NodeStep, step: NodeStep) -> None:

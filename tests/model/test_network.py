@@ -48,16 +48,19 @@ def test_modules_lie_where_the_supernet_expects_them() -> None:
     assert list(network.nodes) == ["1", "2", "3"]
 
 
-def test_tied_nodes_share_one_module_and_count_once() -> None:
+def test_tied_nodes_share_weights_but_no_statistics_and_count_once() -> None:
     nodes = [Node(), Node("conv3x3", tie="loop"), Node("conv3x3", tie="loop")]
     architecture = network_of(nodes, [(0, 1), (1, 2)])
     network = Network(architecture, SHAPE, 5)
     first, second = network.nodes["1"], network.nodes["2"]
     assert isinstance(first, NodeModule) and isinstance(second, NodeModule)
-    assert first.operation is second.operation
+    pairs = zip(first.operation.parameters(), second.operation.parameters(), strict=True)
+    assert all(one is other for one, other in pairs)
     counted = sum(parameter.numel() for parameter in network.parameters())
     assert counted == cost(architecture, SHAPE, 5).parameters
     network.train()(torch.randn(4, *SHAPE)).sum().backward()
+    means = [each for name, each in network.named_buffers() if name.endswith("running_mean")]
+    assert len(means) == 2 and not torch.equal(*means)
     network.eval()
     x = torch.randn(2, *SHAPE)
     assert torch.allclose(fuse(network)(x), network(x), atol=1e-5)
