@@ -108,7 +108,8 @@ def _merges() -> str:
         rows.append(
             (
                 f"`{name}`",
-                merge.weight,
+                merge.formula,
+                "mixed" if merge.linear else "whole",
                 f"{learned:,}" if learned else "-",
                 _paper(MERGES.paper(name)),
             )
@@ -118,10 +119,11 @@ def _merges() -> str:
             "## Merges",
             "",
             "How a node combines its inputs (`merge:` of a space, `merge=` of `nas arch build`).",
-            "The numbers learned are those of three inputs of 16 channels. Tests:",
-            "`tests/contracts/test_merges_data.py`, `tests/contracts/test_merges_modules.py`.",
+            "`x_e` are the inputs, `d` is their number; see [language.md](language.md#merges).",
+            "The numbers learned are those of three inputs of 16 channels. Tests: those called",
+            "`tests/contracts/test_merges_*.py`.",
             "",
-            _table(("merge", "weight", "learned", "paper"), rows),
+            _table(("merge", "what it computes", "in a relaxation", "learned", "paper"), rows),
         ]
     )
 

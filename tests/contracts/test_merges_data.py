@@ -96,6 +96,7 @@ def test_a_merge_names_known_scales_and_roles_and_its_paper(name: str) -> None:
     assert rule.linear == (rule.weight in ("identity", "scalar", "projection"))
     paper = MERGES.paper(name)
     assert paper is not None and paper.arxiv
+    assert rule.formula
     for degree in range(2, 6):
         assert len(rule.input_roles(["default"] * degree)) == degree
 

@@ -11,7 +11,7 @@ here, so that a node with a single edge means the same under each of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, final
 
 from nas.errors import ConfigError, NotFoundError
@@ -64,6 +64,7 @@ class Merge:
         parameters: What a `module` learns; the other weights declare it themselves.
         roles: What tells its inputs apart, for ids and modules.
         sum_below: With fewer live inputs it is the plain sum.
+        formula: What it computes, in plain text, for people; `x_e` are the inputs.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Merge:
     parameters: tuple[MergeParameter, ...] = ()
     roles: Roles = "alike"
     sum_below: int = 0
+    formula: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.parameters and self.weight != "module":

@@ -9,5 +9,8 @@ from nas.topology.merges import Merge, merge
 
 DENSENET = Paper("Huang et al.", 2016, arxiv="1608.06993")
 
-merge(Merge("concat", weight="projection", default_scale="mean"), DENSENET)
-merge(Merge("stack", weight="stacked", fixed_scale=True), DENSENET)
+merge(
+    Merge("concat", weight="projection", default_scale="mean", formula="sum of W_e x_e / d"),
+    DENSENET,
+)
+merge(Merge("stack", weight="stacked", fixed_scale=True, formula="[x_1; x_2; ...]"), DENSENET)

@@ -18,11 +18,25 @@ DEEP_CROSS = Paper("Heddes et al.", 2025, arxiv="2502.06785")
 _BY_CHANNEL = MergeParameter("weights", ("channels",), start="ones")
 
 merge(
-    Merge("dwa", "module", parameters=(MergeParameter("weights"),), roles="newest"),
+    Merge(
+        "dwa",
+        "module",
+        parameters=(MergeParameter("weights"),),
+        roles="newest",
+        formula="sum of w_e x_e, w_e = 1 for the newest and 0 for the others at first",
+    ),
     Paper("Pagliardini et al.", 2024, arxiv="2402.02622"),
 )
-merge(Merge("grn_v1", weight="scalar"), DEEP_CROSS)
-merge(Merge("grn_v2", "module", parameters=(_BY_CHANNEL,)), DEEP_CROSS)
+merge(Merge("grn_v1", weight="scalar", formula="sum of b_e x_e, b_e = 1 at first"), DEEP_CROSS)
+merge(
+    Merge(
+        "grn_v2",
+        "module",
+        parameters=(_BY_CHANNEL,),
+        formula="sum of b_e x_e, one b_e per channel",
+    ),
+    DEEP_CROSS,
+)
 merge(
     Merge(
         "grn_v3",
@@ -31,6 +45,7 @@ merge(
             _BY_CHANNEL,
             MergeParameter("query", ("channels",), "node", "small", "every"),
         ),
+        formula="sum of (b_e + relu(w . x_e)) x_e at every position",
     ),
     DEEP_CROSS,
 )
@@ -43,6 +58,7 @@ merge(
             MergeParameter("values", ("inputs",), "input", "zeros", "position"),
             MergeParameter("static"),
         ),
+        formula="sum of (a + V gelu(K n(x)))_e x_e at every position, x the newest",
         roles="newest",
     ),
     Paper("Xiao et al.", 2025, arxiv="2502.12170"),

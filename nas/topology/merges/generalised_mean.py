@@ -12,10 +12,22 @@ from nas.topology.merges import Merge, MergeParameter, merge
 DEEPER_GCN = Paper("Li et al.", 2020, arxiv="2006.07739")
 
 merge(
-    Merge("softmax_b", "module", "none", True, (MergeParameter("b", per="node"),)),
+    Merge(
+        "softmax_b",
+        "module",
+        fixed_scale=True,
+        parameters=(MergeParameter("b", per="node"),),
+        formula="sum of softmax(b x)_e x_e, element by element; b = 0 at first",
+    ),
     DEEPER_GCN,
 )
 merge(
-    Merge("power_mean_p", "module", "none", True, (MergeParameter("p", per="node", start="ones"),)),
+    Merge(
+        "power_mean_p",
+        "module",
+        fixed_scale=True,
+        parameters=(MergeParameter("p", per="node", start="ones"),),
+        formula="(sum of max(x_e, 1e-7)^p / d)^(1/p); p = 1 at first",
+    ),
     DEEPER_GCN,
 )

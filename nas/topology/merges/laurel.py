@@ -35,32 +35,44 @@ def _low_rank(numbers: Mapping[str, float], least_degree: int) -> tuple[MergePar
     )
 
 
-def _laurel(roles: Roles, *parameters: MergeParameter, sum_below: int = 0) -> Merge:
-    return Merge("laurel", "module", parameters=parameters, roles=roles, sum_below=sum_below)
+def _laurel(formula: str, roles: Roles, *parameters: MergeParameter, sum_below: int = 0) -> Merge:
+    return Merge(
+        "laurel",
+        "module",
+        parameters=parameters,
+        roles=roles,
+        sum_below=sum_below,
+        formula=formula,
+    )
 
 
-merge(Merge("laurel_rw", "module", parameters=_WEIGHTS, roles="newest"), LAUREL)
+merge(
+    Merge("laurel_rw", "module", parameters=_WEIGHTS, roles="newest", formula="a f + b x"),
+    LAUREL,
+)
 
 
 @merge_family("laurel_lr", LAUREL, rank=RANK)
 def laurel_lr(numbers: Mapping[str, float]) -> Merge:
     """Return LAuReL-LR: the skip plus a low-rank map of it."""
-    return _laurel("newest", *_low_rank(numbers, 2))
+    return _laurel("f + x + B A x", "newest", *_low_rank(numbers, 2))
 
 
 @merge_family("laurel_pa", LAUREL, rank=RANK)
 def laurel_pa(numbers: Mapping[str, float]) -> Merge:
     """Return LAuReL-PA: the residual sum plus a low-rank map of previous activations."""
-    return _laurel("residual", *_low_rank(numbers, 3), *_PREVIOUS, sum_below=3)
+    formula = "f + x + B A (sum of g_j x_j)"
+    return _laurel(formula, "residual", *_low_rank(numbers, 3), *_PREVIOUS, sum_below=3)
 
 
 @merge_family("laurel_rw_lr", LAUREL, rank=RANK)
 def laurel_rw_lr(numbers: Mapping[str, float]) -> Merge:
     """Return LAuReL-RW+LR."""
-    return _laurel("newest", *_WEIGHTS, *_low_rank(numbers, 2))
+    return _laurel("a f + b (x + B A x)", "newest", *_WEIGHTS, *_low_rank(numbers, 2))
 
 
 @merge_family("laurel_rw_lr_pa", LAUREL, rank=RANK)
 def laurel_rw_lr_pa(numbers: Mapping[str, float]) -> Merge:
     """Return LAuReL-RW+LR+PA: one low-rank map reads the skip and the previous activations."""
-    return _laurel("residual", *_WEIGHTS, *_low_rank(numbers, 2), *_PREVIOUS)
+    formula = "a f + b (x + B A (x + sum of g_j x_j))"
+    return _laurel(formula, "residual", *_WEIGHTS, *_low_rank(numbers, 2), *_PREVIOUS)

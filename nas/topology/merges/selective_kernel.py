@@ -14,6 +14,7 @@ merge(
         "selective_kernel",
         "module",
         fixed_scale=True,
+        formula="sum of s_e x_e, s = softmax over e of V_e relu(W GAP(sum of x_e)) per channel",
         parameters=(
             MergeParameter("squeeze", (HIDDEN, "channels"), "node", "matrix", "image"),
             MergeParameter("select", ("channels", HIDDEN), "input", "zeros", "image"),

@@ -9,6 +9,15 @@ from nas.topology.merges import Merge, merge
 
 FRACTAL = Paper("Larsson et al.", 2016, arxiv="1605.07648")
 
-merge(Merge("sum"), Paper("He et al.", 2015, arxiv="1512.03385"))
-merge(Merge("mean", default_scale="mean", fixed_scale=True), FRACTAL)
-merge(Merge("pairwise_mean", weight="pairwise", fixed_scale=True, roles="order"), FRACTAL)
+merge(Merge("sum", formula="sum of x_e"), Paper("He et al.", 2015, arxiv="1512.03385"))
+merge(Merge("mean", default_scale="mean", fixed_scale=True, formula="sum of x_e / d"), FRACTAL)
+merge(
+    Merge(
+        "pairwise_mean",
+        weight="pairwise",
+        fixed_scale=True,
+        roles="order",
+        formula="((x_1 + x_2) / 2 + x_3) / 2 ..., oldest first",
+    ),
+    FRACTAL,
+)

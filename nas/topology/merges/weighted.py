@@ -12,16 +12,37 @@ from nas.topology.merges import Merge, MergeParameter, merge
 
 BIFPN = Paper("Tan et al.", 2019, arxiv="1911.09070")
 
-merge(Merge("weighted", weight="scalar"), Paper("Bochkovskiy et al.", 2020, arxiv="2004.10934"))
 merge(
-    Merge("weighted_normalised", "module", "none", True, (MergeParameter("logits"),)),
+    Merge("weighted", weight="scalar", formula="sum of w_e x_e, w_e = 1 at first"),
+    Paper("Bochkovskiy et al.", 2020, arxiv="2004.10934"),
+)
+merge(
+    Merge(
+        "weighted_normalised",
+        "module",
+        fixed_scale=True,
+        parameters=(MergeParameter("logits"),),
+        formula="sum of softmax(w)_e x_e; the mean at first",
+    ),
     BIFPN,
 )
 merge(
-    Merge("weighted_fast", "module", "none", True, (MergeParameter("weights", start="ones"),)),
+    Merge(
+        "weighted_fast",
+        "module",
+        fixed_scale=True,
+        parameters=(MergeParameter("weights", start="ones"),),
+        formula="sum of relu(w_e) x_e / (sum of relu(w_e) + 1e-4)",
+    ),
     BIFPN,
 )
 merge(
-    Merge("weighted_zero", "module", parameters=(MergeParameter("weights"),), roles="newest"),
+    Merge(
+        "weighted_zero",
+        "module",
+        parameters=(MergeParameter("weights"),),
+        roles="newest",
+        formula="sum of w_e x_e, w_e = 0 for the newest and 1 for the others at first",
+    ),
     Paper("De and Smith", 2020, arxiv="2002.10444"),
 )
