@@ -332,7 +332,8 @@ def _edge_operation(
     node_width = architecture.nodes[edge.target].width
     if node_width is not None and not operation.keeps_channels:
         width = node_width
-    target = operation.shapes(taken, width, 1)[-1]
+    place = f"{architecture.label(edge.target)}, the edge from node {edge.source}"
+    target = _output(operation, taken, width, 1, place)
     if main is not None and target != main:
         raise ArchitectureError(
             f"{architecture.label(edge.target)}: '{edge.transform}' on the edge from node "
@@ -361,7 +362,7 @@ def _operation_output(
             f"but the node asks for stride {node.stride}.",
             fix="Use a convolution or a pooling, or stride 1.",
         )
-    output = operation.shapes(merged, width, node.stride)[-1]
+    output = _output(operation, merged, width, node.stride, architecture.label(index))
     if min(output) < 1:
         raise ArchitectureError(
             f"{architecture.label(index)}: the resolution drops to {output[1]}x{output[2]} "
@@ -369,3 +370,11 @@ def _operation_output(
             fix="Use fewer strides or a larger input.",
         )
     return operation, output
+
+
+def _output(operation: Operation, shape: Shape, width: int, stride: int, place: str) -> Shape:
+    """Return the shape behind an operation; an error of a layer says where it stands."""
+    try:
+        return operation.shapes(shape, width, stride)[-1]
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{place}: {error.what}", why=error.why, fix=error.fix) from None

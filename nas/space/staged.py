@@ -18,7 +18,7 @@ from nas.topology.operations import OPERATIONS
 from nas.topology.patterns import PATTERNS, Pattern
 from nas.topology.stages import add_stage, node_names
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.,=()]*$", max_length=200)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.,=()-]*$", max_length=256)]
 """A registered name, with its parameters where it has some: `csp(inner=dense)`."""
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 ScaleText = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\([a-z0-9_=.,+-]*\))?$", max_length=64)]

@@ -1,16 +1,17 @@
-"""One suite for every registered operation as data: facts agree with shapes and costs."""
+"""One suite for every operation as data, registered or written: facts agree with costs."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from operation_rows import ROWS, divisor, keeps_positions
 
 from nas.errors import NotFoundError
-from nas.topology.layers import BatchNorm
+from nas.topology.layers import AbstractNorm, TokenLinear
 from nas.topology.operations import OPERATIONS
 
-NAMES = list(OPERATIONS)
+NAMES = [*OPERATIONS, *ROWS]
 SHAPES = st.tuples(st.integers(1, 40), st.integers(2, 40), st.integers(2, 40))
 
 
@@ -21,12 +22,14 @@ def test_facts_agree_with_shapes_and_counts(
 ) -> None:
     operation = OPERATIONS.get(name)
     stride = stride if operation.can_stride else 1
+    shape, width = (shape[0] * divisor(name), *shape[1:]), width * divisor(name)
     shapes = operation.shapes(shape, width, stride)
     assert len(shapes) == len(operation.layers) + 1
     assert shapes[0] == shape
     assert shapes[-1][0] == (shape[0] if operation.keeps_channels else width)
     assert (operation.parameters(shape, width, stride) > 0) is operation.parametric
-    assert operation.macs(shape, width, stride) >= 0
+    if min(shapes[-1]) > 0:
+        assert operation.macs(shape, width, stride) >= 0
     if operation.identity or operation.zero:
         assert shapes[-1] == shape
 
@@ -37,12 +40,13 @@ def test_resolution_is_kept_at_stride_one_and_divided_otherwise(
     name: str, shape: tuple[int, int, int], stride: int
 ) -> None:
     operation = OPERATIONS.get(name)
-    even = any(getattr(layer, "kernel", 1) % 2 == 0 for layer in operation.layers)
-    if even:  # unpadded windows of published networks
+    if not keeps_positions(name):  # windows without padding, pooling of everything, upsampling
         return
     stride = stride if operation.can_stride else 1
+    shape = (shape[0] * divisor(name), *shape[1:])
     output = operation.shapes(shape, 8, stride)[-1]
-    assert output[1:] == tuple(-(-side // stride) for side in shape[1:])
+    ceil = any(getattr(layer, "ceil", False) for layer in operation.layers)
+    assert ceil or output[1:] == tuple(-(-side // stride) for side in shape[1:])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,8 +55,11 @@ def test_parameters_do_not_depend_on_the_resolution(
     name: str, shape: tuple[int, int, int], width: int
 ) -> None:
     operation = OPERATIONS.get(name)
+    shape, width = (shape[0] * divisor(name), *shape[1:]), width * divisor(name)
     other = (shape[0], shape[1] + 3, shape[2] + 1)
-    assert operation.parameters(shape, width) == operation.parameters(other, width)
+    tokens = any(isinstance(layer, TokenLinear) for layer in operation.layers)
+    alike = operation.parameters(shape, width) == operation.parameters(other, width)
+    assert alike is not tokens
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,7 +67,9 @@ def test_at_most_one_layer_carries_the_stride(name: str) -> None:
     operation = OPERATIONS.get(name)
     assert sum(layer.strided for layer in operation.layers) <= 1
     assert operation.can_stride is any(layer.strided for layer in operation.layers)
-    assert operation.normalised is any(isinstance(layer, BatchNorm) for layer in operation.layers)
+    assert operation.normalised is any(
+        isinstance(layer, AbstractNorm) for layer in operation.layers
+    )
     assert operation.name == name
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from operation_rows import ROWS, divisor
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,7 +16,7 @@ from nas.topology.graph import Architecture, Edge, Node
 from nas.topology.layers import Shape
 from nas.topology.operations import OPERATIONS, Operation
 
-NAMES = list(OPERATIONS)
+NAMES = [*OPERATIONS, *ROWS]
 
 
 def module_of(name: str, shape: Shape, width: int, stride: int) -> nn.Sequential:
@@ -32,6 +33,7 @@ def drawn(
     name: str, channels: int, height: int, breadth: int, width: int, stride: int
 ) -> tuple[Operation, Shape, int, int]:
     operation = OPERATIONS.get(name)
+    channels, width = channels * divisor(name), width * divisor(name)
     width = channels if operation.keeps_channels else width
     stride = stride if operation.can_stride else 1
     return operation, (channels, height, breadth), width, stride
@@ -41,7 +43,7 @@ def drawn(
 @given(
     channels=st.integers(1, 9),
     height=st.integers(2, 9),
-    breadth=st.integers(2, 9),
+    breadth=st.integers(2, 11),
     width=st.integers(1, 9),
     stride=st.integers(1, 3),
 )
@@ -68,7 +70,7 @@ def test_every_layer_is_built_by_the_registry_of_builders(name: str) -> None:
     operation = OPERATIONS.get(name)
     modules = build_operation(operation, (4, 8, 8), 4, 1)
     assert [type(module) for module in modules] == [
-        type(build_layer(layer, 4, 4)) for layer in operation.layers
+        type(build_layer(layer.at((4, 8, 8)), 4, 4)) for layer in operation.layers
     ]
 
 
@@ -87,6 +89,8 @@ def test_a_normalised_operation_forgets_the_scale_of_its_input(name: str) -> Non
     if operation.zero or not operation.layers:
         return
     module = module_of(name, shape, width, stride).train()
+    for layer in module:
+        layer.train(not isinstance(layer, nn.Dropout))
     x = torch.randn(8, *shape)
     once, twice = module(x), module(2 * x)
     assert torch.allclose(once, twice, atol=1e-3) == operation.normalised

@@ -206,7 +206,7 @@ def test_a_published_family_that_cannot_read_the_images_is_left_out() -> None:
     names = {each.family for each in SweptPublished().candidates(context)}
     assert "fractalnet" not in names
     left = [each for each in context.left_out if each.name == "published fractalnet"]
-    assert "halves the resolution" in left[0].reason
+    assert "lowers the resolution" in left[0].reason
 
 
 @given(st.lists(st.integers(1, 10**12), min_size=1, max_size=9), st.integers(1, 9))

@@ -173,11 +173,17 @@ class OperationRegistry(Registry[Operation]):
                     name, "is another spelling of a named operation", f"Write '{known}'."
                 )
         if row.text != name:
-            return bad_row(name, "is not the spelling of this row", f"Write '{row.text}'.")
+            return bad_row(name, "is not the spelling of this row", _way_out(name, row.text))
         return Operation(name, row.layers)
 
 
 OPERATIONS = OperationRegistry()
+
+
+def _way_out(name: str, spelling: str) -> str:
+    if spelling == f"{name}.s":  # most who write the name of a kernel want what follows it too
+        return f"Write '{spelling}' for the bare convolution, or '{name}+bn+relu'."
+    return f"Write '{spelling}'."
 
 
 def operation(
