@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from nas.errors import ConfigError
 from nas.model.importing import functions as _functions  # noqa: F401  (registers its handlers)
 from nas.model.importing.assembly import Assembly, Place, assemble
-from nas.model.importing.calls import Head, is_leaf, translate
+from nas.model.importing.calls import Head
+from nas.model.importing.modules import is_leaf
 from nas.model.importing.tracing import trace
+from nas.model.importing.translation import translate
 from nas.model.importing.values import Term
 from nas.model.network import Network, NodeModule
 from nas.topology.graph import Architecture

@@ -11,13 +11,14 @@ from torch import nn
 from nas.model.importing.calls import (
     Call,
     Learned,
+    Zeros,
     copied,
     handles,
     layered,
-    run_module,
     viewed,
 )
 from nas.model.importing.leaves import Read
+from nas.model.importing.modules import run_module
 from nas.model.importing.values import Term, refused
 from nas.topology.layers import GlobalPool, Pool
 
@@ -102,6 +103,8 @@ def _add(call: Call) -> Term:
         first, second = second, first
     if isinstance(second, Term):
         return call.steps.merged("sum", [first, second], call.place)
+    if isinstance(second, Zeros) and tuple(call.value.shape[1:]) == first.shape:
+        return copied(replace(call, args=(first,)))
     return _unshifted(call, first, second)
 
 
@@ -174,8 +177,10 @@ def _operands(call: Call) -> tuple[Any, Any]:
 
 @handles("cat", "concat", "concatenate")
 def _concatenate(call: Call) -> Term:
-    terms: Sequence[Term] = call.args[0] if call.args else call.kwargs["tensors"]
+    terms: Sequence[Any] = call.args[0] if call.args else call.kwargs["tensors"]
     dim = call.bound("dim").get("dim", call.kwargs.get("axis", 0))
+    if dim % len(call.value.shape) == 1 and isinstance(terms[-1], Zeros) and len(terms) == 2:
+        return _zero_padded(replace(call, args=(terms[0],)))
     if dim % len(call.value.shape) != 1 or not all(isinstance(term, Term) for term in terms):
         raise refused(
             call.place,
@@ -193,6 +198,18 @@ def _view(call: Call) -> Any:
     if isinstance(first, Learned):
         return Learned(getattr(first.tensor, call.name)(*call.args[1:], **call.kwargs))
     return viewed(call)
+
+
+@handles("new_zeros", "zeros_like")
+def _zeros(call: Call) -> Zeros:
+    return Zeros(tuple(call.value.shape))
+
+
+@handles("permute")
+def _permute(call: Call) -> Zeros:
+    if isinstance(call.args[0], Zeros):
+        return Zeros(tuple(call.value.shape))
+    raise refused(call.place, "reorders dimensions", "Keep (batch, channels, height, width).")
 
 
 @handles("expand", "expand_as")
@@ -289,6 +306,11 @@ def _pad(call: Call) -> Term:
             f"pads by {tuple(amounts)}",
             "Pad inside of convolutions; zeros behind the last channel can be appended.",
         )
+    return _zero_padded(call)
+
+
+def _zero_padded(call: Call) -> Term:
+    """Append zeros to the channels of the first argument, as many as the result has more."""
     term = call.steps.whole(call.term, call.place)
     behind = call.steps.every[term.value]
     if behind.layer is not None and behind.layer.layer == Pool(kind="max", kernel=1):

@@ -146,14 +146,19 @@ class ShapeTracer(fx.Tracer):
     def _value_of(self, node: fx.Node) -> Any:
         if node.op == "output":
             return None
-        arguments = fx.node.map_arg(node.args, lambda other: other.meta[VALUE])
-        named = fx.node.map_arg(node.kwargs, lambda other: other.meta[VALUE])
+        arguments = fx.node.map_arg(node.args, self._known)
+        named = fx.node.map_arg(node.kwargs, self._known)
         self._running = True
         try:
             with self._mode, torch.no_grad():
                 return self._computed(node, arguments, named)
         finally:
             self._running = False
+
+    def _known(self, node: fx.Node) -> Any:
+        if VALUE not in node.meta:  # a tensor of the module that stands among the arguments
+            node.meta[VALUE] = self._value_of(node)
+        return node.meta[VALUE]
 
     def _computed(self, node: fx.Node, arguments: Any, named: Any) -> Any:
         match node.op:
