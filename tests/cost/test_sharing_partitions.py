@@ -83,7 +83,7 @@ def test_every_partition_that_fits_is_drawn_alike() -> None:
 
 def test_astronomical_numbers_of_partitions_are_counted_and_drawn() -> None:
     found = SharingSearch(build_published_text("resnet-cifar:depth=110"), (3, 32, 32), 10)
-    assert found.count() > 10**70
+    assert found.count() > 10**60
     half = (found.smallest + found.largest) // 2
     assert found.parameters(found.sample(np.random.default_rng(0), half)) <= half
 
