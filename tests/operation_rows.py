@@ -21,7 +21,7 @@ ROWS = (
     "dwconv3x3.d2",
     "dwconv2x2.valid+bn.fixed+mish",
     "bn.eps1e-3+conv3x3+sigmoid",
-    "conv3x3+bn+hardsigmoid",
+    "conv3x3+bn.eps1e-3+hardsigmoid",
     "conv1x1+ese",
     "conv3x3+bn+se+relu",
     "se.w3",

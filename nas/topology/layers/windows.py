@@ -130,8 +130,8 @@ class AbstractWindow(AbstractLayer):
         return high, wide
 
     def resolution(self, size: int, stride: int) -> int:
-        """Return the output side; an incomplete rest is dropped."""
-        return (size - self._loss[0] - 1) // (stride if self.strided else 1) + 1
+        """Return the output side, 0 where no window fits; an incomplete rest is dropped."""
+        return max(0, (size - self._loss[0] - 1) // (stride if self.strided else 1) + 1)
 
 
 @final
@@ -287,7 +287,7 @@ class Pool(AbstractWindow, AbstractFree):
         step = stride if self.strided else 1
         if not self.ceil:
             return super().resolution(size, stride)
-        number = -(-(size - self._loss[0] - 1) // step) + 1
+        number = max(0, -(-(size - self._loss[0] - 1) // step) + 1)
         return number - ((number - 1) * step >= size + self.margins[0])
 
 
