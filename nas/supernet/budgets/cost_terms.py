@@ -69,6 +69,8 @@ class NodeTerm:
     tie: str | None
     gated: bool
     supplied: bool
+    shared: Tensor | Mixed | None = None
+    """What all nodes of its tie pay once; None for its weights alone."""
 
     @cached_property
     def sources(self) -> list[int]:
@@ -141,7 +143,11 @@ class Level:
             computed = _expected(node.computed, gates)
             share = _both(reached[index], read[index])
             if node.tie is not None:
-                weights = _weights_only(computed)
+                weights = (
+                    _weights_only(computed)
+                    if node.shared is None
+                    else _expected(node.shared, gates)
+                )
                 computed = computed - weights
                 tied.setdefault(node.tie, []).append((share, weights))
             total = total + _times(share, computed)

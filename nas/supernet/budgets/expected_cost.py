@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import final
 
@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nas.cost.count import norm_parameters
 from nas.cost.pieces import (
     Latency,
     LinearLatency,
@@ -32,6 +33,7 @@ from nas.cost.pieces import (
     merge_pieces,
     operation_piece,
     pieces,
+    without_weights,
 )
 from nas.cost.shapes import Adapter, InputStep, NodeStep, Plan, plan
 from nas.errors import SpaceError
@@ -199,7 +201,24 @@ class _Collector:
         gated = any(gate != self.size + 1 for gate in used)
         supplied = self.size + 1 in used or any(group <= used for group in self.required)
         computed = self._computed(path, step)
-        return NodeTerm(computed, edges, once, each, step.node.tie, gated, supplied)
+        shared = None if step.node.tie is None else self._shared(path, step)
+        return NodeTerm(computed, edges, once, each, step.node.tie, gated, supplied, shared)
+
+    def _shared(self, path: Path, step: NodeStep) -> Tensor | Mixed | None:
+        """Return what only the first of tied nodes pays: a later one reads the weights again."""
+        if step.operation is None:
+            return None
+        if path not in self.operations:
+            return self._shared_operation(step)
+        start, options = self.operations[path]
+        found = [replace(step, operation=OPERATIONS.get(name)) for name in options]
+        return self._mixed(start, [self._shared_operation(each) for each in found])
+
+    def _shared_operation(self, step: NodeStep) -> Tensor:
+        assert step.operation is not None
+        piece = operation_piece(step.operation, step.merged, step.output[0], step.node.stride)
+        kept = norm_parameters(step) if step.node.own_norms else 0
+        return self._price(piece) - self._price(without_weights(piece, kept))
 
     def _computed(self, path: Path, step: NodeStep) -> Tensor | Mixed | Level:
         if step.cell is not None:
