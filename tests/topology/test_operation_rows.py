@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -133,7 +134,10 @@ def test_the_stride_goes_to_the_first_window_unless_marked() -> None:
         ("conv5x5.p0.bias", r"Write 'conv5x5\.valid\.bias'\."),
         ("se.r16", r"Write 'se'\."),
         ("bn.eps1e-5+conv3x3.bias", r"Write 'bn\+conv3x3\.bias'\."),
-        ("bn+relv+conv3x3", r"malformed at layer 2: 'relv' is no layer\.\nfix: Did you mean 'relu'"),
+        (
+            "bn+relv+conv3x3",
+            r"malformed at layer 2: 'relv' is no layer\.\nfix: Did you mean 'relu'",
+        ),
         ("conv3x3+", r"malformed at layer 2: '' is no layer"),
         ("conv3+bn", r"'conv3' is no layer\.\nfix: Did you mean 'conv3x3'\? Known layers: affine"),
         ("conv3x3.g03", r"'\.g03' is no suffix of 'conv'\.\nfix: It takes: \.g8, \.d8, "),
@@ -274,6 +278,23 @@ def test_every_word_is_reached_by_the_rows_of_the_tests() -> None:
     heads = {re.match(r"[a-z]+6?", token)[0] for row in ROWS for token in row.split("+")}  # type: ignore[index]
     assert heads == {*WORDS, *COUNTED, *WINDOWS}
     assert set(SUFFIXES) <= heads
+
+
+def test_the_rows_and_words_of_the_documentation_exist() -> None:
+    path = Path(__file__).parents[2] / "docs" / "language.md"
+    section = path.read_text("utf-8").partition("\n## Operations\n")[2].partition("\n## ")[0]
+    rows = section.partition("```text\n")[2].partition("```")[0].split()
+    assert len(rows) > 5
+    assert all(row in OPERATIONS for row in rows)
+    table = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+    words = re.findall(r"`([a-z]+6?)[0-9x]*`", " ".join(line[1] for line in table))
+    assert set(words) == {*WORDS, *COUNTED, *WINDOWS}
+    for _, heads, suffixes, *_ in table:
+        for head in re.findall(r"`([a-z]+6?)[0-9x]*`", heads):
+            known = SUFFIXES.get(head, ())
+            for text in re.findall(r"`\.([^`]*)`", suffixes):
+                matching = [each for each in known if re.fullmatch(each.pattern, text)]
+                assert matching or text == "counted", (head, text)
 
 
 def test_a_registered_name_takes_a_row_over(monkeypatch: pytest.MonkeyPatch) -> None:
