@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import ConfigError, DataError
+from nas.model.merges import AbstractDeclaredMerge
 from nas.model.network import Network
 from nas.model.path_masks import PathMasks
 from nas.seeds import derive_seed
@@ -130,9 +131,11 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, o
     """
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
+    merges = [part for part in module.modules() if isinstance(part, AbstractDeclaredMerge)]
+    scaling = {id(number) for part in merges for number in part.gates()}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            gate = name.rpartition(".")[2] in _GATE_NAMES
+            gate = name.rpartition(".")[2] in _GATE_NAMES or id(parameter) in scaling
             (free if parameter.ndim < 2 or gate else decayed).append(parameter)
     groups: list[dict[str, object]] = []
     if decayed:

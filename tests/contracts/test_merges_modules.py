@@ -25,6 +25,7 @@ from nas.model.merges import MERGE_MODULES, AbstractDeclaredMerge, AbstractMerge
 from nas.model.network import Network
 from nas.topology.graph import Architecture, Edge, Node
 from nas.topology.merges import MERGES, Merge
+from nas.training.fit import parameter_groups
 
 NAMES = list(MERGES)
 LINEAR = [name for name in NAMES if MERGES.get(name).linear]
@@ -151,6 +152,17 @@ def test_every_weight_leaves_its_start_when_it_is_trained(name: str) -> None:
         optimizer.step()
     for value, before in zip(module.parameters(), started, strict=True):
         assert bool((value != before).any())
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_numbers_that_only_scale_are_never_decayed(name: str) -> None:
+    """Else weight decay would close connections, or pull a sum towards another one."""
+    module = module_of(step_of(name, "auto", 4))
+    assert isinstance(module, AbstractDeclaredMerge)
+    matrices = {e.name for e in module.setup.rule.parameters if e.applied in ("image", "position")}
+    named = {id(value): key for key, value in module.named_parameters()}
+    groups = {group["weight_decay"]: group["params"] for group in parameter_groups(module, 0.1)}
+    assert {named[id(value)] for value in groups.get(0.1, [])} == matrices  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", DECLARED)

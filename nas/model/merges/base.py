@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, final
 
@@ -91,6 +91,13 @@ class AbstractDeclaredMerge(AbstractMerge):
     def coefficients(self, weights: Weights) -> Tensor | None:
         """Return what each input is multiplied with, `(inputs,)`, if that is all that happens."""
         return None
+
+    def gates(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters that only scale: like norms and biases they are never decayed."""
+        named = dict(self.named_parameters())
+        for declared in self.setup.rule.parameters:
+            if declared.applied == "never" and declared.name in named:
+                yield named[declared.name]
 
     @torch.no_grad()
     def fill(self, generator: torch.Generator) -> None:
