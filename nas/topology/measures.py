@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, final
 
 from nas.topology.graph import Architecture, Edge, Topology
+from nas.topology.liveness import last_reads
 from nas.topology.operations import OPERATIONS
 
 Paths = TypeVar("Paths")
@@ -155,17 +156,38 @@ def _behind(left: PathMoments, right: PathMoments) -> PathMoments:
 def path_lengths(graph: Topology | Architecture) -> dict[int, int]:
     """Return how many paths from input to output there are of each length: `{length: paths}`.
 
-    Takes time and memory in the order of edges times the longest path; `path_moments` is cheaper.
+    The polynomial of a node is one large integer with a fixed number of bits per coefficient, wide
+    enough for the count of all paths: sums of such integers are sums of polynomials.
     """
-    sources, own = _read(graph, path_lengths, ({}, {0: 1}, {1: 1}))
-    reach: list[dict[int, int]] = [{0: 1}]
+    width = path_moments(graph).paths.bit_length() // 8 + 1
+    packed = _packed(graph, 8 * width)
+    digits = packed.to_bytes(packed.bit_length() // 8 + 1, "little")
+    counts = (
+        int.from_bytes(digits[place : place + width], "little")
+        for place in range(0, len(digits), width)
+    )
+    return {length: count for length, count in enumerate(counts) if count}
+
+
+def _packed(graph: Topology | Architecture, width: int) -> int:
+    """Return the polynomial of all paths with `width` bits per coefficient.
+
+    Polynomials that do not reach the output may overflow; nothing reads them.
+    """
+    sources, own = _read(graph, lambda cell: _packed(cell, width), (0, 1, 1 << width))
+    gone = last_reads([[source for source, _ in entries] for entries in sources])
+    reach: dict[int, int] = {0: 1}
     for node in range(1, len(sources)):
-        merged: dict[int, int] = {}
-        for source, extra in sources[node]:
-            for length, count in reach[source].items():
-                merged[length + extra] = merged.get(length + extra, 0) + count
-        reach.append(_times(merged, own[node]))
-    return dict(sorted(reach[-1].items()))
+        merged = sum(
+            reach[source] << (extra * width) if extra else reach[source]
+            for source, extra in sources[node]
+        )
+        power = own[node].bit_length() - 1
+        single = own[node] == 1 << max(0, power)
+        reach[node] = merged << power if single else merged * own[node]
+        for source in gone[node]:
+            reach.pop(source)
+    return reach[len(sources) - 1]
 
 
 def path_count(graph: Topology | Architecture) -> int:
@@ -176,14 +198,6 @@ def path_count(graph: Topology | Architecture) -> int:
 def longest_path(graph: Topology | Architecture) -> int:
     """Return the number of operations on the longest path."""
     return path_moments(graph).longest
-
-
-def _times(left: dict[int, int], right: dict[int, int]) -> dict[int, int]:
-    product: dict[int, int] = {}
-    for length, count in left.items():
-        for more, times in right.items():
-            product[length + more] = product.get(length + more, 0) + count * times
-    return product
 
 
 def _read(

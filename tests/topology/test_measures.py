@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from math import comb
 
@@ -10,7 +11,13 @@ from hypothesis import given
 from strategies import architectures, topologies
 
 from nas.topology.graph import Architecture, Edge, Node, Topology
-from nas.topology.measures import longest_path, measures, path_count, path_lengths
+from nas.topology.measures import (
+    longest_path,
+    measures,
+    path_count,
+    path_lengths,
+    path_moments,
+)
 from nas.topology.operations import OPERATIONS
 from nas.topology.patterns import PATTERNS
 
@@ -47,7 +54,13 @@ def test_path_lengths_are_those_of_an_enumeration(topology: Topology) -> None:
 @pytest.mark.parametrize("columns", [1, 2, 3, 4])
 def test_the_paths_of_a_fractal_are_those_of_an_enumeration(columns: int) -> None:
     fractal = PATTERNS.get("fractal").wire(2**columns - 1)
-    assert path_lengths(fractal) == dict(enumerate_lengths(fractal))
+    walked = enumerate_lengths(fractal)
+    assert path_lengths(fractal) == dict(walked)
+    found = path_moments(fractal)
+    assert (found.paths, *found.sums) == tuple(
+        sum(count * length**power for length, count in walked.items()) for power in range(4)
+    )
+    assert (found.longest, found.shortest) == (max(walked), min(walked))
 
 
 def test_a_fractal_has_the_published_number_of_paths() -> None:
@@ -57,8 +70,25 @@ def test_a_fractal_has_the_published_number_of_paths() -> None:
 
 @pytest.mark.parametrize("size", [4, 8, 16, 400])
 def test_a_residual_chain_has_binomially_many_paths(size: int) -> None:
-    lengths = path_lengths(PATTERNS.get("residual").wire(size))
-    assert lengths == {k: comb(size, k) for k in range(size + 1)}
+    chain = PATTERNS.get("residual").wire(size)
+    assert path_lengths(chain) == {k: comb(size, k) for k in range(size + 1)}
+    found = path_moments(chain)
+    assert (found.paths, *found.sums) == tuple(
+        sum(comb(size, k) * k**power for k in range(size + 1)) for power in range(4)
+    )
+
+
+def test_thousands_of_nodes_are_measured_in_time_linear_in_the_edges() -> None:
+    nodes, edges = [Node()], []
+    for end in range(0, 4000, 2):
+        nodes += [Node("conv3x3"), Node()]
+        edges += [Edge(end, end + 1), Edge(end, end + 2), Edge(end + 1, end + 2)]
+    started = time.process_time()
+    found = measures(Architecture(tuple(nodes), tuple(edges)))
+    assert time.process_time() - started < 2
+    assert found.paths == 2**2000
+    assert found.length_moments[0] == 2000 * 2**1999
+    assert (found.longest_path, found.shortest_path) == (2000, 0)
 
 
 def test_in_degrees_are_counted_without_the_input() -> None:
