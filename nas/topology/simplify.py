@@ -236,7 +236,7 @@ def _apply(
     if not operation.layers:
         return value
     label = f"{operation.name} {channels_text(output.channels)} {stride}"
-    return values.apply(label, value, own if operation.parametric else None)
+    return values.apply(label, value, None if operation.repeatable else own)
 
 
 def _merge(values: _Values, node: Node, step: SymbolicStep, places: list[Place], own: Key) -> int:

@@ -306,3 +306,19 @@ def test_a_registered_name_takes_a_row_over(monkeypatch: pytest.MonkeyPatch) -> 
     assert row not in OPERATIONS
     assert row_name(row) == "conv3x3_mish"
     OPERATIONS._written.clear()
+
+
+@pytest.mark.parametrize(("operation", "alike"), [("relu6", True), ("relu+dropout30", False)])
+def test_equal_branches_are_one_value_unless_they_draw_random_numbers(
+    operation: str, alike: bool
+) -> None:
+    assert OPERATIONS.get(operation).repeatable is alike
+    twice = Architecture(
+        (Node(), Node(operation), Node(operation), Node("identity")),
+        (Edge(0, 1), Edge(0, 2), Edge(1, 3), Edge(2, 3)),
+    )
+    once = Architecture(
+        (Node(), Node(operation), Node("identity"), Node("identity")),
+        (Edge(0, 1), Edge(1, 2), Edge(1, 3), Edge(2, 3)),
+    )
+    assert (structural_id(twice) == structural_id(once)) is alike

@@ -47,6 +47,11 @@ class AbstractLayer(abc.ABC):
         """What an output channel reads; `all` unless a layer says otherwise."""
         return "all"
 
+    @property
+    def random(self) -> bool:
+        """Whether two applications to one tensor differ in training."""
+        return False
+
     def at(self, shape: Shape) -> AbstractLayer:
         """Return the layer with what it needs to know of its input's shape filled in.
 

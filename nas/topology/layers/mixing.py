@@ -54,6 +54,11 @@ class Dropout(AbstractFree):
     def __post_init__(self) -> None:
         check_number(self, "rate", self.rate, 0.0, 0.99)
 
+    @property
+    def random(self) -> bool:
+        """Whether two applications to one tensor differ in training: they drop other numbers."""
+        return True
+
 
 @final
 @dataclass(frozen=True)

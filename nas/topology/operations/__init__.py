@@ -48,6 +48,11 @@ class Operation:
         return any(layer.parametric for layer in self.layers)
 
     @property
+    def repeatable(self) -> bool:
+        """Whether two nodes that apply it to one tensor compute one value."""
+        return not self.parametric and not any(layer.random for layer in self.layers)
+
+    @property
     def normalised(self) -> bool:
         """Whether the output passed a norm, so that the scale of the input is lost."""
         return any(isinstance(layer, AbstractNorm) for layer in self.layers)
