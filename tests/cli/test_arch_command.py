@@ -227,7 +227,10 @@ CYCLE = {
         (json.dumps(CYCLE).encode(), ["cycle", "where: net.json"]),
         (json.dumps({**CYCLE, "edges": [[0, 2]]}).encode(), ["Node 1 is disconnected"]),
         (json.dumps({**CYCLE, "edges": [[0, 1], [0, 1], [1, 2]]}).encode(), ["there twice"]),
-        (json.dumps({**CYCLE, "edges": [[0, 1]], "nodes": [{}, {"width": 0}]}).encode(), ["width is 0; it must lie between 1"]),
+        (
+            json.dumps({**CYCLE, "edges": [[0, 1]], "nodes": [{}, {"width": 0}]}).encode(),
+            ["width is 0; it must lie between 1"],
+        ),
         (
             json.dumps(
                 {**CYCLE, "nodes": [{}, {"operation": "conv33"}, {}], "edges": [[0, 1], [1, 2]]}
