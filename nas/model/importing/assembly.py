@@ -204,11 +204,10 @@ def _key(weighed: Weighed) -> int:
 def _owner(module: nn.Module) -> int:
     """Return what two calls with the same weights have in common.
 
-    Modules that hold the same parameter are one, unless they keep statistics of their own.
+    Modules that hold the same parameter are one; running statistics are each tied node's own.
     """
     first = next(iter(module.parameters()), None)
-    alone = first is None or any(True for _ in module.buffers())
-    return id(module) if alone else id(first)
+    return id(module) if first is None else id(first)
 
 
 def _ties(places: list[Place]) -> tuple[dict[int, str], set[int]]:
