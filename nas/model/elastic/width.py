@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from nas.cost.channel_groups import Kept, Selection, ratio_widths, select_channels
 from nas.model.elastic.slices import kept_around, sliced_axes, taken
+from nas.model.elastic.state import built_like
 from nas.model.layer_modules import ChannelGate, ChannelNorm
 from nas.model.network import Network
 
@@ -47,8 +48,7 @@ def slice_network(network: Network, kept: Kept | None = None, *, ratio: float = 
 @torch.no_grad()
 def sliced(network: Network, selection: Selection) -> Network:
     """Return the network of a selection of its channels; see `slice_network`."""
-    smaller = Network(selection.smaller, network.input_shape, network.num_classes)
-    smaller.to(next(network.parameters(), torch.zeros(())))
+    smaller = built_like(network, selection.smaller)
     modules = dict(network.named_modules(remove_duplicate=False))
     state, targets = network.state_dict(), smaller.state_dict()
     for place, use in selection.channels.uses.items():
@@ -59,8 +59,7 @@ def sliced(network: Network, selection: Selection) -> Network:
             value = taken(state[f"{place}.{name}"], axes.get(name, ()))
             targets.pop(f"{place}.{name}").copy_(value)
     assert not targets, f"nobody slices {sorted(targets)}"
-    smaller.to(memory_format=_memory_format(network))  # type: ignore[call-overload]
-    return smaller.train(network.training)
+    return smaller
 
 
 def masked(network: Network, kept: Kept | None = None, *, ratio: float = 1.0) -> Network:
@@ -95,13 +94,6 @@ def _selection(network: Network, kept: Kept | None, ratio: float) -> Selection:
     if ratio != 1.0:
         kept = ratio_widths(network.architecture, shape, ratio, kept)
     return select_channels(network.architecture, shape, kept or {})
-
-
-def _memory_format(network: Network) -> torch.memory_format:
-    for parameter in network.parameters():
-        if parameter.dim() == 4 and not parameter.is_contiguous():
-            return torch.channels_last
-    return torch.contiguous_format
 
 
 Hook = Callable[[nn.Module, Any, Tensor], Tensor]
