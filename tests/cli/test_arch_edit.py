@@ -136,3 +136,11 @@ def test_files_are_never_overwritten(nas: Nas) -> None:
         assert answer.code == 2
         assert "mine.json exists already" in answer.err
         assert Path("mine.json").read_text() == "mine"
+
+
+def test_a_trial_is_edited_at_the_shapes_of_its_run(made: Path, nas: Nas) -> None:
+    document = nas("arch", "edit", f"{made}:2", "--random", 2, "--json").document
+    shown = nas("arch", "show", f"{made}:2", "--json").document
+    assert document["parent"]["id"] == shown["ids"]["structural"]
+    assert document["parent"]["macs"] == shown["cost"]["macs"]
+    assert document["lineage"]["parent"] == shown["ids"]["structural"]
