@@ -154,6 +154,12 @@ def _check_tie(schedule: Plan, first: NodeStep, step: NodeStep) -> None:
             f"{first.merged[0]} to {first.output[0]}.",
             fix="Tie only nodes of equal widths.",
         )
+    if _operation_parameters(first) != _operation_parameters(step):
+        raise ArchitectureError(
+            f"{here} but runs at {step.merged[1]}x{step.merged[2]}, not at "
+            f"{first.merged[1]}x{first.merged[2]}, where it has another number of weights.",
+            fix="Tie only nodes of one resolution.",
+        )
 
 
 def _node_cost(step: NodeStep, name: str, own_parameters: int) -> NodeCost:

@@ -179,14 +179,19 @@ def _tie(schedule: Plan, nodes: nn.ModuleDict) -> None:
 
 def _check_tie(schedule: Plan, first: NodeStep, step: NodeStep) -> None:
     def owner(entry: NodeStep) -> tuple[object, ...]:
-        return (entry.operation, entry.node.cell, entry.merged[0], entry.output[0])
+        operation, width = entry.operation, entry.output[0]
+        weights = None  # some layers have weights for every position
+        if operation is not None:
+            weights = operation.parameters(entry.merged, width, entry.node.stride)
+        return (operation, entry.node.cell, entry.merged[0], width, weights)
 
     if owner(first) != owner(step):
         label = schedule.architecture.label
         raise ArchitectureError(
             f"{label(step.index)} is tied to {label(first.index).lower()}, but the two differ in "
-            "operation, cell or channels and cannot share weights.",
-            fix="Tie only nodes with the same operation and the same widths.",
+            "operation, cell, channels or number of weights and cannot share weights.",
+            fix="Tie only nodes with the same operation, the same widths and, where positions "
+            "have weights of their own, the same resolution.",
         )
 
 

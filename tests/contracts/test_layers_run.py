@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from scale import is_full_scale
 from supernet_cases import images, one_stage, shaken
 from torch import Tensor, nn
 
+from nas.cost.count import cost
+from nas.errors import ArchitectureError
 from nas.export.onnx import check_onnx, export_onnx
 from nas.model.fuse import fuse
 from nas.model.initialise import initialise
@@ -273,3 +276,19 @@ def test_default_weights_are_drawn_and_biases_start_at_zero(row: str) -> None:
             assert 0 < float(value.detach().std()) < 2, name
         else:
             assert bool((value == 1).all()), name
+
+
+def test_weights_per_position_are_not_shared_between_resolutions() -> None:
+    nodes = (
+        Node(),
+        *(
+            Node(name, tie="t" if name == "tokenlinear" else None, name=f"n{number}")
+            for number, name in enumerate(("tokenlinear", "max_pool2x2", "tokenlinear"))
+        ),
+    )
+    nodes = (*nodes[:2], replace(nodes[2], stride=2), nodes[3])
+    architecture = Architecture(nodes, tuple(Edge(index, index + 1) for index in range(3)))
+    with pytest.raises(ArchitectureError, match=r"Node 3 \('n2'\) is tied to 'n0' but runs at 4x4"):
+        cost(architecture, (3, 8, 8), 5)
+    with pytest.raises(ArchitectureError, match=r"number of weights(?s:.*)the same resolution"):
+        Network(architecture, (3, 8, 8), 5)

@@ -156,8 +156,8 @@ def test_an_identity_adapter_costs_nothing() -> None:
             r"\('pool'\): 'max_pool3x3' keeps its 4 channels and cannot give width 9[\s\S]*conv1x1",
         ),
         (
-            net(Node("conv9x9", name="op"), edges=[(0, 1)]),
-            r"Unknown operation 'conv9x9'[\s\S]*where: Node 1 \('op'\)[\s\S]*Known operations",
+            net(Node("convolution", name="op"), edges=[(0, 1)]),
+            r"Unknown operation 'convolution'[\s\S]*where: Node 1 \('op'\)[\s\S]*Known operations",
         ),
         (
             net(Node(merge="som", name="op"), edges=[(0, 1)]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scale import scaled
-from strategies import INPUT_SHAPE, architectures
+from strategies import INPUT_SHAPE, OPERATION_NAMES
+from strategies import architectures as drawn_architectures
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -19,8 +21,34 @@ from nas.cost.shapes import Adapter, NodeStep, Plan
 from nas.model.fuse import fuse
 from nas.model.network import AbstractWired, Network, NodeModule
 from nas.topology.graph import Architecture
-from nas.topology.layers import AbstractLayer, BatchNorm, Conv, DepthwiseConv, Pool, ReLU, Shape
+from nas.topology.layers import (
+    GELU,
+    AbstractLayer,
+    Affine,
+    BatchNorm,
+    Conv,
+    DepthwiseConv,
+    EffectiveSqueezeExcite,
+    Hardswish,
+    LayerNorm,
+    Pool,
+    ReLU,
+    ReLU6,
+    Shape,
+    SiLU,
+    SqueezeExcite,
+    TokenLinear,
+)
 
+WRITTEN = (
+    "affine+tokenlinear+affine",
+    "bn.eps1e-3+conv3x3.d2+silu",
+    "conv1x1+bn+ese",
+    "conv1x7.bias",
+    "conv3x1+bn+relu6+dwconv5x5.bias.s+se.r2+hardswish",
+    "dwconv7x7.bias+ln+conv1x1.x4.bias+gelu+conv1x1.bias",
+)
+architectures = partial(drawn_architectures, operations=(*OPERATION_NAMES, *WRITTEN))
 CLASSES = 5
 EXAMPLES = scaled(1000)
 ODD_SHAPE: Shape = (3, 7, 5)
@@ -59,22 +87,63 @@ def relative_gap(got: Tensor, wanted: Tensor) -> float:
 def naive_layer(layer: AbstractLayer, module: Any, x: Tensor, stride: int) -> Tensor:
     step = stride if layer.strided else 1
     match layer:
-        case Conv(kernel=kernel):
-            padded = F.pad(x, (kernel // 2,) * 4)
-            return F.conv2d(padded, module.weight, stride=step)
-        case DepthwiseConv(kernel=kernel):
-            padded = F.pad(x, (kernel // 2,) * 4)
-            one_by_one = [
-                F.conv2d(padded[:, [c]], module.weight[[c]], stride=step) for c in range(x.shape[1])
-            ]
-            return torch.cat(one_by_one, 1)
+        case Conv(dilation=dilation) | DepthwiseConv(dilation=dilation):
+            return naive_convolution(layer, module, x, step, dilation)
         case BatchNorm():
             return naive_norm(module, x)
         case ReLU():
             return x * (x > 0)
         case Pool(kind=kind, kernel=kernel):
             return naive_pool(kind, kernel, step if kernel % 2 else stride, x)
-    raise AssertionError(layer)
+    return naive_rare_layer(layer, module, x)
+
+
+def naive_rare_layer(layer: AbstractLayer, module: Any, x: Tensor) -> Tensor:
+    match layer:
+        case LayerNorm():
+            centred = x - x.mean(1, keepdim=True)
+            spread = (centred.square().mean(1, keepdim=True) + layer.eps).sqrt()
+            return naive_scale(module, centred / spread)
+        case Affine():
+            return naive_scale(module, x)
+        case SqueezeExcite() | EffectiveSqueezeExcite():
+            return naive_gate(module, x)
+        case TokenLinear():
+            return (module.weight @ x.flatten(2)[..., None])[..., 0].add(module.bias).view_as(x)
+    return NONLINEARITIES[type(layer)](x)
+
+
+NONLINEARITIES = {
+    GELU: lambda x: x * torch.distributions.Normal(0.0, 1.0).cdf(x),
+    SiLU: lambda x: x / (1 + torch.exp(-x)),
+    ReLU6: lambda x: torch.minimum(x * (x > 0), torch.full_like(x, 6)),
+    Hardswish: lambda x: x * torch.clamp(x / 6 + 0.5, 0, 1),
+}
+
+
+def naive_convolution(layer: Any, module: Any, x: Tensor, stride: int, dilation: int) -> Tensor:
+    high, wide = (layer.kernel,) * 2 if isinstance(layer.kernel, int) else layer.kernel
+    down, across = dilation * (high // 2), dilation * (wide // 2)
+    padded = F.pad(x, (across, across, down, down))
+    groups = x.shape[1] if isinstance(layer, DepthwiseConv) else layer.groups
+    parts = zip(padded.chunk(groups, 1), module.weight.chunk(groups), strict=True)
+    split = [F.conv2d(part, w, stride=stride, dilation=dilation) for part, w in parts]
+    whole = torch.cat(split, 1)
+    return whole if module.bias is None else whole + module.bias.reshape(1, -1, 1, 1)
+
+
+def naive_scale(module: Any, x: Tensor) -> Tensor:
+    return x * module.weight.reshape(1, -1, 1, 1) + module.bias.reshape(1, -1, 1, 1)
+
+
+def naive_gate(module: Any, x: Tensor) -> Tensor:
+    first, *rest = [part for part in module.layers if isinstance(part, nn.Conv2d)]
+    squeezed = x.mean((2, 3))
+    hidden = squeezed @ first.weight.flatten(1).T + first.bias
+    for part in rest:
+        hidden = hidden.clamp(min=0) @ part.weight.flatten(1).T + part.bias
+    gate = torch.sigmoid(hidden) if rest else torch.clamp(hidden / 6 + 0.5, 0, 1)
+    return x * gate[:, :, None, None]
 
 
 def naive_norm(module: Any, x: Tensor) -> Tensor:
