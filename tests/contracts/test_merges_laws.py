@@ -25,7 +25,7 @@ from nas.topology.merges import MERGES
 from nas.topology.serial import architecture_text, load_architecture
 
 CLASSES = 5
-EXAMPLES = scaled(400)
+EXAMPLES = scaled(250)
 EVERY = (*MERGES, "laurel_lr(rank=2)")
 SYMMETRIC = tuple(
     name

@@ -145,10 +145,11 @@ class Merge:
 
 
 def _mask_roles(ports: Sequence[str]) -> tuple[str, ...]:
-    """Without a port `mask` the newest input is the trunk and the others are masks."""
+    """Without a port `mask` all are masks but the main input: the newest, or the port `main`."""
     if "mask" in ports:
         return tuple("mask" if port == "mask" else "trunk" for port in ports)
-    return (*("mask" for _ in ports[1:]), "trunk")
+    main = ports.index("main") if "main" in ports else len(ports) - 1
+    return tuple("trunk" if place == main else "mask" for place in range(len(ports)))
 
 
 SCALE_POWER = {"none": 0.0, "rsqrt": -0.5, "mean": -1.0}

@@ -2,7 +2,7 @@
 
 `one_plus_mask` is `(1 + sigmoid(M)) * T` of residual attention; `one_plus_raw_mask` takes the mask
 as it comes, for a branch that ends in a gate of its own: a mask of 0 leaves the trunk as it is.
-Edges with the port `mask` carry `M`, all others `T`; without such a port the newest input is `T`.
+Edges with the port `mask` carry `M`, all others `T`; without such a port the main input is `T`.
 Several masks, or several trunks, are added up first.
 """
 
