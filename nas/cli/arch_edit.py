@@ -39,6 +39,13 @@ def edit(
     replay: Annotated[
         Path | None, typer.Option("--replay", help="Apply the edits of a lineage file.")
     ] = None,
+    rewrite: Annotated[
+        str | None,
+        typer.Option(
+            "--rewrite",
+            help="Let residual blocks wait less: lagged:1, side_by_side:2, first_order.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the child as JSON.")
     ] = None,
@@ -50,25 +57,28 @@ def edit(
     runs: RunsOption = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Start from a network and change it: by random edits, or by those of a lineage file."""
+    """Start from a network and change it: by random edits, recorded ones, or a rewrite."""
     from nas.cli.arch import DEFAULT_CLASSES, parse_shape, summary, write_new
     from nas.cli.named_architectures import find_network
     from nas.errors import ConfigError
-    from nas.topology.edits import dump_edit
     from nas.topology.serial import architecture_text
 
-    if (random is None) == (replay is None):
+    if sum(choice is not None for choice in (random, replay, rewrite)) != 1:
         raise ConfigError(
-            "There is nothing to do, or too much.", fix="Give either --random N or --replay FILE."
+            "There is nothing to do, or too much.",
+            fix="Give one of --random N, --replay FILE and --rewrite NAME.",
         )
     found = find_network(source, runs)
     shape = parse_shape(input_shape) if input_shape else found.input_shape or (3, 32, 32)
     num_classes = classes or found.num_classes or DEFAULT_CLASSES
     parent = found.architecture
-    if replay is not None:
-        history = _read_lineage(replay)
-    else:
-        history = _draw(parent, random or 0, seed, kinds, (shape, num_classes))
+    history = (
+        _read_lineage(replay)
+        if replay is not None
+        else _rewrite(parent, rewrite)
+        if rewrite is not None
+        else _draw(parent, random or 0, seed, kinds, (shape, num_classes))
+    )
     child = history.replay(parent)
     numbers = [summary(network, shape, num_classes) for network in (parent, child)]
     if output is not None:
@@ -86,6 +96,14 @@ def edit(
             }
         )
         return
+    _print_child(history, numbers)
+    if output is not None:
+        talk(f"wrote {output}; next: nas arch show {output}")
+
+
+def _print_child(history: Lineage, numbers: list[dict[str, Any]]) -> None:
+    from nas.topology.edits import dump_edit
+
     for step in history.edits:
         print_text(_told(dump_edit(step)))
     columns = ("network", "structural id", "parameters", "macs", "nodes", "edges", "paths")
@@ -96,8 +114,6 @@ def edit(
             for name, row in zip(("parent", "child"), numbers, strict=True)
         ],
     )
-    if output is not None:
-        talk(f"wrote {output}; next: nas arch show {output}")
 
 
 def diff(
@@ -186,6 +202,19 @@ def _draw(
     if len(edits) < count:
         talk(f"only {len(edits)} of {count} edits fit this network")
     return Lineage.of(parent, edits)
+
+
+def _rewrite(parent: Architecture, text: str) -> Lineage:
+    """Return a rewrite as the edits that it is: each edge that reads something else is rewired."""
+    from nas.topology.edits import Lineage, Rewire
+    from nas.topology.rewrites import rewrite
+
+    child = rewrite(parent, text)
+    before, after = (
+        sorted(edges, key=lambda edge: (edge.target, edge.source))
+        for edges in ({*parent.edges} - {*child.edges}, {*child.edges} - {*parent.edges})
+    )
+    return Lineage.of(parent, (Rewire(*pair) for pair in zip(before, after, strict=True)))
 
 
 def _read_lineage(path: Path) -> Lineage:

@@ -22,7 +22,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import TypeVar, final
 
-from nas.errors import TopologyError
+from nas.errors import ConfigError, TopologyError
+from nas.registry import suggest
 from nas.topology.graph import Architecture, Edge, Link, Topology
 from nas.topology.residual_nodes import residual_nodes
 from nas.topology.symbolic import architecture_shapes
@@ -77,6 +78,39 @@ def first_order(graph: Graph) -> Graph:
         TopologyError: If there is no residual chain.
     """
     return _reading(graph, lambda place: 0)
+
+
+REWRITES: dict[str, tuple[Callable[..., Architecture], str, int]] = {
+    "first_order": (first_order, "", 0),
+    "lagged": (lagged, "lag", 1),
+    "side_by_side": (side_by_side, "ways", 2),
+}
+"""The rewrites by name, with the name and the default of their number, if they take one."""
+
+
+def rewrite(architecture: Architecture, text: str) -> Architecture:
+    """Return the architecture after the rewrite `NAME` or `NAME:NUMBER`, such as `lagged:2`.
+
+    Raises:
+        ConfigError: If there is no such rewrite, or the number is none.
+        TopologyError: If there is no residual chain.
+    """
+    name, colon, number = text.partition(":")
+    if name not in REWRITES:
+        near = suggest(name, list(REWRITES))
+        hint = f"Did you mean '{near}'? " if near else ""
+        raise ConfigError(
+            f"There is no rewrite '{name[:40]}'.", fix=f"{hint}Known: {', '.join(REWRITES)}."
+        )
+    call, parameter, default = REWRITES[name]
+    if not parameter and colon:
+        raise ConfigError(f"The rewrite '{name}' takes no number.", fix=f"Write {name}.")
+    if colon and not (number.isascii() and number.isdecimal() and len(number) < 6):
+        raise ConfigError(
+            f"'{text[:40]}' gives no {parameter}: it is a whole number.",
+            fix=f"Write for example {name}:{default}.",
+        )
+    return call(architecture, int(number or default)) if parameter else call(architecture)
 
 
 def residual_rows(graph: Architecture | Topology) -> list[list[Block]]:

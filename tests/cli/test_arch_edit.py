@@ -83,7 +83,11 @@ def test_bounds_are_told_where_the_search_stops(nas: Nas) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "messages"),
     [
-        (["edit", "chain"], 2, ["Give either --random N or --replay FILE"]),
+        (["edit", "chain"], 2, ["Give one of --random N, --replay FILE and --rewrite NAME"]),
+        (["edit", "chain", "--rewrite", "lagged"], 2, ["no residual chain", "'residual'"]),
+        (["edit", "residual", "--rewrite", "laged"], 2, ["no rewrite 'laged'", "'lagged'?"]),
+        (["edit", "residual", "--rewrite", "lagged:x"], 2, ["gives no lag", "lagged:1"]),
+        (["edit", "residual", "--rewrite", "first_order:3"], 2, ["takes no number"]),
         (["edit", "chain", "--random", 1, "--replay", "x"], 2, ["nothing to do, or too much"]),
         (["edit", "chain", "--random", 0], 2, ["--random", "1"]),
         (["edit", "chain", "--random", 1, "--kinds", "fly"], 2, ["Unknown edit 'fly'", *EDITS]),
@@ -144,3 +148,15 @@ def test_a_trial_is_edited_at_the_shapes_of_its_run(made: Path, nas: Nas) -> Non
     assert document["parent"]["id"] == shown["ids"]["structural"]
     assert document["parent"]["macs"] == shown["cost"]["macs"]
     assert document["lineage"]["parent"] == shown["ids"]["structural"]
+
+
+@pytest.mark.parametrize(
+    "name", ["lagged", "lagged:2", "side_by_side", "side_by_side:3", "first_order"]
+)
+def test_a_rewrite_is_recorded_as_edits(name: str, nas: Nas) -> None:
+    document = nas("arch", "edit", "resnet-cifar:depth=20", "--rewrite", name, "--json").document
+    parent, child = document["parent"], document["child"]
+    assert child["longest_path"] < parent["longest_path"]
+    assert child["critical_path"] < parent["critical_path"]
+    assert (child["parameters"], child["macs"]) == (parent["parameters"], parent["macs"])
+    assert {edit["edit"] for edit in document["lineage"]["edits"]} == {"rewire"}
