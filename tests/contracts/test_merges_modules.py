@@ -124,8 +124,8 @@ def test_a_merge_leaves_its_inputs_alone_and_reaches_all_of_them(name: str) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("degree", [2, 4])
-def test_gradients_are_those_of_finite_differences(name: str, degree: int) -> None:
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
+    degree = 3
     module = module_of(step_of(name, "auto", degree))
     inputs = [x[:1, :, :2, :2].requires_grad_() for x in inputs_of(degree, name)]
     weights = list(module.parameters())
@@ -222,8 +222,8 @@ def every_merge(names: Sequence[str] = NAMES) -> Architecture:
     return Architecture(tuple(nodes), tuple(edges))
 
 
-def whole_network() -> Network:
-    network = Network(every_merge(), SHAPE, 5)
+def whole_network(names: Sequence[str] = NAMES) -> Network:
+    network = Network(every_merge(names), SHAPE, 5)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for value in network.parameters():
@@ -239,8 +239,8 @@ def test_the_fused_network_of_all_merges_gives_the_same_output() -> None:
     assert cost(every_merge(), SHAPE, 5).parameters == sum(p.numel() for p in network.parameters())
 
 
-def test_all_merges_are_written_as_onnx_and_run_the_same() -> None:
-    network = whole_network()
+def test_all_modules_are_written_as_onnx_and_run_the_same() -> None:
+    network = whole_network(DECLARED)
     images = torch.randn((2, *SHAPE), generator=torch.Generator().manual_seed(2))
     model = export_onnx(fuse(network), SHAPE, batch=None)
     session = open_session(model.data, threads=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -34,6 +35,12 @@ PATTERNS = ("free", "residual", "dense")
 def wirings(*merges: str) -> AbstractSpace:
     """Wirings of several in-degrees at two widths."""
     return one_stage(*merges, patterns=PATTERNS, depth=4)
+
+
+@cache
+def fresh(name: str) -> Supernet:
+    """A supernet of one merge with the weights it starts from; tests only read it."""
+    return Supernet(wirings(name), SHAPE, 5)
 
 
 def members(space: AbstractSpace, count: int = 6, seed: int = 7) -> list[Architecture]:
@@ -82,7 +89,7 @@ def test_a_slot_starts_as_the_network_alone_does_where_no_noise_is_drawn(name: s
     space = wirings(name)
     architecture = next(each for each in members(space) if merging(name, each))
     alone = dict(Network(architecture, SHAPE, 5).named_parameters())
-    inside = dict(Supernet(space, SHAPE, 5).extract(architecture).named_parameters())
+    inside = dict(fresh(name).extract(architecture).named_parameters())
     fixed = {
         entry.name for entry in MERGES.get(name).parameters if entry.start in ("zeros", "ones")
     }
@@ -97,8 +104,7 @@ def test_a_slot_starts_as_the_network_alone_does_where_no_noise_is_drawn(name: s
 @pytest.mark.parametrize("name", LEARNED)
 def test_weights_of_an_input_are_its_edges_and_all_others_the_nodes(name: str) -> None:
     """So wirings in which a node has other inputs share the weights of those they share."""
-    space = wirings(name)
-    supernet = Supernet(space, SHAPE, 5)
+    space, supernet = wirings(name), fresh(name)
     declared = {entry.name: entry for entry in MERGES.get(name).parameters}
     degrees: dict[str, set[int]] = {}
     for architecture in members(space, 20):
@@ -114,8 +120,7 @@ def test_weights_of_an_input_are_its_edges_and_all_others_the_nodes(name: str) -
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_a_narrower_member_reads_leading_slices(name: str) -> None:
-    space = wirings(name)
-    supernet = Supernet(space, SHAPE, 5)
+    space, supernet = wirings(name), fresh(name)
     shapes: dict[str, set[tuple[int, ...]]] = {}
     for architecture in members(space, 20):
         for call in supernet.program(architecture).calls:
