@@ -87,7 +87,10 @@ def test_equal_architectures_have_equal_text() -> None:
         (with_node(widht=3), r"Unknown key 'widht' in nodes\[1\] \('stem'\)[\s\S]*'width'"),
         (with_node(operation="conv3"), r"Unknown operation 'conv3'[\s\S]*stem[\s\S]*'conv3x3'"),
         (with_node(operation=3), r"nodes\[1\] \('stem'\).operation must be text"),
-        (with_node(merge="add"), r"Unknown merge 'add'[\s\S]*stem[\s\S]*concat, [\s\S]*mean, [\s\S]*stack, sum"),
+        (
+            with_node(merge="add"),
+            r"Unknown merge 'add'[\s\S]*stem[\s\S]*concat, [\s\S]*mean, [\s\S]*stack, sum",
+        ),
         (with_node(scale="half"), r"Unknown scale 'half'[\s\S]*stem[\s\S]*auto, none, rsqrt"),
         (with_node(width="8"), r'\(\'stem\'\).width must be a whole number, not text: "8"'),
         (with_node(width=True), r"width must be a whole number, not true or false"),
