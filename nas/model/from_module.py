@@ -130,13 +130,11 @@ def _numbers(source: nn.Module, name: str) -> Tensor:
 
 
 def _copy_gains(place: Place, target: NodeModule) -> set[int]:
-    """Copy the learned factors of edges, by the order of the node's edges."""
-    ordered = sorted(place.terms, key=lambda term: (term.value, term.part))
+    """Copy the learned factors of edges."""
     used = set()
-    for position, term in enumerate(ordered):
+    for position, term in enumerate(place.terms):
         if term.numbers is not None:
             adapter = cast(nn.Sequential, target.adapters[str(position)])
             cast(Tensor, adapter[-1].gain).copy_(term.numbers.reshape(-1))
-            base = term.numbers if term.numbers._base is None else term.numbers._base
-            used.add(id(base))
+            used.add(id(term.parameter))
     return used

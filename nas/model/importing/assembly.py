@@ -18,11 +18,20 @@ from torch import nn
 from nas.errors import NasError
 from nas.model.importing.values import Step, Steps, Term, Weighed, refused
 from nas.topology.graph import Architecture, Edge, Node
-from nas.topology.layers import AbstractLayer, AbstractWindow, Conv, DepthwiseConv
+from nas.topology.layers import (
+    AbstractLayer,
+    AbstractWindow,
+    BatchNorm,
+    Conv,
+    DepthwiseConv,
+    LayerNorm,
+)
 from nas.topology.operation_tokens import write_token
 from nas.topology.operations import OPERATIONS, row_name
 
 MAX_ROW = 8
+NORMS = (BatchNorm, LayerNorm)
+"""Layers that tied nodes may keep for themselves."""
 
 
 @final
@@ -33,6 +42,7 @@ class Place:
     Args:
         first: Number of its first step.
         merge: The merge it begins with, None where it reads one plain term.
+        terms: What it reads; in the order of its edges once these are made.
         layers: Its layers.
         last: Number of the step whose value it yields.
     """
@@ -135,18 +145,43 @@ def _ordered(every: Numbered, last: int) -> Numbered:
         found[len(found)] = step
         return len(found) - 1
 
+    def copied(term: Term, place: str) -> Term:
+        shape = found[term.value].shape
+        return replace(term, value=put(Step((Term(term.value, shape),), shape, place)))
+
+    scaled: dict[int, tuple[Term, Term]] = {}  # by parameter: what it multiplies, the product
+    learned = Counter(id(term.parameter) for step in every.values() for term in step.terms)
+
+    def product(term: Term, place: str) -> Term:
+        known = scaled.get(id(term.parameter))
+        if known is None:
+            made = Term(put(Step((term,), term.shape, place)), term.shape)
+            known = scaled[id(term.parameter)] = (replace(term, numbers=None), made)
+        if known[0] != replace(term, numbers=None):
+            raise refused(
+                place, "multiplies a second tensor by the same learned numbers", "Copy them."
+            )
+        return known[1]
+
     for old, step in every.items():
         terms = [replace(term, value=number[term.value]) for term in step.terms]
-        if step.merge != "sum" and len(terms) > 1:
-            newest = -1
-            for place, term in enumerate(terms):
-                if term.value <= newest:
-                    copy = put(Step((term,), term.shape, step.place))
-                    terms[place] = Term(copy, term.shape)
-                newest = terms[place].value
+        for place, term in enumerate(terms):
+            if term.numbers is not None and learned[id(term.parameter)] > 1:
+                terms[place] = product(term, step.place)
+        in_order = step.merge != "sum"
+        for place, term in enumerate(terms):
+            before = terms[:place]
+            late = in_order and place and term.value <= before[-1].value
+            if late or _carried(term) in map(_carried, before):
+                terms[place] = copied(term, step.place)
         number[old] = put(replace(step, terms=tuple(terms)))
     assert number[last] == len(found) - 1
     return found
+
+
+def _carried(term: Term) -> tuple[object, ...]:
+    """Return what an edge says about a term: two equal edges are none."""
+    return (term.value, term.part, term.transform, term.gain)
 
 
 def _places(every: Numbered, solo: set[int]) -> list[Place]:
@@ -202,60 +237,87 @@ def _key(weighed: Weighed) -> int:
 
 
 def _owner(module: nn.Module) -> int:
-    """Return what two calls with the same weights have in common.
+    """Return what two calls with the same weights have in common: their first parameter.
 
-    Modules that hold the same parameter are one; running statistics are each tied node's own.
+    Statistics of a norm may differ: tied nodes keep their own.
     """
     first = next(iter(module.parameters()), None)
     return id(module) if first is None else id(first)
 
 
-def _ties(places: list[Place]) -> tuple[dict[int, str], set[int]]:
+@final
+@dataclass(frozen=True)
+class Tie:
+    """Which nodes share weights by one name, and whether each keeps norms of its own."""
+
+    name: str
+    own_norms: bool
+
+
+def _ties(places: list[Place]) -> tuple[dict[int, Tie], set[int]]:
     """Return the tie of each place (by its first step), and weights that must stand alone."""
     users: dict[int, list[Place]] = {}
+    torn: set[int] = set()
     for place in places:
-        for key in {_key(each) for each in place.layers} - {0}:
+        counts = Counter(_key(each) for each in place.layers)
+        torn |= {key for key, count in counts.items() if key and count > 1}
+        for key in counts.keys() - {0}:
             users.setdefault(key, []).append(place)
-    repeated = {
-        key
-        for place in places
-        for key, count in Counter(map(_key, place.layers)).items()
-        if key and count > 1
-    }
-    ties: dict[int, str] = {}
-    torn = set(repeated)
+    ties: dict[int, Tie] = {}
     for key, members in users.items():
         if len(members) < 2:
             continue
-        keys = {tuple(map(_key, place.layers)) for place in members}
-        rows = {tuple((each.layer, each.stride, each.width) for each in p.layers) for p in members}
-        if len(keys) > 1 or len(rows) > 1:
+        own_norms = _own_norms(members)
+        if own_norms is None:
             torn.add(key)
-        else:
-            ties.update(dict.fromkeys((place.first for place in members), f"tie{key}"))
-    number = {name: f"tied{place}" for place, name in enumerate(dict.fromkeys(ties.values()))}
-    return {first: number[name] for first, name in ties.items()}, torn
+            continue
+        name = next((ties[p.first].name for p in members if p.first in ties), f"tie{len(ties)}")
+        ties |= {place.first: Tie(name, own_norms) for place in members}
+    return ties, torn
+
+
+def _own_norms(members: list[Place]) -> bool | None:
+    """Tell whether nodes share all but their norms; False if those, too, None if still less."""
+    rows = {tuple((each.layer, each.width) for each in place.layers) for place in members}
+    keys = [[_key(each) for each in place.layers] for place in members]
+    if len(rows) > 1:
+        return None
+    columns = list(zip(members[0].layers, zip(*keys, strict=True), strict=True))
+    if all(len(set(found)) == 1 for _, found in columns):
+        return False
+    norms = [found for each, found in columns if isinstance(each.layer, NORMS) and any(found)]
+    others = [found for each, found in columns if not isinstance(each.layer, NORMS)]
+    distinct = all(len(set(found)) == len(members) for found in norms)
+    return True if distinct and all(len(set(found)) == 1 for found in others) else None
 
 
 def _architecture(
-    places: list[Place], ties: dict[int, str], head: Literal["classifier", "none"]
+    places: list[Place], ties: dict[int, Tie], head: Literal["classifier", "none"]
 ) -> Architecture:
     index = {0: 0} | {place.last: number for number, place in enumerate(places, start=1)}
     nodes, edges, names = [Node(name="input")], [], Counter[str]()
     for number, place in enumerate(places, start=1):
         merge = place.merge
         name = _node_name(place, names)
+        tie = ties.get(place.first)
         nodes.append(
             replace(
                 _node(place),
                 merge=merge.merge if merge is not None else "sum",
                 scale=merge.scale if merge is not None and len(place.terms) > 1 else "auto",
-                tie=ties.get(place.first),
+                tie=tie.name if tie is not None else None,
+                own_norms=tie is not None and tie.own_norms,
                 name=name,
             )
         )
-        edges += _edges(place, index, number)
+        carried = sorted(zip(_edges(place, index, number), place.terms, strict=True), key=_edge)
+        place.terms = tuple(term for _, term in carried)
+        edges += [edge for edge, _ in carried]
     return Architecture(tuple(nodes), tuple(edges), head=head)
+
+
+def _edge(carried: tuple[Edge, Term]) -> Edge:
+    return carried[0]
 
 
 def _node_name(place: Place, names: Counter[str]) -> str:

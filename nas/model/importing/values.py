@@ -41,6 +41,13 @@ class Term:
     flat: bool = False
 
     @property
+    def parameter(self) -> Tensor | None:
+        """The parameter that its learned numbers are, or are a view of."""
+        if self.numbers is None or self.numbers._base is None:
+            return self.numbers
+        return self.numbers._base
+
+    @property
     def plain(self) -> bool:
         """Whether it is the value itself."""
         return self.part == WHOLE and self.gain == PLAIN and self.transform == "auto"
@@ -108,7 +115,7 @@ class Steps:
             ArchitectureError: If it reads appended zeros elsewhere than in a sum with a map.
         """
         padded = [term for term in step.terms if term.transform != "auto"]
-        if padded and (step.merge != "sum" or step.layer or len(padded) == len(step.terms)):
+        if padded and (step.merge == "stack" or step.layer or len(padded) == len(step.terms)):
             raise refused(
                 step.place, "reads appended channels of zeros", "They can be added to a map only."
             )
