@@ -9,13 +9,13 @@ the shared module gets nodes of its own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, final
 
 from torch import nn
 
 from nas.errors import NasError
+from nas.model.importing.ordering import Numbered, prepared, uses
 from nas.model.importing.values import Step, Steps, Term, Weighed, refused
 from nas.topology.graph import Architecture, Edge, Node
 from nas.topology.layers import (
@@ -71,7 +71,7 @@ def assemble(steps: Steps, output: Term, head: Literal["classifier", "none"]) ->
     """
     if not output.plain or output.value == 0:
         output = steps.add(Step((replace(output, flat=False),), output.shape, "output"))
-    every = _ordered(_flattened(_alive(steps.every, output.value), output.value), output.value)
+    every = prepared(steps.every, output.value)
     solo: set[int] = set()
     while True:
         places = _places(every, solo)
@@ -82,111 +82,9 @@ def assemble(steps: Steps, output: Term, head: Literal["classifier", "none"]) ->
     return Assembly(_architecture(places, ties, head), tuple(places))
 
 
-Numbered = dict[int, Step]
-"""Steps by number, in the order of their numbers."""
-
-
-def _alive(every: list[Step], last: int) -> Numbered:
-    wanted = {0, last}
-    for number in range(last, 0, -1):
-        if number in wanted:
-            wanted |= {term.value for term in every[number].terms}
-    return {number: every[number] for number in sorted(wanted)}
-
-
-def _uses(every: Numbered, last: int) -> Counter[int]:
-    uses = Counter(term.value for step in every.values() for term in step.terms)
-    uses[last] += 1
-    return uses
-
-
-def _flattened(every: Numbered, last: int) -> Numbered:
-    """Merge sums that only feed another sum into it, and add up equal terms."""
-    uses, found = _uses(every, last), dict(every)
-    for number, step in every.items():
-        if step.merge != "sum" or step.layer is not None or len(step.terms) < 2:
-            continue
-        terms: list[Term] = []
-        for term in step.terms:
-            inner = found.get(term.value)
-            if inner is not None and _is_inner_sum(inner, term, step) and uses[term.value] == 1:
-                terms += inner.terms
-                del found[term.value]
-            else:
-                terms.append(term)
-        found[number] = replace(step, terms=_added(terms))
-    return found
-
-
-def _is_inner_sum(inner: Step, term: Term, outer: Step) -> bool:
-    plain_sum = inner.merge == "sum" and inner.layer is None and len(inner.terms) > 1
-    return plain_sum and term.plain and inner.shape == outer.shape
-
-
-def _added(terms: Iterable[Term]) -> tuple[Term, ...]:
-    """Add the factors of equal terms up."""
-    steps, found = Steps(), dict[tuple[object, ...], Term]()
-    for term in terms:
-        key = (term.value, term.part, term.transform, id(term.numbers))
-        if key in found and not term.gain.learned:
-            factor = found[key].gain.value + term.gain.value
-            unscaled = steps.scaled(found[key], 1.0 / (found[key].gain.value or 1.0), "")
-            term = steps.scaled(unscaled, factor, "")
-        found[key] = term
-    return tuple(found.values())
-
-
-def _ordered(every: Numbered, last: int) -> Numbered:
-    """Renumber, with copies where the inputs of a merge are not in the order of their numbers."""
-    found: Numbered = {}
-    number: dict[int, int] = {}
-
-    def put(step: Step) -> int:
-        found[len(found)] = step
-        return len(found) - 1
-
-    def copied(term: Term, place: str) -> Term:
-        shape = found[term.value].shape
-        return replace(term, value=put(Step((Term(term.value, shape),), shape, place)))
-
-    scaled: dict[int, tuple[Term, Term]] = {}  # by parameter: what it multiplies, the product
-    learned = Counter(id(term.parameter) for step in every.values() for term in step.terms)
-
-    def product(term: Term, place: str) -> Term:
-        known = scaled.get(id(term.parameter))
-        if known is None:
-            made = Term(put(Step((term,), term.shape, place)), term.shape)
-            known = scaled[id(term.parameter)] = (replace(term, numbers=None), made)
-        if known[0] != replace(term, numbers=None):
-            raise refused(
-                place, "multiplies a second tensor by the same learned numbers", "Copy them."
-            )
-        return known[1]
-
-    for old, step in every.items():
-        terms = [replace(term, value=number[term.value]) for term in step.terms]
-        for place, term in enumerate(terms):
-            if term.numbers is not None and learned[id(term.parameter)] > 1:
-                terms[place] = product(term, step.place)
-        in_order = step.merge != "sum"
-        for place, term in enumerate(terms):
-            before = terms[:place]
-            late = in_order and place and term.value <= before[-1].value
-            if late or _carried(term) in map(_carried, before):
-                terms[place] = copied(term, step.place)
-        number[old] = put(replace(step, terms=tuple(terms)))
-    assert number[last] == len(found) - 1
-    return found
-
-
-def _carried(term: Term) -> tuple[object, ...]:
-    """Return what an edge says about a term: two equal edges are none."""
-    return (term.value, term.part, term.transform, term.gain)
-
-
 def _places(every: Numbered, solo: set[int]) -> list[Place]:
     """Gather steps into nodes; modules of `solo` stand alone."""
-    uses = _uses(every, len(every) - 1)
+    readers = uses(every, len(every) - 1)
     yielding: dict[int, Place] = {}
     places = []
     for number, step in every.items():
@@ -197,7 +95,7 @@ def _places(every: Numbered, solo: set[int]) -> list[Place]:
             places.append(place)
         else:
             term = step.terms[0]
-            before = yielding.get(term.value) if term.plain and uses[term.value] == 1 else None
+            before = yielding.get(term.value) if term.plain and readers[term.value] == 1 else None
             if before is None or not _follows(before, step.layer, solo):
                 before = Place(number, None, step.terms)
                 places.append(before)
