@@ -7,7 +7,11 @@ from torch import Tensor, nn
 
 
 def stir(module: nn.Module, images: Tensor) -> None:
-    """Move every number away from where it starts, and let the norms see some images."""
+    """Move every number away from where it starts, and let the norms see some images.
+
+    Without fitting statistics the images would be lost on their way through a deep network, and
+    wrong wiring with them.
+    """
     generator = torch.Generator().manual_seed(0)
     for name, tensor in module.named_parameters():
         if tensor.dim() > 1:
@@ -28,10 +32,12 @@ def stir(module: nn.Module, images: Tensor) -> None:
 
 
 def copy_in_order(source: nn.Module, target: nn.Module) -> None:
-    """Copy tensor by tensor; their shapes have to agree in order."""
+    """Copy tensor by tensor; a 1x1 convolution and a linear layer may stand for each other."""
     theirs, ours = source.state_dict(), target.state_dict()
-    assert [tensor.shape for tensor in theirs.values()] == [t.shape for t in ours.values()]
-    target.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
+    shapes = [[tensor.squeeze().shape for tensor in state.values()] for state in (theirs, ours)]
+    assert shapes[0] == shapes[1]
+    pairs = zip(ours.items(), theirs.values(), strict=True)
+    target.load_state_dict({name: tensor.reshape(mine.shape) for (name, mine), tensor in pairs})
 
 
 def relative_gap(got: Tensor, wanted: Tensor) -> float:

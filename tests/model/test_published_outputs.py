@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hand_written.comparison import copy_in_order, stir
 from hand_written.parts import count
 from published_cases import CASES, NARROW
-from torch import Tensor, nn
 
 from nas.cost.count import cost
 from nas.model.fuse import fuse
@@ -17,36 +17,6 @@ from nas.topology.graph import Architecture
 from nas.topology.identity import structural_id
 from nas.topology.published import build_published_text
 from nas.topology.serial import dump_architecture, load_architecture
-
-
-def stir(module: nn.Module, images: Tensor) -> None:
-    """Move every number away from where it starts, and let the norms see some images.
-
-    Without fitting statistics the images would be lost on their way through a deep network, and
-    wrong wiring with them.
-    """
-    generator = torch.Generator().manual_seed(0)
-    for name, tensor in module.named_parameters():
-        if tensor.dim() > 1:
-            tensor.normal_(std=(2 / tensor[0].numel()) ** 0.5, generator=generator)
-        elif name.endswith("bias"):
-            tensor.uniform_(-0.2, 0.2, generator=generator)
-        else:
-            tensor.uniform_(0.5, 1.5, generator=generator)
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.momentum = 1.0
-    module.train()(images)
-    module.eval()
-
-
-def copy_in_order(source: nn.Module, target: nn.Module) -> None:
-    """Copy tensor by tensor; a 1x1 convolution and a linear layer may stand for each other."""
-    theirs, ours = source.state_dict(), target.state_dict()
-    shapes = [[tensor.squeeze().shape for tensor in state.values()] for state in (theirs, ours)]
-    assert shapes[0] == shapes[1]
-    pairs = zip(ours.items(), theirs.values(), strict=True)
-    target.load_state_dict({name: tensor.reshape(mine.shape) for (name, mine), tensor in pairs})
 
 
 @pytest.mark.parametrize("text", NARROW)
