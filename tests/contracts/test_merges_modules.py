@@ -124,6 +124,14 @@ def test_a_merge_leaves_its_inputs_alone_and_reaches_all_of_them(name: str) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_merge_hands_the_layout_of_its_inputs_on(name: str) -> None:
+    """What trains and ships is channels last; another layout slows down all that follows."""
+    inputs = [x.to(memory_format=torch.channels_last) for x in inputs_of(3, name)]
+    merged = module_of(step_of(name, "auto", 3))(inputs)
+    assert merged.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients_are_those_of_finite_differences(name: str) -> None:
     degree = 3
     module = module_of(step_of(name, "auto", degree))

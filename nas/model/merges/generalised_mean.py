@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import final
 
 import torch
 from torch import Tensor
 
-from nas.model.merges.base import AbstractDeclaredMerge, Weights, merge_module
+from nas.model.merges.base import (
+    AbstractDeclaredMerge,
+    Weights,
+    add_up,
+    merge_module,
+    weighted_sum,
+)
 
 LEAST_INPUT = 1e-7
 """What inputs of a power mean are cut off at."""
@@ -24,8 +31,10 @@ class SoftmaxMean(AbstractDeclaredMerge):
 
     def combine(self, inputs: Sequence[Tensor], weights: Weights) -> Tensor:
         """Return `sum_e softmax_e(b x_e) x_e`."""
-        stacked = torch.stack(list(inputs))
-        return ((stacked * weights["b"]).softmax(0) * stacked).sum(0)
+        scores = [x * weights["b"] for x in inputs]
+        largest = _largest(scores)  # a softmax does not see what all its scores have in common
+        powers = [(score - largest).exp() for score in scores]
+        return weighted_sum(inputs, powers) / add_up(powers)
 
 
 @final
@@ -35,10 +44,15 @@ class PowerMean(AbstractDeclaredMerge):
 
     def combine(self, inputs: Sequence[Tensor], weights: Weights) -> Tensor:
         """Return `(mean_e x_e^p)^(1/p)`."""
-        stacked = torch.stack(list(inputs)).clamp(min=LEAST_INPUT)
+        positive = [x.clamp(min=LEAST_INPUT) for x in inputs]
         power = weights["p"].clamp(min=LEAST_POWER)
         # Powers of shares of the largest input cannot overflow. The mean grows in proportion to
         # its inputs, so the largest one may count as a constant without changing a gradient.
-        largest = stacked.detach().amax(0)
-        shares = (stacked / largest).pow(power).mean(0)
-        return shares.pow(1 / power) * largest
+        largest = _largest(positive)
+        mean = add_up([(x / largest).pow(power) for x in positive], 1 / len(positive))
+        return mean.pow(1 / power) * largest
+
+
+def _largest(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the element-wise maximum, as a constant; no stack, which would lose the layout."""
+    return reduce(torch.maximum, [x.detach() for x in tensors])
