@@ -77,6 +77,8 @@ def test_numbers_may_have_fractions_where_the_option_has() -> None:
         ("resnext:width=0", r"'width' is 0, but must be 1 to 128"),
         ("wrn:depth=28", r"'depth' is 28, but must be one of 50(?s:.*)depth=50\."),
         ("wrn:width=99", r"'width' is 99, but must be 1 to 32"),
+        ("wrn:base=0", r"'base' is 0, but must be 1 to 4096"),
+        ("resnext:base=0", r"'base' is 0, but must be 1 to 4096"),
         ("wrn-cifar:depth=17", r"6n \+ 4(?s:.*)depth=16 or depth=22"),
         ("wrn-cifar:width=99", r"'width' is 99, but must be 1 to 64"),
         ("wrn-cifar:base=9999", r"'base' is 9999"),

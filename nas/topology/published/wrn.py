@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from nas.registry import Paper
 from nas.topology.graph import Architecture
 from nas.topology.published import IMAGENET, published_network
-from nas.topology.published.assembly import check_range, choose
+from nas.topology.published.assembly import MAX_WIDTH, check_range, choose
 from nas.topology.published.imagenet_residual import BOTTLENECK, EXPANSION, residual_stages
 from nas.topology.published.residual_blocks import Step
-
-STEM_WIDTH = 64
 
 
 @published_network(
@@ -20,18 +18,20 @@ STEM_WIDTH = 64
     images=IMAGENET,
     classes=1000,
 )
-def wrn(depth: int = 50, width: int = 2) -> Architecture:
+def wrn(depth: int = 50, width: int = 2, base: int = 64) -> Architecture:
     """Wide residual network for ImageNet: wide ResNet-50-2, 101-2.
 
     Args:
         depth: Layers with weights: 50, 101 or 152.
         width: Factor on the channels of the 3x3 convolutions.
+        base: Channels of the stem; every stage but the first doubles what follows from them.
 
     Raises:
         ConfigError: If an option is out of range; the message names the nearest valid one.
     """
     blocks = choose("wrn", "depth", depth, BOTTLENECK)
     check_range("wrn", "width", width, 1, 32)
+    check_range("wrn", "base", base, 1, MAX_WIDTH)
 
     def bottleneck(outer: int, stride: int) -> Sequence[Step]:
         return (
@@ -40,4 +40,4 @@ def wrn(depth: int = 50, width: int = 2) -> Architecture:
             Step("conv1x1_bn", outer * EXPANSION),
         )
 
-    return residual_stages(blocks, STEM_WIDTH, bottleneck)
+    return residual_stages(blocks, base, bottleneck)
