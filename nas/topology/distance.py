@@ -1,17 +1,19 @@
 """How far apart two networks are: the least number of small changes that turn one into the other.
 
 One step adds, removes or changes an edge, adds or removes a node without edges, or changes what a
-node computes, how it merges, or its exit (two or more of these at one node count as two steps). It
+node computes, how it merges, or its head (two or more of these at one node count as two steps). It
 is a graph edit distance (Sanfeliu and Fu 1983) of the flat graphs, whose input corresponds to input
 and output to output, and whose other nodes may correspond in any order. What sets a node's shape,
-and the order of a merge that stacks, are part of an edge; names, ties and labels are of no account.
+and what an input is to a merge that tells its inputs apart, are part of an edge; names and ties are
+of no account.
 
 What holds, and is tested: the distance is symmetric; it is 0 exactly where one renumbering maps all
 nodes and edges onto each other, which implies equal structural ids (the reverse does not hold: an
-identity node more is a step, and computes the same); it obeys the triangle inequality; and any
-single edit of an edge, an operation or a merge is one step away. All this is said of the exact
-value. Finding it is hard (NP-complete), so the search stops after `effort` states and then returns
-bounds: `lower` is proven, `upper` comes with a correspondence that reaches it.
+identity node more is a step, and computes the same); it obeys the triangle inequality; and a single
+edit of an edge, an operation or a merge is one step away, unless other edges change what they are
+to their node by it. All this is said of the exact value. Finding it is hard (NP-complete), so the
+search stops after `effort` states and then returns bounds: `lower` is proven, `upper` comes with a
+correspondence that reaches it.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from nas.topology.distance_search import GraphPair, LabelledWiring, improve
 from nas.topology.edits.lineage import graph_digest
 from nas.topology.flatten import flatten
 from nas.topology.graph import Architecture, Edge
+from nas.topology.lookups import node_merge
 from nas.topology.measures import carries
 from nas.topology.symbolic import architecture_shapes
 
@@ -106,6 +109,16 @@ def difference(
     )
 
 
+def _roles(graph: Architecture, index: int, live: list[Edge]) -> tuple[str, ...]:
+    """Return what each input is to its node's merge; a merge of one input is the identity."""
+    if len(live) < 2:
+        return ("",) * len(live)
+    rule = node_merge(graph, index).at(len(live))
+    if rule.weight == "stacked":
+        return tuple(str(place) for place in range(len(live)))
+    return rule.input_roles([edge.port for edge in live])
+
+
 def _unmatched(
     graph: Architecture, own: LabelledWiring, other: LabelledWiring, pairs: Mapping[int, int]
 ) -> list[Edge]:
@@ -127,7 +140,8 @@ def labelled(graph: Architecture) -> LabelledWiring:
         what = node.operation if node.cell is None else f"cell {graph_digest(node.cell)}"
         computes = f"{what} {node.width} {node.stride}" if index else "input"
         merge = f"{node.merge} {node.scale}" if index else ""
-        nodes.append((computes, merge, "exit" if node.exit else ""))
+        ends = graph.head if index == len(graph.nodes) - 1 else ""
+        nodes.append((computes, merge, f"{ends} exit" if node.exit else ends))
     edges: dict[tuple[int, int], list[str]] = {}
     for edge, label in zip(graph.edges, edge_labels(graph), strict=True):
         edges.setdefault((edge.source, edge.target), []).append(label)
@@ -144,11 +158,13 @@ def edge_labels(graph: Architecture) -> list[str]:
         live = [edge for edge in edges if carries(edge)]
         mains = [edge for edge in live if edge.port == "main"] or live[-1:]
         differ = len({shapes[edge.source] for edge in live}) > 1
-        for place, edge in enumerate(edges):
+        roles = _roles(graph, index, live)
+        role_of = dict(zip(live, roles, strict=True))
+        for edge in edges:
             gain = f"{edge.gain.kind} {edge.gain.value!r}"
             words = [edge.transform, edge.port, f"{edge.part[0]}/{edge.part[1]}", gain]
             words += ["sets the shape"] if differ and edge in mains else []
-            words += [str(place)] if graph.nodes[index].merge == "stack" else []
+            words += [role] if (role := role_of.get(edge, "")) else []
             texts[edge] = " ".join(words)
     return [texts[edge] for edge in graph.edges]
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TypeVar, final
 
 NodeLabel = tuple[str, str, str]
-"""What a node computes, how it merges, and its exit."""
+"""What a node computes, how it merges, and its head."""
 
 Label = TypeVar("Label", NodeLabel, str)
 

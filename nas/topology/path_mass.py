@@ -1,13 +1,13 @@
 """How much of a signal goes which way: the share of paths of each length, and the effective depth.
 
 A residual network is a sum over its paths (Veit et al. 2016, arXiv:1605.06431), and most of what
-reaches the input again on the way back came along short ones. Here the *mass* of a path is
-`decay ** length` times all fixed factors on it: those of merges (1, d^-1/2, 1/d) and of gains,
-learned gains as they start. `decay` is what one operation does to a signal (or a gradient) on
-average. Scaling every residual branch by it gives the path of length k the weight `decay ** k`
-(the Residual Expansion of Dherin and Munn 2025, arXiv:2510.03470): on L residual blocks the lengths
-are binomial with probability `decay / (1 + decay)`, so the effective depth is L/2 without decay and
-less than 1 where the branches are scaled by 1/L.
+reaches the input again on the way back came along short ones. Here the *mass* of a path is `decay
+** length` times all fixed factors on it: those of merges (1, d^-1/2, 1/d, or halves) and of gains,
+learned gains as they start; what other merges learn is taken as 1. `decay` is what one operation
+does to a signal (or a gradient) on average. Scaling every residual branch by it gives the path of
+length k the weight `decay ** k` (the Residual Expansion of Dherin and Munn 2025, arXiv:2510.03470):
+on L residual blocks the lengths are binomial with probability `decay / (1 + decay)`, so the
+effective depth is L/2 without decay and less than 1 where the branches are scaled by 1/L.
 
 Shares are kept as floats with one logarithm per node, so any number of paths will do; no path is
 ever walked.
@@ -29,7 +29,7 @@ from nas.topology.graph import Architecture, Edge, Topology
 from nas.topology.liveness import last_reads
 from nas.topology.lookups import node_merge
 from nas.topology.measures import active_nodes, carries, computes, yields_zeros
-from nas.topology.merges import MERGES, SCALE_POWER
+from nas.topology.merges import MERGES, SCALE_POWER, Merge
 
 
 @final
@@ -138,16 +138,21 @@ def _series(graph: Topology | Architecture, log_decay: float) -> _Series:
     if isinstance(graph, Topology):
         reads = [[(source, 0.0, 0) for source in graph.sources(n)] for n in range(graph.num_nodes)]
         active = active_nodes(graph)
-        scale = MERGES.get(graph.merge).resolve_scale("auto")
-        factors = [_log_factor(scale, len(sources)) for sources in reads]
+        merges = [graph.rule(node).merge or graph.merge for node in range(graph.num_nodes)]
+        factors = [
+            _log_factors(MERGES.get(merge), "auto", len(sources))
+            for merge, sources in zip(merges, reads, strict=True)
+        ]
         own = [_START.times(log_decay, 1) if n in active else _START for n in range(len(reads))]
         return _run(reads, factors, own, log_decay)
-    reads, factors, own = [[]], [0.0], [_START]
+    reads, factors, own = [[]], [()], [_START]
     for index, node in enumerate(graph.nodes[1:], start=1):
         live = [edge for edge in graph.inputs(index) if carries(edge)]
-        reads.append([entry for edge in live if (entry := _read(edge)) is not None])
-        scale = node_merge(graph, index).resolve_scale(node.scale)
-        factors.append(_log_factor(scale, len(live)))
+        rule = node_merge(graph, index).at(len(live))
+        merging = _log_factors(rule, node.scale, len(live))
+        weighed = [(_read(edge), factor) for edge, factor in zip(live, merging, strict=True)]
+        reads.append([entry for entry, _ in weighed if entry is not None])
+        factors.append(tuple(factor for entry, factor in weighed if entry is not None))
         if node.cell is not None:
             own.append(_cell_series(node.cell, log_decay))
         elif yields_zeros(node.operation):
@@ -169,13 +174,19 @@ def _read(edge: Edge) -> tuple[int, float, int] | None:
     return edge.source, math.log(abs(edge.gain.value)), int(computes(edge.transform))
 
 
-def _log_factor(scale: str, degree: int) -> float:
-    return SCALE_POWER[scale] * math.log(degree) if degree > 1 else 0.0
+def _log_factors(rule: Merge, scale: str, degree: int) -> tuple[float, ...]:
+    """Return the logarithms of what a merge multiplies its inputs with, oldest first."""
+    if degree < 2:
+        return (0.0,) * degree
+    if rule.weight == "pairwise":  # ((x_1 + x_2) / 2 + x_3) / 2, and so on
+        halvings = [degree - max(1, place) for place in range(degree)]
+        return tuple(-math.log(2) * count for count in halvings)
+    return (SCALE_POWER[rule.resolve_scale(scale)] * math.log(degree),) * degree
 
 
 def _run(
     reads: list[list[tuple[int, float, int]]],
-    factors: list[float],
+    factors: list[tuple[float, ...]],
     own: list[_Series],
     log_decay: float,
 ) -> _Series:
@@ -184,10 +195,12 @@ def _run(
     reach: dict[int, _Series] = {0: own[0]}
     for node in range(1, len(reads)):
         entries = [
-            reach[source].times(log_gain + log_decay * longer, longer)
-            for source, log_gain, longer in reads[node]
+            reach[source].times(log_gain + log_factor + log_decay * longer, longer)
+            for (source, log_gain, longer), log_factor in zip(
+                reads[node], factors[node], strict=True
+            )
         ]
-        merged = _added(entries).times(factors[node])
+        merged = _added(entries)
         reach[node] = own[node] if merged is _START else merged.followed_by(own[node])
         for source in done[node]:
             reach.pop(source)

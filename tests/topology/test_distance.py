@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
@@ -186,6 +187,12 @@ def test_single_changes_have_the_distance_one_expects(changed: Architecture, ste
     assert exact(changed, BASE) == steps
 
 
+def test_heads_and_exits_are_steps() -> None:
+    assert exact(BASE, replace(BASE, head="none")) == 1
+    nodes = (BASE.nodes[0], replace(BASE.nodes[1], exit=True), *BASE.nodes[2:])
+    assert exact(BASE, replace(BASE, nodes=nodes)) == 1
+
+
 def test_names_and_ties_are_of_no_account() -> None:
     named = Architecture(
         tuple(Node(n.operation, width=n.width, name=f"n{i}") for i, n in enumerate(BASE.nodes)),
@@ -236,6 +243,18 @@ def test_what_differs_is_named() -> None:
     assert told.added_edges == [Edge(3, 4), Edge(4, 5)]
     steps = len(told.added_nodes) + len(told.changed) + len(told.removed_edges)
     assert steps + len(told.added_edges) == found.upper
+
+
+def test_the_order_of_inputs_counts_where_a_merge_tells_them_apart() -> None:
+    def network(merge: str, *operations: str) -> Architecture:
+        nodes = (Node(), *(Node(name) for name in operations), Node(merge=merge))
+        return Architecture(nodes, (Edge(0, 1), Edge(0, 2), Edge(1, 3), Edge(2, 3)))
+
+    for merge, steps in (("sum", 0), ("stack", 2), ("weighted_zero", 2)):
+        there = network(merge, "conv3x3", "max_pool3x3")
+        back = network(merge, "max_pool3x3", "conv3x3")
+        assert exact(there, back) == steps
+        assert (structural_id(there) == structural_id(back)) == (steps == 0)
 
 
 def test_parallel_edges_are_counted() -> None:

@@ -99,6 +99,18 @@ def test_gains_weigh_paths_as_they_start() -> None:
     assert depth(Gain("channel", 0.0)) == 0  # ReZero starts as the identity
 
 
+def test_nested_means_halve_what_they_add() -> None:
+    wide, nodes = [Edge(0, 1), Edge(0, 2), Edge(0, 3)], [Node(), *[Node("conv3x3")] * 2]
+    edges = (*wide, Edge(1, 3), Edge(2, 3))
+    network = Architecture((*nodes, Node(merge="pairwise_mean")), edges)
+    # ((input + 1) / 2 + 2) / 2
+    assert path_mass(network).shares == pytest.approx((0.25, 0.75))
+    mean = Architecture((*nodes, Node(merge="mean")), edges)
+    assert path_mass(mean).shares == pytest.approx((1 / 3, 2 / 3))
+    assert path_mass(mean).log_mass == pytest.approx(0)
+    assert path_mass(network).log_mass == pytest.approx(0)
+
+
 def test_a_cell_counts_with_its_own_paths() -> None:
     cell = Architecture((Node(), Node("conv3x3"), Node()), (Edge(0, 1), Edge(0, 2), Edge(1, 2)))
     network = Architecture((Node(), Node(cell=cell), Node(cell=cell)), (Edge(0, 1), Edge(1, 2)))
