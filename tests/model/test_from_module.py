@@ -279,6 +279,13 @@ def in_place_views(self: Layered, x: Tensor, y: Tensor) -> Tensor:
     return torch.cat([right, left], 1) + twice + x
 
 
+def rows_in_another_order(self: Layered, x: Tensor, y: Tensor) -> Tensor:
+    """A row that begins first is read last."""
+    first = F.silu(y)
+    second = F.max_pool2d(x, 3, 1, 1)
+    return torch.cat([second, F.relu(first)], 1)
+
+
 def twice_read(x: Tensor, y: Tensor) -> Tensor:
     return x * y + F.relu(x) + x
 
@@ -314,6 +321,7 @@ CASES: dict[str, Case] = {
     "nonlinear": lambda self, x, y: F.gelu(x) + F.mish(y) + F.leaky_relu(x, 0.2) + F.hardsigmoid(y),
     "in place, read again": in_place_reads,
     "in place, views": in_place_views,
+    "rows end in another order": rows_in_another_order,
     "copied": lambda self, x, y: F.relu_(x.clone()) + x * y,
     "concatenated with itself": lambda self, x, y: torch.cat([x, y, x], 1),
     "zeros": lambda self, x, y: (

@@ -103,7 +103,8 @@ def _places(every: Numbered, solo: set[int]) -> list[Place]:
             place.layers.append(step.layer)
         place.last = number
         yielding[number] = place
-    return places
+    # By their values, so that nodes stand in the order in which merges read them.
+    return sorted(places, key=lambda place: place.last)
 
 
 def _follows(place: Place, weighed: Weighed, solo: set[int]) -> bool:
