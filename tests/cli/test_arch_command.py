@@ -31,6 +31,24 @@ def test_resnet_has_its_published_cost(nas: Nas) -> None:
     assert answer.document["ids"]["structural"].startswith("s1-")
 
 
+def test_a_network_of_imagenet_is_told_in_one_document(nas: Nas) -> None:
+    document = nas(
+        "arch", "build", "resnet:depth=50", "--input", "3x224x224", "--classes", 1000, "--json"
+    ).document
+    wanted = {
+        "parameters": 25_557_032,
+        "macs": 4_089_184_256,
+        "paths": 2**16,
+        "peak_live_tensors": 3,
+        "effective_depth": 42.0,
+    }
+    assert {key: document[key] for key in wanted} == wanted
+    assert document["depth"] == 49  # weighted layers but the classifier
+    assert document["longest_path"] == 66
+    # The first convolution's output, its norm and the image.
+    assert document["peak_activation_bytes"] >= 4 * (2 * 64 * 112 * 112 + 3 * 224 * 224)
+
+
 @pytest.mark.parametrize("name", [*PUBLISHED, *(f"pattern.{name}" for name in PATTERNS)])
 def test_every_name_builds(name: str, nas: Nas) -> None:
     answer = nas("arch", "build", name)
