@@ -41,6 +41,15 @@ class GateLayer(nn.Conv2d):
 
 
 @final
+class Rectifier(nn.ReLU):
+    """A `torch.nn.ReLU` without the detour through `torch.nn.functional`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rectify, in place if `inplace`."""
+        return torch.relu_(x) if self.inplace else torch.relu(x)
+
+
+@final
 class GlobalAverage(nn.Module):
     """Average over all positions."""
 

@@ -21,6 +21,7 @@ from nas.model.layer_modules import (
     Convolution,
     GateLayer,
     GlobalAverage,
+    Rectifier,
     Resize,
     Shuffle,
     TokenMixer,
@@ -215,7 +216,7 @@ def _pointwise(layer_class: type[AbstractLayer], module_class: type[nn.Module]) 
 
 
 for _layer_class, _module_class in (
-    (ReLU, nn.ReLU),
+    (ReLU, Rectifier),
     (ReLU6, nn.ReLU6),
     (SiLU, nn.SiLU),
     (GELU, nn.GELU),

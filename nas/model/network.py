@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Sequence
-from typing import cast, final
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nas.cost.count import exit_nodes
 from nas.cost.in_place import in_place, node_in_place
 from nas.cost.shapes import NodeStep, Plan, plan
-from nas.cost.turns import turns
+from nas.cost.turns import Turn, turns
 from nas.errors import ArchitectureError, ConfigError
 from nas.model.adapters import build_adapter
 from nas.model.in_degree import fill_by_in_degree
@@ -88,19 +88,36 @@ class NodeModule(nn.Module):
                 emptied, so that they can be freed before the operation runs.
             like: Any tensor of the batch; zeros for a node without inputs are made like it.
         """
-        parts = self._modules  # attributes of modules are slow, and small networks notice
-        for position, adapter in _children(parts["adapters"]):
-            inputs[int(position)] = adapter(inputs[int(position)])
-        merge = parts.get("merge")
-        if not inputs:
-            x = zero_images(like, self.merged)
-        else:
-            x = inputs[0] if merge is None or len(inputs) == 1 else merge(inputs)
+        return _run_node(self, inputs, like)
+
+
+def _run_node(node: NodeModule, inputs: list[Tensor], like: Tensor) -> Tensor:
+    # Attributes of modules are looked up in three dictionaries, which small networks notice.
+    parts: Any = node._modules
+    for position, adapter in parts["adapters"]._modules.items():
+        place = int(position)
+        inputs[place] = adapter(inputs[place])
+    if len(inputs) == 1:
+        x = inputs.pop()
+    elif inputs:
+        x = parts["merge"](inputs)
         inputs.clear()
-        for _, layer in _children(parts["operation"]):
-            x = layer(x)
-        cell = parts.get("cell")
-        return x if cell is None else cast(Tensor, cell(x))
+    else:
+        x = zero_images(like, node.merged)
+    for layer in parts["operation"]._modules.values():
+        x = layer(x)
+    cell = parts.get("cell")
+    return x if cell is None else cast(Tensor, cell(x))
+
+
+def _hooked(module: nn.Module) -> bool:
+    hooks = module.__dict__
+    return bool(
+        hooks["_forward_hooks"]
+        or hooks["_forward_pre_hooks"]
+        or hooks["_backward_hooks"]
+        or hooks["_backward_pre_hooks"]
+    )
 
 
 def _rectify_in_place(row: nn.Sequential | nn.ModuleList, flags: Sequence[bool]) -> None:
@@ -108,10 +125,6 @@ def _rectify_in_place(row: nn.Sequential | nn.ModuleList, flags: Sequence[bool])
     for layer, flag in zip(reversed(list(row)), reversed(flags), strict=False):
         if flag:
             layer.inplace = True  # type: ignore[assignment]
-
-
-def _children(module: nn.Module | None) -> Iterable[tuple[str, nn.Module]]:
-    return cast("dict[str, nn.Module]", cast(nn.Module, module)._modules).items()
 
 
 class AbstractWired(nn.Module, abc.ABC):
@@ -136,21 +149,30 @@ class AbstractWired(nn.Module, abc.ABC):
 
     def run_nodes(self, x: Tensor) -> Tensor:
         """Run all nodes on `(batch, *plan.input_shape)`; return the state of the last one."""
-        return self.run_to(x, (len(self.plan.steps) - 1,))[0]
+        return self._run(x, self._turns)[len(self.plan.steps) - 1]
 
     def run_to(self, x: Tensor, wanted: Sequence[int]) -> list[Tensor]:
         """Run all nodes and return the states of `wanted`, which stay in memory until the end."""
-        values: dict[int, Tensor] = {0: x}
-        modules = cast(nn.ModuleDict, self._modules["nodes"])._modules.values()
-        for module, (node, stacked, kept, reads, frees) in zip(modules, self._turns, strict=True):
+        order = [
+            turn._replace(frees=tuple(value for value in turn.frees if value not in wanted))
+            for turn in self._turns
+        ]
+        values = self._run(x, order)
+        return [values[index] for index in wanted]
+
+    def _run(self, x: Tensor, order: Sequence[Turn]) -> dict[int, Tensor]:
+        """Run all nodes and return the values that are left."""
+        values = {0: x}
+        nodes: Iterable[Any] = self.nodes._modules.values()
+        for node, (index, stacked, kept, reads, frees) in zip(nodes, order, strict=True):
             if stacked:
                 values[kept] = torch.cat([values[value] for value in stacked], dim=1)
             inputs = [values[value] for value in reads]
-            for value in frees:  # before the node runs: it reads them for the last time
-                if value not in wanted:
-                    del values[value]
-            values[node] = module(inputs, x)
-        return [values[index] for index in wanted]
+            for value in frees:  # before the node runs: it is their last reader
+                del values[value]
+            # Calling a module costs as much as a small kernel; without hooks it does nothing else.
+            values[index] = node(inputs, x) if _hooked(node) else _run_node(node, inputs, x)
+        return values
 
 
 def _tie(schedule: Plan, nodes: nn.ModuleDict) -> None:
