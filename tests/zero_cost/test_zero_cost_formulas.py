@@ -89,6 +89,16 @@ def test_naswot_is_the_log_determinant_of_the_hamming_kernel() -> None:
     assert score("naswot", chain()) == pytest.approx(np.linalg.slogdet(kernel)[1], rel=1e-9)
 
 
+@pytest.mark.parametrize("smooth", ["relu6", "leakyrelu10", "silu", "gelu", "mish", "hardswish"])
+def test_naswot_reads_every_rectifier_as_on_where_its_input_is_positive(smooth: str) -> None:
+    def one_layer(operation: str) -> Network:
+        architecture = Architecture((Node(), Node(operation, width=5)), (Edge(0, 1),))
+        return Network(architecture, SHAPE, 3, initialisation="default", seed=0).double()
+
+    plain = score("naswot", one_layer("conv3x3"))
+    assert score("naswot", one_layer(f"conv3x3+bn+{smooth}")) == pytest.approx(plain, rel=1e-9)
+
+
 def test_jacob_cov_scores_the_correlations_of_the_jacobians() -> None:
     network = chain().train()
     images, _ = batch()
