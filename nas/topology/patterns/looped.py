@@ -22,7 +22,8 @@ from nas.topology.wiring import Wiring
 def looped(size: int, *, inner: Pattern, times: int, norms: str, inject: str) -> Topology:
     """Run the body `times` times; the operations of all runs share weights.
 
-    The size counts the body's operations once. `norms=own` keeps norms apart, as WideNet does (Xue
+    The size counts the body's operations once. Merges that learn weights (`concat`) keep them per
+    run: what is shared are operations. `norms=own` keeps norms apart, as WideNet does (Xue
     et al. 2021, arXiv:2107.11817); `inject=yes` adds the input before every run but the first, as
     TrellisNet does (Bai et al. 2018, arXiv:1810.06682).
     """

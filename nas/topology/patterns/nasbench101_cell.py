@@ -16,7 +16,7 @@ CELLS = {
     "nasbench101_cell",
     Paper("Ying et al.", 2019, arxiv="1902.09635"),
     formula="v_i = f_i(sum of its inputs); out = W [v_i; ...], plus the input where linked",
-    parameters=(Word("cell", "inception", tuple(CELLS), "which cell of the paper"),),
+    parameters=(Word("cell", "inception", tuple(CELLS), "which cell"),),
     exists=lambda size, cell: size % CELLS[cell][0] == 0,
     sizes=lambda cell: f"multiples of {CELLS[cell][0]} (a row of cells)",
 )
@@ -24,7 +24,8 @@ def nasbench101_cell(size: int, *, cell: str) -> Topology:
     """Put cells in a row: 3x3, 1x1 and pooling nodes that sum what they read.
 
     The output concatenates its inputs; an edge from the cell's input is added to that. `inception`
-    and `residual` are the Inception-like and the ResNet-like cell that the paper compares with.
+    is the Inception-like cell of the benchmark's own example (two operations stand for its 5x5
+    branch), `residual` a ResNet-like one: two operations in a row and the input added.
     """
     operations, edges = CELLS[cell]
     wiring, state = Wiring(), 0
