@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scale import is_full_scale
 from torch import Tensor
 
 from nas.cost.count import cost, exit_nodes
@@ -22,9 +23,15 @@ from nas.model.path_masks import PathMasks
 from nas.topology.graph import Architecture, Edge, Gain, Node
 from nas.topology.patterns import PATTERNS
 from nas.topology.stages import stage_architecture
+from nas.training.batches import part_tensors
+from nas.training.data import load_data
+from nas.training.evaluate import evaluate
+from nas.training.fit import fit
+from nas.training.parts import split_five
 from nas.training.path_dropper import nested_masks
 from nas.training.path_dropping.drop_path import keep_column
 from nas.training.path_dropping.survivors import survivor_factors
+from nas.training.recipe import Recipe
 
 SHAPE, CLASSES = (3, 8, 8), 5
 
@@ -180,6 +187,24 @@ def test_sureness_is_between_nothing_and_all() -> None:
     assert sureness(even).item() == pytest.approx(0.25)
     assert sureness(even, "entropy").item() == pytest.approx(0.0, abs=1e-6)
     assert sureness(certain).item() == sureness(certain, "entropy").item() == 1.0
+
+
+@pytest.mark.skipif(not is_full_scale(), reason="skipped: trains for a minute; make soak")
+@pytest.mark.parametrize("seed", range(3))
+def test_columns_trained_by_drop_path_beat_columns_cut_from_a_network_without_it(seed: int) -> None:
+    parts = split_five(load_data("digits"), 0)
+    held, labels = part_tensors(parts.validation, torch.device("cpu"))
+    topology = PATTERNS.get("fractal").wire(7)
+    architecture = stage_architecture(topology, width=8, stem="conv3x3")
+
+    def mean_accuracy(dropping: str) -> float:
+        net = Network(architecture, (1, 8, 8), 10, initialisation="default", seed=seed)
+        recipe = Recipe(epochs=8, batch_size=32, path_dropping=dropping)
+        fit(net, parts.learning, recipe, seed=seed)
+        columns = [evaluate(cut_column(net, column), held, labels) for column in range(3)]
+        return sum(column.accuracy for column in columns) / 3
+
+    assert mean_accuracy("drop_path") > mean_accuracy("none")
 
 
 # Refusals.
