@@ -168,9 +168,9 @@ def _operations() -> str:
         [
             "## Operations",
             "",
-            "What a node computes (`operation:` of a space, `operation=` of `nas arch build`). Others",
-            "are written as a row of layers, `bn+relu+conv3x3.g4`. The numbers learned are those of",
-            "16 channels. Tests: `tests/contracts/test_operations_data.py`,",
+            "What a node computes (`operation:` of a space, `operation=` of `nas arch build`).",
+            "Others are written as a row of layers, `bn+relu+conv3x3.g4`. The numbers learned are",
+            "those of 16 channels. Tests: `tests/contracts/test_operations_data.py`,",
             "`tests/contracts/test_operations_modules.py`.",
             "",
             _table(("operation", "layers", "learned", "paper"), rows),
