@@ -161,7 +161,7 @@ Make = Callable[[Mapping[str, float]], Merge]
 
 @final
 class MergeRegistry(Registry[Merge]):
-    """Merges by name; some take numbers in brackets, as in `laurel_lr(rank=8)`."""
+    """Merges by name; some take numbers in brackets, as in `laurel_lr(rank=8)`, spelt one way."""
 
     def __init__(self) -> None:
         super().__init__("merge", package=__name__)
@@ -199,7 +199,15 @@ class MergeRegistry(Registry[Merge]):
             for key in parameters
             if numbers[key] != parameters[key].default
         ]
-        return replace(make(numbers), name=f"{name}({','.join(shown)})") if shown else plain
+        written = f"{name}({','.join(shown)})" if shown else name
+        if written != text:
+            raise ConfigError(
+                f"'{text}' is not how this merge is written.",
+                why="Equal names are equal merges, so each has one spelling.",
+                fix=f"Write '{written}'.",
+            )
+        made: Merge = make(numbers)
+        return replace(made, name=written)
 
     def unknown(self, name: str) -> NotFoundError:
         """Build the error for a name, or for numbers in brackets, that are not here."""
