@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scale import is_full_scale
+from scale import is_full_scale, scaled
 from supernet_cases import SHAPE, images, shaken
 
 from nas.errors import ConfigError, NotFoundError, SpaceError
 from nas.space import AbstractSpace, load_space, space_from_dict
 from nas.space.choices import OneOf
+from nas.supernet.binding import Binder
+from nas.supernet.mixtures.mixing import mix
+from nas.supernet.mixtures.relaxed import relaxed_logits
+from nas.supernet.relaxation import Relaxation
 from nas.supernet.supernet import Supernet
 from nas.topology.patterns import PATTERNS
 
@@ -128,3 +132,35 @@ def test_operations_of_a_loop_are_one_question_and_one_set_of_weights(norms: str
         operations = [node.operation for node in space.build(decisions).nodes if node.tie]
         assert operations == operations[:2] * 3
         check_law_1(net, space, decisions)
+
+
+COMPOSED = one_stage(
+    {
+        "choices": [
+            "csp(inner=free)",
+            "residual_attention",
+            "res2net(scale=2)",
+            "looped(inner=dense)",
+            "recurrent_residual",
+            "pyramidal",
+            "nested_u",
+        ]
+    },
+    depth={"choices": [2, 4]},
+    operation={"choices": ["conv3x3", "separable3x3"], "per": "node"},
+    merge={"choices": ["sum", "concat", "weighted"], "per": "node"},
+)
+
+
+@pytest.mark.parametrize("operations", ["sampled", "mixed"])
+def test_law_4_holds_for_composed_patterns(operations: str) -> None:
+    net = shaken(Supernet(COMPOSED, SHAPE, CLASSES).double())
+    relaxation = Relaxation(COMPOSED, operations=operations).double()  # type: ignore[arg-type]
+    binder, rng, x = Binder(COMPOSED), np.random.default_rng(0), images()
+    for _ in range(scaled(200)):
+        decisions = COMPOSED.sample(rng)
+        context, values = relaxation.context(decisions)
+        with torch.no_grad():
+            ours = relaxed_logits(net, mix(net, binder, context), values, x)
+            theirs = net(x, COMPOSED.build(decisions))
+        assert float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-10, decisions
