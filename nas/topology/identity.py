@@ -66,10 +66,10 @@ def structural_ids(architectures: Sequence[Architecture]) -> list[str]:
     Raises:
         ArchitectureError: If an operation, merge or transform is unknown.
     """
-    distinct = list(dict.fromkeys(architectures))
-    found = graph_ids([simplify(architecture) for architecture in distinct])
-    known = dict(zip(distinct, found, strict=True))
-    return [known[architecture] for architecture in architectures]
+    graphs = {architecture: simplify(architecture) for architecture in dict.fromkeys(architectures)}
+    distinct = list(dict.fromkeys(graphs.values()))  # members of a small space simplify to few
+    known = dict(zip(distinct, graph_ids(distinct), strict=True))
+    return [known[graphs[architecture]] for architecture in architectures]
 
 
 def graph_ids(graphs: Sequence[LabelledGraph] | GraphBatch, letter: str = "s") -> list[str]:
