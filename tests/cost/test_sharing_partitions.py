@@ -36,7 +36,7 @@ def test_alike_operations_have_as_many_partitions_as_bell_numbers_say(size: int)
 
 
 @pytest.mark.parametrize("own_norms", [True, False])
-@pytest.mark.parametrize(("pattern", "size"), [("chain", 4), ("residual", 3), ("fractal", 3)])
+@pytest.mark.parametrize(("pattern", "size"), [("chain", 4), ("fractal", 3)])
 def test_the_parameters_of_every_partition_are_those_of_the_built_network(
     pattern: str, size: int, own_norms: bool
 ) -> None:
@@ -49,7 +49,7 @@ def test_the_parameters_of_every_partition_are_those_of_the_built_network(
         assert found.smallest <= counted <= found.largest
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=scaled(150))
 @given(st.integers(0, 10**6), st.floats(0, 1.2))
 def test_a_drawn_partition_never_exceeds_its_budget(seed: int, share: float) -> None:
     found = SharingSearch(build_published_text("resnet-cifar:depth=14"), (3, 32, 32), 10)

@@ -33,7 +33,7 @@ def counted(architecture: Architecture) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(("pattern", "size"), BODIES)
-@pytest.mark.parametrize("runs", [1, 2, 3, 7])
+@pytest.mark.parametrize("runs", [1, 4])
 @pytest.mark.parametrize("inject", [False, True])
 def test_parameters_are_constant_and_multiply_adds_linear_in_the_runs(
     pattern: str, size: int, runs: int, inject: bool
@@ -59,7 +59,7 @@ def test_norms_of_their_own_are_the_only_parameters_that_grow() -> None:
 
 
 @pytest.mark.parametrize(("pattern", "size"), BODIES)
-@pytest.mark.parametrize("runs", [2, 3])
+@pytest.mark.parametrize("runs", [3])
 def test_the_gradient_of_a_tied_weight_is_the_sum_over_untied_copies(
     pattern: str, size: int, runs: int
 ) -> None:

@@ -37,10 +37,15 @@ def network(pattern: str = "residual", size: int = 3) -> Network:
     return Network(built, (1, 8, 8), 10, initialisation="default")
 
 
-def trained(parts: FiveParts, seed: int = 0, **settings: Any) -> Network:
-    net = network()
-    fit(net, parts.weights, Recipe(epochs=2, batch_size=64, **settings), seed=seed)
+def trained(parts: FiveParts, **settings: Any) -> Network:
+    net = network(size=2)
+    fit(net, parts.weights, Recipe(epochs=1, batch_size=64, **settings), seed=0)
     return net
+
+
+@pytest.fixture(scope="module")
+def plain(parts: FiveParts) -> Tensor:
+    return weights(trained(parts))
 
 
 def weights(net: nn.Module) -> Tensor:
@@ -60,9 +65,9 @@ SETTINGS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda each: "-".join(map(str, each.values())))
 def test_a_setting_changes_the_training_and_one_seed_repeats_it(
-    parts: FiveParts, settings: dict[str, Any]
+    parts: FiveParts, plain: Tensor, settings: dict[str, Any]
 ) -> None:
-    plain, changed = weights(trained(parts)), weights(trained(parts, **settings))
+    changed = weights(trained(parts, **settings))
     assert not torch.equal(plain, changed)
     assert torch.equal(changed, weights(trained(parts, **settings)))
 
@@ -71,7 +76,7 @@ def test_the_modern_recipe_learns_digits(parts: FiveParts) -> None:
     recipe = Recipe.model_validate(
         {
             "named": "modern",
-            "epochs": 12,
+            "epochs": 7,
             "batch_size": 64,
             "warmup_epochs": 1,
             "average_decay": 0.9,
@@ -80,7 +85,7 @@ def test_the_modern_recipe_learns_digits(parts: FiveParts) -> None:
     )
     net = network()
     fit(net, parts.training, recipe, seed=0)
-    assert evaluate(net, *part_tensors(parts.test, CPU)).accuracy > 0.9
+    assert evaluate(net, *part_tensors(parts.test, CPU)).accuracy > 0.8
 
 
 def test_masks_reach_the_network_in_every_step_and_only_there(parts: FiveParts) -> None:
@@ -144,7 +149,7 @@ def test_exits_learn_together_with_the_network(parts: FiveParts) -> None:
 
     def accuracies(weight: float) -> list[float]:
         net = Network(architecture, (1, 8, 8), 10, initialisation="default")
-        recipe = Recipe(epochs=10, batch_size=32, exit_weight=weight)
+        recipe = Recipe(epochs=7, batch_size=32, exit_weight=weight)
         fit(net, parts.weights, recipe, seed=0)
         with torch.no_grad():
             found = net.exit_logits(images)
@@ -152,7 +157,7 @@ def test_exits_learn_together_with_the_network(parts: FiveParts) -> None:
 
     alone, together = accuracies(0.0), accuracies(1.0)
     assert together[0] > alone[0] + 0.2
-    assert together[0] > 0.7
+    assert together[0] > 0.6
 
 
 # The pieces.
