@@ -117,8 +117,10 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
     def _known_dropping(cls, text: str) -> str:
         try:
             read_path_dropping(text)
-        except NotFoundError as error:  # as a value that is wrong, with the place it stands in
+        except NotFoundError as error:  # as a wrong value, which gets the place of its key
             raise ConfigError(error.what, fix=error.fix) from None
+        except ConfigError as error:
+            raise ConfigError(f"In '{text}': {error.what}", fix=error.fix) from None
         return text
 
     def as_dict(self) -> dict[str, Any]:

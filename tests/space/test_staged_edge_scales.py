@@ -13,7 +13,10 @@ from scale import scaled
 from nas.errors import ConfigError, NotFoundError
 from nas.model.network import Network
 from nas.space import AbstractSpace, OneOf, space_from_dict
-from nas.supernet.binding import role
+from nas.supernet.binding import Binder, role
+from nas.supernet.mixtures.mixing import mix
+from nas.supernet.mixtures.relaxed import relaxed_logits
+from nas.supernet.relaxation import Relaxation
 from nas.supernet.supernet import Supernet
 from nas.topology.edge_scales import scale_topology
 from nas.topology.patterns import PATTERNS
@@ -24,9 +27,10 @@ CHOICES = ["unscaled", "rezero", "layer_scale(start=0.1)", "decayed_identity(a_m
 
 
 def space(edge_scale: Any, patterns: list[str] | None = None) -> AbstractSpace:
-    stage = {
+    stage: dict[str, Any] = {
         "pattern": {"choices": patterns or ["residual", "chain", "dense", "free"]},
         "depth": {"choices": [2, 3]},
+        "merge": {"choices": ["sum", "weighted"], "per": "node"},
         "width": {"choices": [3, 4]},
         "edge_scale": edge_scale,
     }
@@ -79,6 +83,27 @@ def test_members_with_gains_equal_their_stand_alone_networks() -> None:
             inside = net.eval()(x, architecture, statistics)
             alone = net.extract(architecture, statistics).eval()(x)
         assert (inside - alone).abs().max() <= 1e-10 * alone.abs().max()
+
+
+@pytest.mark.parametrize("operations", ["sampled", "mixed"])
+def test_every_vertex_of_a_relaxation_with_scales_is_the_member(operations: str) -> None:
+    scales = space({"choices": CHOICES}, ["residual", "dense", "free", "fractal"])
+    net = Supernet(scales, SHAPE, CLASSES, seed=0).double()
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.add_(noise, alpha=0.2)
+    relaxation = Relaxation(scales, operations=operations).double()  # type: ignore[arg-type]
+    binder, rng = Binder(scales), np.random.default_rng(0)
+    x = torch.randn(4, *SHAPE, dtype=torch.float64, generator=generator)
+    for _ in range(scaled(100)):
+        decisions = scales.sample(rng)
+        context, values = relaxation.context(decisions)
+        with torch.no_grad():
+            ours = relaxed_logits(net, mix(net, binder, context), values, x)
+            theirs = net(x, scales.build(decisions))
+        assert float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-10, decisions
 
 
 @pytest.mark.parametrize(

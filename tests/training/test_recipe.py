@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from study_cases import study
 
 from nas.errors import ConfigError
 from nas.search.resolve import resolve_config
@@ -72,12 +73,13 @@ def test_the_modern_recipe_has_all_its_parts() -> None:
     assert modern.path_dropping.startswith("stochastic_depth")
 
 
-def test_a_search_may_name_its_recipe() -> None:
+def test_a_search_and_a_study_may_name_their_recipe() -> None:
     config = resolve_config(
         {"space": "tiny_exhaustive", "confirm": {"recipe": {"named": "modern"}}}
     )
     assert config.confirm.recipe.mixup == Recipe.model_validate("modern").mixup
     assert config.confirm.recipe.epochs == 60  # of the search's own defaults
+    assert study(recipe="modern").recipe == Recipe.model_validate("modern")
 
 
 @pytest.mark.parametrize(
