@@ -31,6 +31,9 @@ def test_every_pattern_is_listed_with_its_paper_parameters_and_picture(nas: Nas)
     assert "span,order,gate" in residual
     assert "He et al. 2015, arXiv:1512.03385" in residual
     assert residual.endswith("in─●─○₂─●─○₂─●─○₂─●─○₂")
+    document = nas("patterns", "--json").document
+    assert document["schema"] == "nas.patterns/1"
+    assert [entry["name"] for entry in document["patterns"]] == list(PATTERNS)
 
 
 def test_one_pattern_is_told_with_its_formula_sizes_parameters_and_pictures(nas: Nas) -> None:
@@ -54,6 +57,23 @@ def test_a_pattern_with_parameters_is_told_as_it_was_written(nas: Nas) -> None:
     assert [each["name"] for each in document["parameters"]] == ["inner", "parts"]
 
 
+@pytest.mark.parametrize("name", list(PATTERNS))
+def test_one_pattern_is_told_about(name: str, nas: Nas) -> None:
+    answer = nas("patterns", name)
+    assert answer.code == 0
+    assert answer.out.startswith(name)
+    assert "operations  nodes  edges  joins" in answer.out
+    assert nas("patterns", name, "--json").document["schema"] == "nas.pattern/1"
+
+
+def test_an_unknown_pattern_is_answered_with_the_known_ones(nas: Nas) -> None:
+    answer = nas("patterns", "fractle")
+    assert answer.code == 3
+    assert "Unknown pattern 'fractle'" in answer.err
+    assert "Did you mean 'fractal'?" in answer.err
+    assert "hierarchical" in answer.err
+
+
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
@@ -62,6 +82,7 @@ def test_a_pattern_with_parameters_is_told_as_it_was_written(nas: Nas) -> None:
         ("csp(parts=9)", 2, "Write parts=4"),
         ("watts_strogatz(rewire=0.75)", 2, "a whole number, 0 to 100"),
         ("csp(inner=dense", 2, "does not spell a pattern"),
+        ("a" * 1000, 2, "takes 1000 characters"),
     ],
 )
 def test_a_misspelt_pattern_is_refused_with_the_way_out(

@@ -10,7 +10,6 @@ import pytest
 
 from nas.cli.space import short_count
 from nas.space import space_names
-from nas.topology.patterns import PATTERNS
 
 Nas = Callable[..., Any]
 
@@ -127,30 +126,3 @@ def test_absurd_numbers_are_refused(option: list[str], nas: Nas) -> None:
 def test_counts_are_written_for_reading() -> None:
     assert short_count(1234) == "1,234"
     assert short_count(10**20) == "1.00e+20"
-
-
-def test_every_pattern_is_listed_with_its_paper(nas: Nas) -> None:
-    answer = nas("patterns")
-    assert answer.code == 0
-    assert [line.split()[0] for line in answer.out.splitlines()[1:]] == list(PATTERNS)
-    assert "Huang et al. 2016, arXiv:1608.06993" in answer.out
-    document = nas("patterns", "--json").document
-    assert document["schema"] == "nas.patterns/1"
-    assert [entry["name"] for entry in document["patterns"]] == list(PATTERNS)
-
-
-@pytest.mark.parametrize("name", list(PATTERNS))
-def test_one_pattern_is_told_about(name: str, nas: Nas) -> None:
-    answer = nas("patterns", name)
-    assert answer.code == 0
-    assert answer.out.startswith(name)
-    assert "operations  nodes  edges  joins" in answer.out
-    assert nas("patterns", name, "--json").document["schema"] == "nas.pattern/1"
-
-
-def test_an_unknown_pattern_is_answered_with_the_known_ones(nas: Nas) -> None:
-    answer = nas("patterns", "fractle")
-    assert answer.code == 3
-    assert "Unknown pattern 'fractle'" in answer.err
-    assert "Did you mean 'fractal'?" in answer.err
-    assert "hierarchical" in answer.err

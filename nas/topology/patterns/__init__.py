@@ -17,7 +17,14 @@ from typing import Any, final
 from nas.errors import ConfigError, NasError, NotFoundError, TopologyError
 from nas.registry import Paper, Registry, suggest
 from nas.topology.graph import Topology
-from nas.topology.pattern_parameters import Inner, Parameter, Whole, Word, read_pattern_text
+from nas.topology.pattern_parameters import (
+    MAX_TEXT,
+    Inner,
+    Parameter,
+    Whole,
+    Word,
+    read_pattern_text,
+)
 
 __all__ = [
     "MAX_SIZE",
@@ -124,7 +131,7 @@ class PatternRegistry(Registry[Pattern]):
             NotFoundError: If there is none of that name; the message lists what there is.
             ConfigError: If the text is malformed or a parameter is unknown or out of range.
         """
-        if "(" not in name:
+        if "(" not in name and len(name) <= MAX_TEXT:
             return self._with_defaults(super().get(name))
         base, values = read_pattern_text(name)
         return self.bind(base, values)
