@@ -125,8 +125,9 @@ def _pairs(place: Place, target: NodeModule) -> Iterator[tuple[nn.Module, nn.Mod
 
 
 def _numbers(source: nn.Module, name: str) -> Tensor:
-    numbers = source.state_dict(keep_vars=True)[name]
-    return cast(Tensor, numbers)
+    """Return a tensor as the module computes with it, parametrised or not."""
+    owner, _, last = name.rpartition(".")
+    return cast(Tensor, getattr(source.get_submodule(owner), last))
 
 
 def _copy_gains(place: Place, target: NodeModule) -> set[int]:

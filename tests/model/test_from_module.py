@@ -24,6 +24,7 @@ from nas.model.network import Network
 from nas.space import load_space
 from nas.topology.graph import Architecture
 from nas.topology.identity import structural_id
+from nas.topology.published import build_published_text
 from nas.topology.serial import dump_architecture, load_architecture
 
 IMAGE = (3, 16, 16)
@@ -427,6 +428,15 @@ def test_members_of_spaces_come_back_as_themselves(name: str) -> None:
     assert structural_id(twice.architecture) == structural_id(found.architecture)
 
 
+@pytest.mark.parametrize(
+    "text", ["resnet-cifar:depth=8,skip=zeropad", "densenet-cifar:depth=10,growth=4,bc=true"]
+)
+def test_published_networks_come_back_with_their_id(text: str) -> None:
+    network = build_published_text(text)
+    found = checked(Network(network, (3, 32, 32), 10), (3, 32, 32))
+    assert structural_id(found.architecture) == structural_id(network)
+
+
 # Shrinking would take minutes.
 @settings(max_examples=scaled(150), phases=[Phase.explicit, Phase.generate])
 @given(network=architectures(max_nodes=6, cells=0))
@@ -449,6 +459,22 @@ def test_networks_in_single_precision_and_training_mode_are_left_as_they_were() 
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     shared = {value.data_ptr() for value in module.parameters()}
     assert not shared & {value.data_ptr() for value in found.network.parameters()}
+
+
+def test_parametrised_weights_are_taken_over_as_they_are_computed_with() -> None:
+    conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3, padding=1))
+    module = settled(nn.Sequential(conv, nn.ReLU()))
+    found = from_module(module, input_shape=IMAGE)
+    x = torch.ones(1, *IMAGE, dtype=torch.float64)
+    assert torch.allclose(found.network(x), module(x), rtol=1e-10)
+    assert found.unused == ()
+
+
+def test_hooks_are_refused_with_their_place() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
+    module[1].register_forward_hook(lambda owner, given, found: found * 2)
+    with pytest.raises(ArchitectureError, match="1: ReLU runs a hook"):
+        from_module(module, input_shape=IMAGE)
 
 
 def test_the_public_name_is_this_function() -> None:

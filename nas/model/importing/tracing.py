@@ -207,8 +207,9 @@ def trace(
 
     Raises:
         ArchitectureError: If its code takes other arguments than a batch, decides by the numbers
-            of a tensor, or cannot run on images of this shape.
+            of a tensor, has hooks, or cannot run on images of this shape.
     """
+    _check_hooks(module)
     first = next(module.parameters(), None)
     tracer = ShapeTracer(is_leaf, shape, torch.float32 if first is None else first.dtype)
     root = _Wrapped(module)
@@ -225,6 +226,17 @@ def trace(
     finally:
         for child, flag in training.items():
             child.training = flag
+
+
+def _check_hooks(module: nn.Module) -> None:
+    """Refuse hooks: what they do is not part of any layer."""
+    for path, child in module.named_modules():
+        if child._forward_hooks or child._forward_pre_hooks:
+            raise ArchitectureError(
+                f"{path or 'The module'}: {type(child).__name__} runs a hook, which cannot be "
+                "imported.",
+                fix="Remove the hook, or do what it does in the module's forward.",
+            )
 
 
 def _undecided(where: str, message: str) -> ArchitectureError:
