@@ -185,6 +185,32 @@ class SharingSearch:
             found += _random_split(group.nodes, groups, rng)
         return tuple(sorted(found))
 
+    def neighbour(
+        self, partition: Partition, rng: np.random.Generator, budget: int | None = None
+    ) -> Partition:
+        """Return a partition in which one node has moved to another group, or alone.
+
+        All moves that fit into the budget are as likely; without any the partition is returned.
+        Every partition reaches every other that fits by such moves through the one that shares all.
+
+        Args:
+            partition: A partition of this network, as `sample` gives it.
+            rng: Source of the draw.
+            budget: Most parameters.
+
+        Raises:
+            ConfigError: If no partition fits.
+        """
+        most = self.smallest + self._room(budget)
+        moves = [
+            moved
+            for group in self.classes
+            for node in group.nodes
+            for moved in _moves(partition, node, group.nodes)
+            if self.parameters(moved) <= most
+        ]
+        return moves[int(rng.integers(len(moves)))] if moves else partition
+
     def _sets(self) -> tuple[tuple[int, int], ...]:
         return tuple((len(group.nodes), group.parameters) for group in self.classes)
 
@@ -199,6 +225,20 @@ class SharingSearch:
                 fix=f"Allow at least {self.smallest}, or make the network smaller.",
             )
         return min(budget, self.largest) - self.smallest
+
+
+def _moves(partition: Partition, node: int, alike: tuple[int, ...]) -> Iterator[Partition]:
+    """Yield the partitions in which a node stands in another group of its class, or alone."""
+    home = next(group for group in partition if node in group)
+    others = [group for group in partition if group != home]
+    left = tuple(each for each in home if each != node)
+    kept = [left] if left else []
+    for group in others:
+        if group[0] in alike:
+            rest = [each for each in others if each != group]
+            yield tuple(sorted([*rest, *kept, tuple(sorted((*group, node)))]))
+    if left:
+        yield tuple(sorted([*others, left, (node,)]))
 
 
 def _own(step: NodeStep) -> bool:

@@ -81,6 +81,24 @@ def test_every_partition_that_fits_is_drawn_alike() -> None:
     assert chi_squared < len(every) + 5 * (2 * len(every)) ** 0.5
 
 
+def test_moves_stay_within_the_budget_and_reach_every_partition_that_fits() -> None:
+    found, rng = search("chain", 4), np.random.default_rng(0)
+    budget = (found.smallest + found.largest) // 2
+    every = set(found.partitions(budget))
+    partition = found.sample(rng, budget)
+    seen = {partition}
+    for _ in range(60 * len(every)):
+        moved = found.neighbour(partition, rng, budget)
+        assert moved in every
+        assert moved != partition
+        partition = moved
+        seen.add(partition)
+    assert seen == every
+    alone = search("chain", 1)
+    only = alone.sample(rng)
+    assert alone.neighbour(only, rng) == only
+
+
 def test_astronomical_numbers_of_partitions_are_counted_and_drawn() -> None:
     found = SharingSearch(build_published_text("resnet-cifar:depth=110"), (3, 32, 32), 10)
     assert found.count() > 10**60
