@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Iterable
 from typing import cast, final
 
 import torch
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.cost.shapes import Plan
+from nas.cost.turns import turns
 from nas.model.layers import Convolution
 from nas.model.merges import (
     CONCATENATION_LIMIT,
@@ -123,14 +125,15 @@ class _Program:
 
     def write(self, schedule: Plan, wired: AbstractWired, value: int, place: str = "") -> int:
         """Append the nodes of a plan that reads `value`; return the value of the last node."""
-        states = [value]
-        named = schedule.architecture.nodes[1:]
-        nodes = zip(schedule.steps[1:], wired.nodes.values(), named, strict=True)
-        for step, node, own in nodes:
-            self.place = place or own.name
-            sources = [states[entry.edge.source] for entry in step.inputs]
-            states.append(self._write_node(cast(NodeModule, node), sources, value))
-        return states[-1]
+        values = {0: value}
+        nodes = cast("Iterable[NodeModule]", wired.nodes.values())
+        for turn, node in zip(turns(schedule), nodes, strict=True):
+            self.place = place or schedule.architecture.nodes[turn.node].name
+            if turn.stacked:
+                values[turn.kept] = self.emit(_Stack(), *[values[part] for part in turn.stacked])
+            sources = [values[source] for source in turn.reads]
+            values[turn.node] = self._write_node(node, sources, value)
+        return values[len(schedule.steps) - 1]
 
     def _write_node(self, node: NodeModule, sources: list[int], like: int) -> int:
         inputs = list(sources)
@@ -139,7 +142,7 @@ class _Program:
                 inputs[int(position)] = self.emit(layer, inputs[int(position)])
         if not inputs:
             value = self.emit(_Zeros(node.merged), like)
-        elif node.merge is None:
+        elif node.merge is None or len(inputs) == 1:  # one input, or a stack that was kept
             value = inputs[0]
         else:
             value = self.emit(_constant(node.merge, len(inputs)), *inputs)
