@@ -140,9 +140,7 @@ class DenseNet(nn.Module):
 
 def unit(inputs: int, outputs: int) -> nn.Sequential:
     """Return convolution, batch norm, rectifier."""
-    return nn.Sequential(
-        conv3x3(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
+    return nn.Sequential(conv3x3(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 @final
