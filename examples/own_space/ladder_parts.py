@@ -21,13 +21,13 @@ operation(
 )
 
 
-@connection_pattern("ladder", exists=lambda size: size >= 2, sizes="2 operations or more")
-def ladder(size: int) -> Topology:
+@connection_pattern("rungs", exists=lambda size: size >= 2, sizes="2 operations or more")
+def rungs(size: int) -> Topology:
     """Feed each operation from the two states before it.
 
     Like the rails and rungs of a ladder: neighbouring operations overlap, and no state is read
     more than two steps later.
     """
     rails = {(node, node + 1) for node in range(size)}
-    rungs = {(node, node + 2) for node in range(size - 1)}
-    return Topology(size + 1, frozenset(rails | rungs))
+    steps = {(node, node + 2) for node in range(size - 1)}
+    return Topology(size + 1, frozenset(rails | steps))
