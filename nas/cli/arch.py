@@ -156,7 +156,7 @@ def _show_text(
 
     print_text(f"wiring      {'-'.join(architecture.wiring) or '-'}")
     for name, identity in _ids(architecture).items():
-        print_text(f"{name:<12}{identity}")
+        print_text(f"{name:<12}{identity or '-'}")
     print_text(f"input       {'x'.join(map(str, shape))}, {num_classes} classes")
     costs = cost(architecture, shape, num_classes)
     print_text(
@@ -244,14 +244,20 @@ def _printable(value: object) -> object:
     return value
 
 
-def _ids(architecture: Architecture) -> dict[str, str]:
+def _ids(architecture: Architecture) -> dict[str, str | None]:
+    """Return the three ids; a network too long for one has None in its place, and says why."""
+    from nas.errors import ArchitectureError
     from nas.topology.identity import executed_id, sharing_id, structural_id
 
-    return {
-        "structural": structural_id(architecture),
-        "sharing": sharing_id(architecture),
-        "executed": executed_id(architecture),
-    }
+    found: dict[str, str | None] = {}
+    identify = {"structural": structural_id, "sharing": sharing_id, "executed": executed_id}
+    for name, function in identify.items():
+        try:
+            found[name] = function(architecture)
+        except ArchitectureError as error:
+            talk(f"no {name} id: {error.what}")
+            found[name] = None
+    return found
 
 
 def _node_row(architecture: Architecture, index: int, own: NodeCost) -> tuple[object, ...]:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from typing import final
 
+from nas.errors import ArchitectureError
 from nas.topology.canonical import LabelledEdge, LabelledGraph
 from nas.topology.facts import WHOLE, Gain
 from nas.topology.graph import Architecture, Node
@@ -42,6 +43,9 @@ from nas.topology.symbolic import (
 
 SHAPE_PORTS = frozenset({"default", "main"})
 """Ports that say nothing beyond the shapes, which are written out already."""
+
+MAX_TERMS = 2_500_000
+"""Arguments of all values; about a gigabyte."""
 
 ZERO = -1
 """The value of an empty sum."""
@@ -62,7 +66,8 @@ def simplify(architecture: Architecture, *, sharing: bool = False) -> LabelledGr
         sharing: Add one vertex per set of weights that several instances share.
 
     Raises:
-        ArchitectureError: If an operation, merge or transform is unknown.
+        ArchitectureError: If an operation, merge or transform is unknown, or if the sums have more
+            than `MAX_TERMS` terms.
     """
     values = _Values(sharing=sharing)
     root, shape = _build(values, architecture, (values.add("input", ()), INPUT_SHAPE), ())
@@ -84,9 +89,11 @@ class _Values:
         self.sums: dict[int, dict[int, int]] = {}
         self.stacks: dict[int, tuple[int, ...]] = {}
         self._known: dict[tuple[str, Arguments], int] = {}
+        self._terms = 0
 
     def add(self, label: str, arguments: Arguments, weights: Key | None = None) -> int:
         """Return the value `label(arguments)`; with `weights` it is an instance of its own."""
+        self._count(len(arguments))
         if weights is None:
             known = self._known.get((label, arguments))
             if known is not None:
@@ -97,6 +104,18 @@ class _Values:
         self.labels.append(label)
         self.arguments.append(arguments)
         return len(self.labels) - 1
+
+    def _count(self, terms: int) -> None:
+        """Refuse to write out sums of sums until memory is gone."""
+        self._terms += terms
+        if self._terms > MAX_TERMS:
+            raise ArchitectureError(
+                f"The network has no structural id: written out, its sums have more than "
+                f"{MAX_TERMS:,} terms.",
+                why="A sum of sums is one sum, so the terms grow with the square of the number of "
+                "residual blocks in a row.",
+                fix="Use fewer blocks; some 2,000 in a row are within the limit.",
+            )
 
     def apply(self, label: str, value: int, weights: Key | None = None) -> int:
         """Return `label(value)`; nothing comes of nothing."""

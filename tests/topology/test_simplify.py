@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import architectures
 
+from nas.errors import ArchitectureError
 from nas.topology.graph import Architecture, Edge, Node
 from nas.topology.identity import executed_id, sharing_id, structural_id
 from nas.topology.merges import MERGES
@@ -173,3 +174,18 @@ def test_an_identity_in_every_edge_changes_no_id_but_the_executed_one(
     assert structural_id(longer) == structural_id(network)
     assert sharing_id(longer) == sharing_id(network)
     assert (executed_id(longer) == executed_id(network)) is (not network.edges)
+
+
+def test_sums_that_would_fill_the_memory_are_refused_with_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nas.topology.simplify.MAX_TERMS", 2_500)
+    blocks = 80
+    nodes = [Node(name="input")]
+    edges: list[Edge] = []
+    for block in range(blocks):
+        state = 2 * block
+        nodes += [Node("relu"), Node("identity")]
+        edges += [Edge(state, state + 1), Edge(state, state + 2), Edge(state + 1, state + 2)]
+    with pytest.raises(ArchitectureError, match=r"more than 2,500 terms[\s\S]*some 2,000"):
+        structural_id(Architecture(tuple(nodes), tuple(edges)))
