@@ -183,15 +183,19 @@ def scale_depth(architecture: Architecture, factor: float) -> Architecture:
             why="Depth is scaled by repeating blocks whose output is shaped as their input.",
             fix="Scale the width, or build the network with a larger depth.",
         )
-    nodes: list[Node] = [architecture.nodes[0]]
-    edges: list[Edge] = []
+    size = 1
     for stage in stages:
-        for block, copy in stage.repeated(factor):
-            if len(nodes) + block.size > MAX_NODES:
+        for block, _ in stage.repeated(factor):
+            size += block.size
+            if size > MAX_NODES:
                 raise ArchitectureError(
                     f"A depth factor of {factor:g} makes more than {MAX_NODES} nodes.",
                     fix="Choose a smaller factor.",
                 )
+    nodes: list[Node] = [architecture.nodes[0]]
+    edges: list[Edge] = []
+    for stage in stages:
+        for block, copy in stage.repeated(factor):
             _append(nodes, edges, architecture, block, copy)
     return replace(architecture, nodes=tuple(nodes), edges=tuple(edges))
 

@@ -188,7 +188,7 @@ def test_what_is_left_of_a_mean_is_the_mean_of_what_is_left() -> None:
     assert survivor_factors(kept, "pairwise")[:, 0].tolist() == [2.0, 0.0, 1.0]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=scaled(100))
 @given(st.integers(0, 2**31), st.sampled_from(["mean", "rsqrt", "none"]))
 def test_dropped_inputs_are_as_if_they_were_not_there(seed: int, scale: str) -> None:
     """A join with masks equals the same join of the inputs that are left."""
