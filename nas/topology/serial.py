@@ -10,13 +10,12 @@ node or edge it is about.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import networkx as nx
 
 from nas.errors import ArchitectureError, TopologyError
-from nas.registry import Registry, suggest
 from nas.topology.graph import (
     HEADS,
     MAX_EDGES,
@@ -31,6 +30,17 @@ from nas.topology.graph import (
 from nas.topology.lookups import RESERVED_TRANSFORMS
 from nas.topology.merges import MERGES
 from nas.topology.operations import OPERATIONS
+from nas.topology.serial_values import (
+    check_keys,
+    kind_of,
+    read_flag,
+    read_known,
+    read_list,
+    read_number,
+    read_scale,
+    read_text,
+    wrong_type,
+)
 
 SCHEMA = "nas.architecture/1"
 MAX_BYTES = 16_000_000
@@ -54,7 +64,6 @@ _NODE_KEYS = [
     "motif",
 ]
 _EDGE_KEYS = ["part", "gain"]
-_SCALES = ["auto", "none", "rsqrt", "mean"]
 
 
 def dump_architecture(architecture: Architecture) -> dict[str, Any]:
@@ -79,7 +88,7 @@ def load_architecture(source: str | dict[str, Any]) -> Architecture:
     data = _parse(source) if isinstance(source, str) else source
     if not isinstance(data, dict):
         raise ArchitectureError(
-            f"An architecture is a JSON object, not {_kind(data)}.",
+            f"An architecture is a JSON object, not {kind_of(data)}.",
             fix=f'Start with {{"schema": "{SCHEMA}", "nodes": [...], "edges": [...]}}.',
         )
     _check_schema(data.get("schema"))
@@ -192,14 +201,14 @@ def _load_graph(data: dict[str, Any], where: str, depth: int, totals: list[int])
     """Read one level; `totals` counts the nodes and edges of all levels."""
     if depth > MAX_DEPTH:
         raise _too_deep(where)
-    _check_keys(data, _GRAPH_KEYS, where or "the architecture")
-    nodes = _list(data.get("nodes"), f"{where}nodes")
-    edges = _list(data.get("edges"), f"{where}edges")
+    check_keys(data, _GRAPH_KEYS, where or "the architecture")
+    nodes = read_list(data.get("nodes"), f"{where}nodes")
+    edges = read_list(data.get("edges"), f"{where}edges")
     _count(totals, len(nodes), len(edges), where)
-    wiring = _list(data.get("wiring", []), f"{where}wiring")
+    wiring = read_list(data.get("wiring", []), f"{where}wiring")
     zero_allowed = data.get("zero_allowed", False)
     if not isinstance(zero_allowed, bool):
-        raise _wrong_type(f"{where}zero_allowed", "true or false", zero_allowed)
+        raise wrong_type(f"{where}zero_allowed", "true or false", zero_allowed)
     head = data.get("head", "classifier")
     if head not in HEADS:
         raise ArchitectureError(
@@ -208,7 +217,7 @@ def _load_graph(data: dict[str, Any], where: str, depth: int, totals: list[int])
     loaded = [load_edge(edge, f"{where}edges[{i}]") for i, edge in enumerate(edges)]
     _refuse_cycle(loaded, where)
     built = tuple(_load_node(node, i, where, depth, totals) for i, node in enumerate(nodes))
-    names = tuple(_text(name, f"{where}wiring[{i}]") for i, name in enumerate(wiring))
+    names = tuple(read_text(name, f"{where}wiring[{i}]") for i, name in enumerate(wiring))
     try:
         return Architecture(built, tuple(loaded), names, zero_allowed, head)
     except (ArchitectureError, TopologyError) as error:
@@ -229,30 +238,30 @@ def load_node(data: Any, place: str) -> Node:
 def _load_node(data: Any, index: int, where: str, depth: int, totals: list[int]) -> Node:
     place = f"{where}nodes[{index}]"
     if not isinstance(data, dict):
-        raise _wrong_type(place, "an object", data)
+        raise wrong_type(place, "an object", data)
     if isinstance(data.get("name"), str):
         place += f" ('{data['name'][:80]}')"
-    _check_keys(data, _NODE_KEYS, place)
+    check_keys(data, _NODE_KEYS, place)
     fields = _load_fields(data, place)
     if "cell" in data:
         if not isinstance(data["cell"], dict):
-            raise _wrong_type(f"{place}.cell", "an object with nodes and edges", data["cell"])
+            raise wrong_type(f"{place}.cell", "an object with nodes and edges", data["cell"])
         fields["cell"] = _load_graph(data["cell"], f"{place}.cell.", depth + 1, totals)
     return Node(**fields)
 
 
 def _load_fields(data: dict[str, Any], place: str) -> dict[str, Any]:
     readers: dict[str, Callable[[Any, str], Any]] = {
-        "operation": lambda value, where: _known(OPERATIONS, value, where),
-        "merge": lambda value, where: _known(MERGES, value, where),
-        "scale": _scale,
-        "width": lambda value, where: _number(value, where, MAX_WIDTH),
-        "stride": lambda value, where: _number(value, where, MAX_STRIDE),
-        "tie": _text,
-        "name": _text,
-        "own_norms": _flag,
-        "exit": _flag,
-        "motif": _text,
+        "operation": lambda value, where: read_known(OPERATIONS, value, where),
+        "merge": lambda value, where: read_known(MERGES, value, where),
+        "scale": read_scale,
+        "width": lambda value, where: read_number(value, where, MAX_WIDTH),
+        "stride": lambda value, where: read_number(value, where, MAX_STRIDE),
+        "tie": read_text,
+        "name": read_text,
+        "own_norms": read_flag,
+        "exit": read_flag,
+        "motif": read_text,
     }
     return {key: read(data[key], f"{place}.{key}") for key, read in readers.items() if key in data}
 
@@ -264,13 +273,13 @@ def load_edge(data: Any, place: str) -> Edge:
         ArchitectureError: If it is malformed.
     """
     if not isinstance(data, list) or not 2 <= len(data) <= 5:
-        raise _wrong_type(
+        raise wrong_type(
             place, "[source, target], followed by transform, port and an object if need be", data
         )
     for number in data[:2]:
         if not isinstance(number, int) or isinstance(number, bool):
-            raise _wrong_type(place, "a pair of node numbers", data[:2])
-    texts = [_text(item, place) for item in data[2:4]]
+            raise wrong_type(place, "a pair of node numbers", data[:2])
+    texts = [read_text(item, place) for item in data[2:4]]
     if texts and texts[0] not in RESERVED_TRANSFORMS and texts[0] not in OPERATIONS:
         error = OPERATIONS.unknown(texts[0])
         raise ArchitectureError(
@@ -286,13 +295,13 @@ def load_edge(data: Any, place: str) -> Edge:
 def _load_carried(data: Any, place: str) -> dict[str, Any]:
     """Read the part and the gain of an edge."""
     if not isinstance(data, dict):
-        raise _wrong_type(place, "an object with 'part' or 'gain' in fifth place", data)
-    _check_keys(data, _EDGE_KEYS, place)
+        raise wrong_type(place, "an object with 'part' or 'gain' in fifth place", data)
+    check_keys(data, _EDGE_KEYS, place)
     fields: dict[str, Any] = {}
     if "part" in data:
         part = data["part"]
         if not (isinstance(part, list) and len(part) == 2 and all(type(n) is int for n in part)):
-            raise _wrong_type(f"{place}.part", "[index, count]", part)
+            raise wrong_type(f"{place}.part", "[index, count]", part)
         if not part[1] <= MAX_WIDTH:
             raise ArchitectureError(f"{place}.part has more than {MAX_WIDTH:,} groups.")
         fields["part"] = (part[0], part[1])
@@ -304,7 +313,7 @@ def _load_carried(data: Any, place: str) -> dict[str, Any]:
             and isinstance(gain[0], str)
             and type(gain[1]) in (int, float)
         ):
-            raise _wrong_type(f"{place}.gain", "[kind, value]", gain)
+            raise wrong_type(f"{place}.gain", "[kind, value]", gain)
         try:
             fields["gain"] = Gain(gain[0], gain[1])
         except (ArchitectureError, OverflowError) as error:
@@ -331,17 +340,6 @@ def _refuse_cycle(edges: list[Edge], where: str) -> None:
     )
 
 
-def _check_keys(data: dict[str, Any], known: list[str], where: str) -> None:
-    for key in data:
-        if key not in known:
-            near = suggest(str(key), known)
-            hint = f"Did you mean '{near}'? " if near else ""
-            raise ArchitectureError(
-                f"Unknown key '{key}' in {where.rstrip('.')}.",
-                fix=f"{hint}Known keys: {', '.join(known)}.",
-            )
-
-
 def _count(totals: list[int], num_nodes: int, num_edges: int, where: str) -> None:
     totals[0] += num_nodes
     totals[1] += num_edges
@@ -351,74 +349,6 @@ def _count(totals: list[int], num_nodes: int, num_edges: int, where: str) -> Non
             f"(at least {totals[0]:,} and {totals[1]:,}).",
             where=where.rstrip(".") or None,
         )
-
-
-def _list(value: Any, place: str) -> list[Any]:
-    if value is None:
-        raise ArchitectureError(
-            f"The architecture has no '{place}'.", fix="Give a list of nodes and a list of edges."
-        )
-    if not isinstance(value, list):
-        raise _wrong_type(place, "a list", value)
-    return value
-
-
-def _text(value: Any, place: str) -> str:
-    if not isinstance(value, str):
-        raise _wrong_type(place, "text", value)
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ArchitectureError(f"{place} holds half of a surrogate pair, no character.") from None
-    return value
-
-
-def _flag(value: Any, place: str) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong_type(place, "true or false", value)
-    return value
-
-
-def _known(registry: Registry[Any], value: Any, place: str) -> str:
-    name = _text(value, place)
-    if name not in registry:
-        error = registry.unknown(name)
-        raise ArchitectureError(error.what, where=place, fix=error.fix)
-    return name
-
-
-def _scale(value: Any, place: str) -> str:
-    if value not in _SCALES:
-        raise ArchitectureError(
-            f"Unknown scale {value!r}.", where=place, fix=f"Known scales: {', '.join(_SCALES)}."
-        )
-    return str(value)
-
-
-def _number(value: Any, place: str, limit: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong_type(place, "a whole number", value)
-    if not 1 <= value <= limit:
-        raise ArchitectureError(f"{place} is {value}; it must lie between 1 and {limit:,}.")
-    return value
-
-
-def _kind(value: Any) -> str:
-    names: Iterable[tuple[type, str]] = (
-        (bool, "true or false"),
-        (int, "a number"),
-        (float, "a number"),
-        (str, "text"),
-        (list, "a list"),
-        (dict, "an object"),
-    )
-    return next((name for kind, name in names if isinstance(value, kind)), "null")
-
-
-def _wrong_type(place: str, wanted: str, value: Any) -> ArchitectureError:
-    shown = json.dumps(value, default=str)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return ArchitectureError(f"{place} must be {wanted}, not {_kind(value)}: {shown}.")
 
 
 def _too_deep(where: str) -> ArchitectureError:

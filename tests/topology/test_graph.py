@@ -10,7 +10,7 @@ from hypothesis import given
 from strategies import architectures, topologies
 
 from nas.errors import ArchitectureError, TopologyError
-from nas.topology import graph
+from nas.topology import graph, topology
 from nas.topology.graph import Architecture, Edge, Node, Topology
 
 
@@ -90,7 +90,8 @@ def test_impossible_numbers_of_a_node_are_refused(fields: dict[str, object], mes
 
 
 def test_graphs_beyond_the_limits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph, "MAX_NODES", 3)
+    for module in (graph, topology):
+        monkeypatch.setattr(module, "MAX_NODES", 3)
     with pytest.raises(TopologyError, match="4 nodes and 3 edges is beyond the limits of 3 nodes"):
         Topology(4, frozenset({(0, 1), (1, 2), (2, 3)}))
     with pytest.raises(TopologyError, match="beyond the limits of 3 nodes"):
