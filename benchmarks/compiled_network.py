@@ -54,6 +54,7 @@ class BasicBlock(nn.Module):
         self.extra = outputs - inputs
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output, half the resolution at stride 2."""
         y = F.relu(self.norm1(self.conv1(x)), inplace=True)
         y = self.norm2(self.conv2(y))
         if self.extra:
@@ -80,6 +81,7 @@ class ResNet(nn.Module):
         self.head = nn.Linear(inputs, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
         x = F.relu(self.norm(self.conv(x)), inplace=True)
         return self.head(self.blocks(x).mean((2, 3)))
 
@@ -96,6 +98,7 @@ class DenseLayer(nn.Module):
         self.conv2 = conv3x3(4 * growth, growth)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the input with the new channels behind it."""
         y = self.conv1(F.relu(self.norm1(x), inplace=True))
         y = self.conv2(F.relu(self.norm2(y), inplace=True))
         return torch.cat([x, y], dim=1)
@@ -111,6 +114,7 @@ class Transition(nn.Module):
         self.conv = nn.Conv2d(inputs, inputs // 2, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return half the channels at half the resolution."""
         return F.avg_pool2d(self.conv(F.relu(self.norm(x), inplace=True)), 2)
 
 
@@ -134,6 +138,7 @@ class DenseNet(nn.Module):
         self.head = nn.Linear(channels, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
         x = F.relu(self.norm(self.features(x)), inplace=True)
         return self.head(x.mean((2, 3)))
 
@@ -160,6 +165,7 @@ class FractalBlock(nn.Module):
             self.columns.append(nn.ModuleList(units))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the mean of what closes in the last row."""
         count = len(self.columns)
         states = [x] * count
         for row in range(1, 2 ** (count - 1) + 1):
@@ -196,6 +202,7 @@ class FractalNet(nn.Module):
         self.head = nn.Linear(widths[-1], CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
         return self.head(self.blocks(x).mean((2, 3)))
 
 
@@ -328,7 +335,7 @@ def rows_of(case: Case, small: bool) -> Iterator[harness.Row]:
     for batch in (1, 32):
         x, _ = images(batch)
         calls = [inference(side, x) for side in sides]
-        rounds, each = (10, 2) if batch == 1 else (5, 1)
+        rounds, each = (10, 5) if batch == 1 else (5, 1)
         taken = harness.interleave(calls, rounds=rounds if small else 4 * rounds, calls=each)
         yield harness.ratio_row(f"{case.name}, inference, batch {batch}", *taken)
     x, labels = images(case.images)

@@ -288,6 +288,11 @@ def _trace_merge(
         return inputs[0]
     if step.merge.weight == "stacked":
         merged = np.concatenate(inputs)
+        main = [entry.edge.port == "main" for entry in step.inputs]
+        first = inputs[main.index(True) if any(main) else -1]
+        for entry, row in zip(step.inputs, inputs, strict=True):
+            if entry.adapter.operation is not None:  # must give what the main input has
+                found.couple(first, row)
     else:
         merged = inputs[-1]
         for row in inputs[:-1]:

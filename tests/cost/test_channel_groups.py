@@ -81,6 +81,14 @@ def test_a_stack_keeps_its_parts_apart_at_their_offsets() -> None:
     }
 
 
+def test_an_operation_on_an_edge_of_a_stack_gives_what_the_main_input_has() -> None:
+    edges: list[int | Edge] = [Edge(1, 3, "relu"), 2]
+    network = network_of((conv(3), [0]), (conv(3), [0]), (Node(merge="stack"), edges))
+    assert groups_of(network) == {
+        "n1": {place(1): single(0, 1, 2), place(2): single(0, 1, 2)},
+    }
+
+
 def test_a_grouped_convolution_keeps_equal_places_of_its_groups() -> None:
     assert groups_of(GROUPED) == {
         "n1": {place(1): [(0, 2, 4, 6), (1, 3, 5, 7)]},
@@ -104,7 +112,7 @@ def test_a_depthwise_convolution_hands_its_channels_on_and_a_projection_ends_the
 
 
 def test_parts_of_a_tensor_couple_equal_places() -> None:
-    halves = [Edge(1, 3, part=(1, 2)), 2]
+    halves: list[int | Edge] = [Edge(1, 3, part=(1, 2)), 2]
     network = network_of((conv(6), [0]), (conv(3), [Edge(1, 2, part=(0, 2))]), (Node(), halves))
     assert groups_of(network) == {
         "n1": {place(1): [(0, 3), (1, 4), (2, 5)], place(2): single(0, 1, 2)}
