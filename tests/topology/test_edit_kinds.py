@@ -24,7 +24,9 @@ from nas.topology.edits import (
     SwapMotif,
     contract_node,
     load_edit,
+    merge_nodes,
     split_edge,
+    split_node,
     zero_edge,
 )
 from nas.topology.graph import Architecture, Edge, Gain, Node
@@ -72,6 +74,48 @@ def test_an_edge_is_split_with_all_it_carries() -> None:
     assert late.inputs(4)[-1] == Edge(3, 4, "project", "main", gain=Gain("fixed", 0.5))
     assert contract_node(early, 2).apply(early) == network
     assert contract_node(late, 3).apply(late) == network
+
+
+def test_a_node_becomes_two_and_two_become_one() -> None:
+    network = Architecture(
+        RESIDUAL.nodes,
+        (Edge(0, 1), Edge(1, 2, gain=Gain("scalar")), Edge(1, 3), Edge(2, 3, port="main")),
+    )
+    twins = split_node(network, 2).apply(network)
+    assert twins.nodes[3] == twins.nodes[2] == network.nodes[2]
+    assert pairs(twins) == [(0, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4)]
+    assert twins.inputs(3)[0].gain == Gain("scalar")
+    assert [edge.port for edge in twins.inputs(4)] == ["default", "main", "default"]
+    assert split_node(network, 1).apply(network).nodes[2].name == "conv.twin"
+    for kept, gone in ((2, 3), (3, 2)):
+        one = merge_nodes(twins, kept, gone).apply(twins)
+        assert pairs(one) == pairs(network)
+    assert merge_nodes(twins, 2, 3).apply(twins) == network
+
+
+def test_a_merged_node_reads_and_feeds_what_both_did() -> None:
+    # 1 and 2 read the input, 3 reads 1, 4 reads 2, the last all but 1.
+    edges = (Edge(0, 1), Edge(0, 2), Edge(1, 3), Edge(2, 4), Edge(2, 5), Edge(3, 5), Edge(4, 5))
+    network = Architecture((Node(), *[Node("conv3x3", width=4)] * 4, Node()), edges)
+    assert pairs(merge_nodes(network, 1, 2).apply(network)) == [
+        (0, 1),
+        (1, 2),
+        (1, 3),
+        (1, 4),
+        (2, 4),
+        (3, 4),
+    ]
+    edit = merge_nodes(network, 3, 4)  # 3 reads what 4 read
+    assert pairs(edit.apply(network)) == [(0, 1), (0, 2), (1, 3), (2, 3), (2, 4), (3, 4)]
+    assert edit.undo(network).apply(edit.apply(network)) == network
+    with pytest.raises(
+        ArchitectureError,
+        match=r"Node 4 cannot take the place of node 1: node 3 lies between(?s:.*)3",
+    ):
+        merge_nodes(network, 4, 1)
+    for call in (lambda: split_node(network, 5), lambda: merge_nodes(network, 0, 1)):
+        with pytest.raises(ArchitectureError, match="stays"):
+            call()
 
 
 def test_the_readers_of_a_deleted_node_read_what_it_read() -> None:

@@ -23,6 +23,7 @@ from nas.topology.edits.nodes import (
     contract_node,
     split_edge,
 )
+from nas.topology.edits.twins import merge_nodes, split_node
 
 __all__ = [
     "EDITS",
@@ -47,9 +48,11 @@ __all__ = [
     "dump_edit",
     "graph_digest",
     "load_edit",
+    "merge_nodes",
     "mutate",
     "mutate_topology",
     "random_edits",
     "split_edge",
+    "split_node",
     "zero_edge",
 ]
