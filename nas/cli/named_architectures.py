@@ -171,10 +171,16 @@ def _bound(pattern: Pattern, values: dict[str, str]) -> Pattern:
 def _whole(options: dict[str, str], key: str, default: int, low: int, high: int, text: str) -> int:
     given = options.get(key, str(default))
     if not (given.isdecimal() and len(given) < 10 and low <= int(given) <= high):
+        digits = given.removeprefix("-")
+        near = high if digits == given and digits.isdecimal() and int(digits) else low
+        usual = f" Left out, it is {default}." if default else ""
+        fix = (
+            f"The nearest is {key}={near}." if digits.isdecimal() else f"Write {key}={low} or more."
+        )
         raise ConfigError(
             f"The option '{key}' is '{given[:40]}'; it must be a whole number, {low} to {high}.",
-            where=text,
-            fix=f"Leave it out for {default}.",
+            where=text[:80],
+            fix=fix + usual,
         )
     return int(given)
 

@@ -48,6 +48,7 @@ CIFAR_PARAMETERS = {
     "densenet-cifar:depth=40,growth=12": 1_019_722,
     "densenet-cifar:depth=100,growth=12,bc=true": 769_162,
     "pyramidnet-cifar:depth=110,alpha=270": 28_485_477,
+    "fractalnet:columns=3,blocks=5": 33_724_618,
     "pyramidnet-cifar:depth=164,alpha=270,bottleneck=true": 27_216_021,
 }
 IMAGENET_PARAMETERS = {

@@ -63,7 +63,10 @@ def test_numbers_may_have_fractions_where_the_option_has() -> None:
         ("resnet-cifar:depth=2", r"'depth' is 2(?s:.*)The nearest: depth=8\."),
         ("resnet-cifar:depth=-20", r"'depth' is -20(?s:.*)The nearest: depth=8\."),
         ("resnet-cifar:depth=90000", r"'depth' is 90000, but must be 8 to 1500"),
-        ("resnet-cifar:depth=abc", r"'depth' is 'abc', but must be a whole number"),
+        (
+            "resnet-cifar:depth=abc",
+            r"'depth' is 'abc', but must be a whole number(?s:.*)Write for example depth=20",
+        ),
         ("resnet-cifar:depth=20.0", r"'depth' is '20.0', but must be a whole number"),
         ("resnet-cifar:depth=true", r"'depth' is True, but must be a whole number"),
         ("resnet-cifar:skip=zeropda", r"'skip' is zeropda(?s:.*)mean skip=zeropad"),
@@ -95,7 +98,10 @@ def test_numbers_may_have_fractions_where_the_option_has() -> None:
         ("densenet-cifar:depth=41", r"3n \+ 4(?s:.*)depth=40 or depth=43"),
         ("densenet-cifar:depth=41,bc=true", r"6n \+ 4(?s:.*)depth=40 or depth=46"),
         ("densenet-cifar:growth=0", r"'growth' is 0"),
-        ("densenet-cifar:bc=1", r"'bc' is 1, but must be true or false"),
+        (
+            "densenet-cifar:bc=1",
+            r"'bc' is 1, but must be true or false(?s:.*)Write for example bc=",
+        ),
         ("pyramidnet-cifar:depth=109", r"6n \+ 2(?s:.*)depth=104 or depth=110"),
         ("pyramidnet-cifar:depth=110,bottleneck=true,alpha=0", r"'alpha' is 0, but must be 1"),
         ("pyramidnet-cifar:depth=111,bottleneck=true", r"9n \+ 2(?s:.*)depth=110 or depth=119"),

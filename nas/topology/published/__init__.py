@@ -176,7 +176,11 @@ def _convert(name: str, option: str, value: object, kind: type) -> Value:
         value = float(value)
     if type(value) is not kind:
         wanted = _WANTED[kind]
-        raise ConfigError(f"{name}: '{option}' is {value!r}, but must be {wanted}.")
+        usual = PUBLISHED.get(name).options[option]
+        raise ConfigError(
+            f"{name}: '{option}' is {value!r}, but must be {wanted}.",
+            fix=f"Write for example {option}={_text(usual)}.",
+        )
     assert isinstance(value, int | float | str)
     return value
 
