@@ -5,8 +5,9 @@ arXiv:2402.17440; for d = 1 He et al. 2015, arXiv:1502.01852): uncorrelated inpu
 the second moment of one, and a rectifier halves it. Both facts are followed through the wiring
 instead of being assumed: the second moment and the mean of every state are carried along, so that
 joins, gains, means, norms and rectifiers in front of or behind a convolution all count as what they
-do. Rectified inputs are not uncorrelated (their means are positive), which the published formula
-leaves out: behind `conv+relu` it lets activations grow with the in-degree, here they do not.
+do; merges with a module of their own are run, as they start, on drawn inputs. Rectified inputs are
+not uncorrelated (their means are positive), which the published formula leaves out: behind
+`conv+relu` it lets activations grow with the in-degree, here they do not.
 
 Weights of norms, gates and heads stay as the default has them. A tied weight is filled for the
 first place that it stands in.
@@ -25,7 +26,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas.cost.shapes import NodeStep
 from nas.model.layer_modules import ChannelNorm, GateLayer
-from nas.model.merges.linear import Projected, Stacked
+from nas.model.merges import AbstractDeclaredMerge
+from nas.model.merges.linear import PairwiseMean, Projected, Stacked, pairwise_coefficients
 
 if TYPE_CHECKING:
     from nas.model.network import AbstractWired, NodeModule
@@ -34,6 +36,13 @@ RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Hardswish)
 """Activations that pass about half of a symmetric input."""
 
 NORMS = (_BatchNorm, ChannelNorm, nn.GroupNorm)
+
+_DRAWN_IMAGES = 4
+_DRAWN_SIDE = 16
+"""Images and side of the tensors on which a merge is measured."""
+
+_LEAST_MEAN = 0.01
+"""Share of the moment up to which a measured mean is that of the draw, ten times its variance."""
 
 RECTIFIED_MEAN = 1 / math.sqrt(2 * math.pi)
 """Mean of a rectified standard normal number."""
@@ -151,7 +160,33 @@ def _merged(
         for weight in module.merge.slices:
             _draw(weight, 1.0 / max(total, 1e-12), generator, filled)
         return Signal()
+    if isinstance(module.merge, AbstractDeclaredMerge):
+        return _measured(module.merge, inputs, channels[0])
+    numbers = [step.factor] * len(inputs)
+    if isinstance(module.merge, PairwiseMean):
+        numbers = pairwise_coefficients(len(inputs))
     # Deviations are taken to be uncorrelated; means all point the same way.
-    spread = sum(each.moment - each.mean**2 for each in inputs)
-    mean = sum(each.mean for each in inputs)
-    return Signal(spread + mean**2, mean).times(step.factor)
+    weighed = [each.times(number) for each, number in zip(inputs, numbers, strict=True)]
+    spread = sum(each.moment - each.mean**2 for each in weighed)
+    mean = sum(each.mean for each in weighed)
+    return Signal(spread + mean**2, mean)
+
+
+def _measured(merge: AbstractDeclaredMerge, inputs: Sequence[Signal], channels: int) -> Signal:
+    """Return what a merge with a module of its own makes, as it starts, of drawn inputs.
+
+    A sum of its numbers would be wrong for most: a softmax starts as a mean, a product is neither.
+    """
+    generator = torch.Generator().manual_seed(0)
+    shape = (_DRAWN_IMAGES, channels, _DRAWN_SIDE, _DRAWN_SIDE)
+    drawn = [
+        torch.randn(shape, generator=generator)
+        .mul_(math.sqrt(max(each.moment - each.mean**2, 0.0)))
+        .add_(each.mean)
+        for each in inputs
+    ]
+    example = next(merge.parameters(), drawn[0])
+    output = merge([each.to(example) for each in drawn])
+    moment = float(output.square().mean())
+    mean = float(output.mean((0, 2, 3)).square().mean().sqrt())
+    return Signal(moment, mean if mean**2 > _LEAST_MEAN * moment else 0.0)

@@ -209,7 +209,8 @@ class _Unrolled:
     def _node(self, node: Node, index: int, run: int) -> Node:
         if self.loop.runs == 1:
             return node
-        tie = f"{self.name}.{node.tie or index}"
+        # A node's own tie may be any text, the number of another node too.
+        tie = f"{self.name}.{index}" if node.tie is None else f"{self.name}.tie.{node.tie}"
         own = node.own_norms or (self.loop.own_norms and run > 0)
         label = f"{node.name}.run{run + 1}" if node.name else ""
         exit_here = node.exit and run == self.loop.runs - 1

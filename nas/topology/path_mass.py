@@ -140,7 +140,7 @@ def _series(graph: Topology | Architecture, log_decay: float) -> _Series:
         active = active_nodes(graph)
         merges = [graph.rule(node).merge or graph.merge for node in range(graph.num_nodes)]
         factors = [
-            _log_factors(MERGES.get(merge), "auto", len(sources))
+            log_factors(MERGES.get(merge), "auto", len(sources))
             for merge, sources in zip(merges, reads, strict=True)
         ]
         own = [_START.times(log_decay, 1) if n in active else _START for n in range(len(reads))]
@@ -149,7 +149,7 @@ def _series(graph: Topology | Architecture, log_decay: float) -> _Series:
     for index, node in enumerate(graph.nodes[1:], start=1):
         live = [edge for edge in graph.inputs(index) if carries(edge)]
         rule = node_merge(graph, index).at(len(live))
-        merging = _log_factors(rule, node.scale, len(live))
+        merging = log_factors(rule, node.scale, len(live))
         weighed = [(_read(edge), factor) for edge, factor in zip(live, merging, strict=True)]
         reads.append([entry for entry, _ in weighed if entry is not None])
         factors.append(tuple(factor for entry, factor in weighed if entry is not None))
@@ -174,8 +174,14 @@ def _read(edge: Edge) -> tuple[int, float, int] | None:
     return edge.source, math.log(abs(edge.gain.value)), int(computes(edge.transform))
 
 
-def _log_factors(rule: Merge, scale: str, degree: int) -> tuple[float, ...]:
-    """Return the logarithms of what a merge multiplies its inputs with, oldest first."""
+def log_factors(rule: Merge, scale: str, degree: int) -> tuple[float, ...]:
+    """Return the logarithms of what a merge multiplies its inputs with, oldest first.
+
+    Args:
+        rule: The merge; the numbers that it learns are taken as 1.
+        scale: Of the node.
+        degree: Live inputs.
+    """
     if degree < 2:
         return (0.0,) * degree
     if rule.weight == "pairwise":  # ((x_1 + x_2) / 2 + x_3) / 2, and so on

@@ -9,8 +9,8 @@ literal rule would forbid to train a ResNet. Hence two rules:
 - `cell_paths`: the published sum over each nested cell; the longest-winded cell decides. A network
   without nested cells is taken as one cell, which is meant for chains and small cells alone.
 - `weighted_paths`: the sum over the whole network, each path weighed with the squares of the
-  factors on it (gains, means), as its share of the signal's second moment is. With branches scaled
-  by `1/sqrt(L)` it stays bounded at any depth.
+  factors on it (gains, means, nested means), as its share of the signal's second moment is; what
+  merges learn counts as 1. With branches scaled by `1/sqrt(L)` it stays bounded at any depth.
 
 Kernel sizes, which divide the published rate further, are not looked at: networks that are
 compared mostly share them.
@@ -23,8 +23,9 @@ from typing import Literal
 
 from nas.errors import ConfigError
 from nas.topology.graph import Architecture, Edge
+from nas.topology.lookups import node_merge
 from nas.topology.measures import carries, computes, path_moments, yields_zeros
-from nas.topology.merges import MERGES, SCALE_POWER
+from nas.topology.path_mass import log_factors
 
 RateRule = Literal["fixed", "cell_paths", "weighted_paths"]
 
@@ -73,11 +74,11 @@ def weighted_moments(architecture: Architecture) -> Moments:
     found: list[Moments] = [ONE_PATH]
     for index, node in enumerate(architecture.nodes[1:], start=1):
         live = [edge for edge in architecture.inputs(index) if carries(edge)]
-        scale = MERGES.get(node.merge).resolve_scale(node.scale)
-        factor = len(live) ** (2 * SCALE_POWER[scale]) if len(live) > 1 else 1.0
+        rule = node_merge(architecture, index).at(len(live))
         merged = NOTHING
-        for edge in live:
-            merged = _sum(merged, _through(edge, found[edge.source], factor))
+        for edge, factor in zip(live, log_factors(rule, node.scale, len(live)), strict=True):
+            weight = math.exp(2 * factor)
+            merged = _sum(merged, _through(edge, found[edge.source], weight))
         if node.cell is not None:
             merged = _behind(merged, weighted_moments(node.cell))
         elif yields_zeros(node.operation):

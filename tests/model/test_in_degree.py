@@ -11,6 +11,9 @@ from scale import scaled
 
 from nas.model.network import Network
 from nas.topology.graph import Architecture, Edge, Gain, Node
+from nas.topology.merges import MERGES
+from nas.topology.patterns import PATTERNS
+from nas.topology.stages import stage_architecture
 
 DAGS = scaled(100)
 WIDTH = 64
@@ -92,6 +95,23 @@ def test_joins_gains_and_means_count_as_what_they_do() -> None:
     assert variance("sum", 1.0) == pytest.approx(2 / (64 * 2), rel=0.08)
     assert variance("mean", 1.0) == pytest.approx(2 / (64 * 0.5), rel=0.08)
     assert variance("sum", 0.5) == pytest.approx(2 / (64 * 1.25), rel=0.08)
+
+
+HEAVY_TAILED = {"product", "one_plus_raw_mask"}
+"""Products of independent numbers: a few of them make up most of the second moment."""
+
+
+@pytest.mark.parametrize("merge", sorted({*MERGES} - HEAVY_TAILED - {"stack"}))
+def test_every_merge_counts_as_what_it_makes_at_the_start(merge: str) -> None:
+    stage = stage_architecture(
+        PATTERNS.get("dense").wire(5),
+        width=WIDTH,
+        operation="relu+conv1x1",
+        merge=merge,
+        stem="relu+conv1x1",
+    )
+    found = [second_moment(replace(stage, head="none"), "in_degree", seed) for seed in range(4)]
+    assert 0.5 < float(np.mean(found)) < 2
 
 
 def test_slices_of_a_concatenation_and_norms_start_a_signal_anew() -> None:

@@ -159,6 +159,13 @@ def test_one_body_reads_all_scales(scales: int) -> None:
     Network(recursed, SHAPE, CLASSES)(torch.randn(2, *SHAPE))
 
 
+def test_ties_of_the_body_stay_apart_from_the_places_of_its_nodes() -> None:
+    nodes = (Node(), *(Node("conv3x3", width=8, tie=tie) for tie in (None, "1", "1")))
+    tied = Architecture(nodes, (Edge(0, 1), Edge(1, 2), Edge(2, 3)))
+    shape = (8, 6, 6)
+    assert cost(unroll(tied, Loop(2)), shape, 3).parameters == cost(tied, shape, 3).parameters
+
+
 def test_impossible_loops_are_refused_with_the_way_out() -> None:
     with pytest.raises(ConfigError, match=r"loop of 0 runs[\s\S]*nearest is 1"):
         Loop(0)

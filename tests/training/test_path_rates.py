@@ -63,7 +63,7 @@ def random_networks() -> Iterator[Architecture]:
         nodes, edges = [Node()], []
         for node in range(1, int(rng.integers(3, 9))):
             operation = str(rng.choice(["conv3x3", "identity", "conv1x1"]))
-            merge = str(rng.choice(["sum", "mean"]))
+            merge = str(rng.choice(["sum", "mean", "pairwise_mean"]))
             width = None if operation == "identity" else 4
             nodes.append(Node(operation, merge, width=width))
             for source in rng.permutation(node)[: int(rng.integers(1, 4))]:
@@ -88,11 +88,21 @@ def _walk(network: Architecture, node: int) -> Iterator[tuple[float, int]]:
     for edge in network.edges:
         if edge.source == node:
             target = network.nodes[edge.target]
-            degree = len(network.inputs(edge.target))
-            factor = edge.gain.value / (degree if target.merge == "mean" else 1)
+            sources = sorted(each.source for each in network.inputs(edge.target))
+            factor = edge.gain.value * _share(
+                target.merge, sources.index(edge.source), len(sources)
+            )
             own = int(target.operation != "identity")
             for weight, length in _walk(network, edge.target):
                 yield weight * factor**2, length + own
+
+
+def _share(merge: str, place: int, degree: int) -> float:
+    """Return what a merge multiplies its inputs with; each nested mean halves what came before."""
+    if merge == "pairwise_mean" and degree > 1:
+        means_behind = degree - 1 if place == 0 else degree - place
+        return 0.5**means_behind
+    return 1 / degree if merge == "mean" else 1.0
 
 
 def test_without_gains_and_means_the_weights_are_counts() -> None:
