@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -74,6 +75,38 @@ def check_part(part: Part, where: str) -> None:
             f"{where} carries part {index} of {count}; parts are numbered 0 to {count - 1}.",
             fix="Write (0, 1) for all channels, (0, 2) and (1, 2) for the halves.",
         )
+
+
+def check_count(name: str, value: int, where: str) -> None:
+    """Refuse a width or a stride that is no whole number, or below 1.
+
+    Raises:
+        ArchitectureError: If it is.
+    """
+    if not hasattr(value, "__index__"):
+        raise ArchitectureError(
+            f"{where} has {name} {value!r}; a {name} is a whole number.",
+            fix=f"Write {name}=1 or more.",
+        )
+    if value < 1:
+        raise ArchitectureError(
+            f"{where} has {name} {value}; a {name} is at least 1.", fix=f"The nearest is {name}=1."
+        )
+
+
+def check_kind(values: Sequence[object], kind: type) -> None:
+    """Refuse whatever stands in the place of a node or an edge.
+
+    Raises:
+        ArchitectureError: If one of the values is of another kind.
+    """
+    for place, value in enumerate(values):
+        if not isinstance(value, kind):
+            name = kind.__name__
+            raise ArchitectureError(
+                f"Place {place} of the {name.lower()}s holds {str(value)[:80]}; that is no {name}.",
+                fix=f"Write {name}(...).",
+            )
 
 
 @final

@@ -17,7 +17,18 @@ from typing import Any, Literal, final
 import networkx as nx
 
 from nas.errors import ArchitectureError, TopologyError
-from nas.topology.facts import PLAIN, WHOLE, EdgePair, Gain, Link, NodeRule, Part, check_part
+from nas.topology.facts import (
+    PLAIN,
+    WHOLE,
+    EdgePair,
+    Gain,
+    Link,
+    NodeRule,
+    Part,
+    check_count,
+    check_kind,
+    check_part,
+)
 from nas.topology.topology import MAX_EDGES, MAX_NODES, Topology, check_pairs, reachable
 
 __all__ = [
@@ -134,6 +145,9 @@ class Architecture:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
+        check_kind(self.nodes, Node)
+        object.__setattr__(self, "edges", tuple(self.edges))
+        check_kind(self.edges, Edge)
         object.__setattr__(self, "edges", tuple(sorted(self.edges)))
         if len(self.nodes) < 2:
             raise TopologyError(
@@ -174,14 +188,8 @@ class Architecture:
 
     def _check_nodes(self) -> None:
         for index, node in enumerate(self.nodes):
-            if node.width is not None and node.width < 1:
-                raise ArchitectureError(
-                    f"{self.label(index)} has width {node.width}; a width is at least 1."
-                )
-            if node.stride < 1:
-                raise ArchitectureError(
-                    f"{self.label(index)} has stride {node.stride}; a stride is at least 1."
-                )
+            check_count("width", 1 if node.width is None else node.width, self.label(index))
+            check_count("stride", node.stride, self.label(index))
             if node.scale not in ("auto", "none", "rsqrt", "mean"):
                 raise ArchitectureError(
                     f"{self.label(index)} has scale '{node.scale}'.",

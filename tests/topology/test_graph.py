@@ -79,7 +79,9 @@ def test_two_transforms_make_two_edges_between_two_nodes() -> None:
     ("fields", "message"),
     [
         ({"width": 0}, r"Node 0 has width 0; a width is at least 1"),
-        ({"width": -3}, r"width -3"),
+        ({"width": -3}, r"width -3(?s:.*)The nearest is width=1"),
+        ({"width": "8"}, r"Node 0 has width '8'; a width is a whole number(?s:.*)width=1 or more"),
+        ({"stride": 1.5}, r"stride 1.5; a stride is a whole number"),
         ({"stride": 0}, r"Node 0 has stride 0; a stride is at least 1"),
         ({"scale": "half"}, r"scale 'half'[\s\S]*auto, none, rsqrt, mean"),
     ],
@@ -87,6 +89,15 @@ def test_two_transforms_make_two_edges_between_two_nodes() -> None:
 def test_impossible_numbers_of_a_node_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ArchitectureError, match=message):
         arch((0, 1), nodes=2, **fields)
+
+
+def test_what_is_no_node_and_no_edge_is_refused() -> None:
+    with pytest.raises(
+        ArchitectureError, match=r"Place 0 of the edges holds \(0, 1\)(?s:.*)Edge\("
+    ):
+        Architecture((Node(), Node()), ((0, 1),))  # type: ignore[arg-type]
+    with pytest.raises(ArchitectureError, match=r"Place 1 of the nodes holds conv3x3(?s:.*)Node\("):
+        Architecture((Node(), "conv3x3"), (Edge(0, 1),))  # type: ignore[arg-type]
 
 
 def test_graphs_beyond_the_limits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
