@@ -1,0 +1,73 @@
+"""The documents, their command lines, and typing them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from scale import CHECKOUT
+
+DOCUMENTS = sorted(
+    path.relative_to(CHECKOUT).as_posix()
+    for path in (
+        CHECKOUT / "README.md",
+        CHECKOUT / "CONTRIBUTING.md",
+        CHECKOUT / "examples" / "README.md",
+        *(CHECKOUT / "docs").glob("*.md"),
+    )
+)
+CATALOGUE = "docs/catalogue.md"
+"""Its hundred commands only print, so they are typed in one process."""
+TOURS = ("README.md", "examples/README.md")
+"""Documents whose commands search and train: they take minutes."""
+
+
+def commands(document: str) -> list[str]:
+    """Return the command lines of a document's `sh` blocks and of the examples' table."""
+    text = (CHECKOUT / document).read_text()
+    lines = [
+        line.split("  #")[0].strip()
+        for block in re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+        for line in block.splitlines()
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    lines += re.findall(r"^\| `\w+` \|.*\| `([^`]*nas [^`]*)` \|$", text, flags=re.MULTILINE)
+    return lines
+
+
+def typed(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run one line as a person would, with this interpreter's `nas`."""
+    words = shlex.split(line)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    while "=" in words[0]:
+        name, value = words.pop(0).split("=", 1)
+        environment[name] = value
+    assert words[0] in ("nas", ".venv/bin/nas"), f"cannot type: {line}"
+    return subprocess.run(
+        [sys.executable, "-m", "nas", *words[1:]],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+
+
+def follow(document: str, folder: Path) -> None:
+    """Type every command of a document in order; `make` targets are only looked up."""
+    makefile = (CHECKOUT / "Makefile").read_text()
+    shutil.copytree(CHECKOUT / "examples", folder / "examples")
+    for line in commands(document):
+        if line.startswith(("git clone", "cd ")):
+            continue
+        if line.startswith("make"):
+            target = line.split()[1]
+            assert re.search(rf"^{re.escape(target)}:", makefile, flags=re.MULTILINE), line
+            continue
+        result = typed(line, folder)
+        assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"

@@ -1,0 +1,11 @@
+"""Every command in the README does what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from documents import follow
+
+
+def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
+    follow("README.md", tmp_path)
