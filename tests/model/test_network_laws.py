@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scale import scaled
+from scale import is_full_scale, scaled
 from strategies import INPUT_SHAPE, OPERATION_NAMES
 from strategies import architectures as drawn_architectures
 from torch import Tensor, nn
@@ -276,7 +276,7 @@ def watch_shapes(wired: AbstractWired, seen: list[tuple[Shape, Shape]]) -> None:
 
 
 @given(architectures())
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=10_000 if is_full_scale() else EXAMPLES)
 def test_every_node_has_its_predicted_shape(architecture: Architecture) -> None:
     network = Network(architecture, INPUT_SHAPE, CLASSES)
     seen: list[tuple[Shape, Shape]] = []
