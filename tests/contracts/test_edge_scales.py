@@ -62,10 +62,34 @@ def gains(topology: Topology) -> dict[tuple[int, int], Gain]:
 def test_a_skip_is_an_edge_that_another_way_goes_around(name: str, size: int) -> None:
     topology = wiring(name, size)
     graph = topology.to_networkx()
-    for (source, target), side in sides(topology).items():
+    found = sides(topology)
+
+    def is_gone_around(source: int, target: int) -> bool:
         rest = graph.copy()
         rest.remove_edge(source, target)
-        assert nx.has_path(rest, source, target) == (side == "skip")
+        return nx.has_path(rest, source, target)
+
+    for (source, target), side in found.items():
+        if is_gone_around(source, target):
+            assert side == "skip"
+        elif side == "skip":  # of a lagged stream: it carries on from a sum with a skip of its own
+            assert not any(is_gone_around(other, target) for other in graph.predecessors(target))
+            assert source in topology.joins
+            assert "skip" in {found.get((other, source)) for other in graph.predecessors(source)}
+
+
+@pytest.mark.parametrize("lag", range(4))
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_every_sum_of_a_lagged_stream_is_a_residual_node(lag: int, size: int) -> None:
+    topology = wiring(f"ladder(lag={lag})", size)
+    found = residual_nodes(topology)
+    assert [node.node for node in found] == sorted(topology.joins)
+    branches = [edge.source for node in found for edge in node.branches]
+    assert branches == list(topology.operations)
+    scaled_gains = gains(scale_topology(topology, "inverse_root_depth"))
+    assert [scaled_gains[node.branches[0].source, node.node].value for node in found] == [
+        pytest.approx(size**-0.5)
+    ] * size
 
 
 @pytest.mark.parametrize(("name", "size"), WIRINGS)
