@@ -25,7 +25,7 @@ from nas.search.session import Session, Stopped
 from nas.search.setups import scoring_setup
 from nas.search.time_spent import TimeSpent
 from nas.space import AbstractSpace
-from nas.topology.identity import structural_id
+from nas.topology.identity import trained_id
 from nas.topology.serial import architecture_text, dump_architecture
 
 EXPLORE = "explore"
@@ -180,7 +180,7 @@ class _Explorer:
 
     def _describe(self, entry: Entry) -> dict[str, Any]:
         architecture = self.space.build(entry.decisions)
-        identity = structural_id(architecture)
+        identity = trained_id(architecture)
         # The same network may be kept already, written with other names; the record has this form.
         with suppress(RunError):
             self.store.put_architecture(identity, architecture_text(architecture))

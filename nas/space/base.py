@@ -17,7 +17,7 @@ from nas.registry import Registry
 from nas.space import choices as language
 from nas.space.choices import Answer, Ask, Choice, Decisions, OneOf
 from nas.topology.graph import Architecture
-from nas.topology.identity import structural_id
+from nas.topology.identity import trained_id
 
 DISTINCT_LIMIT = 1_000_000
 """Largest space whose distinct members are counted by building each."""
@@ -80,8 +80,8 @@ class AbstractSpace(abc.ABC):
         """Return the declaration, as its file holds it."""
 
     def member_id(self, decisions: Mapping[str, Answer]) -> str:
-        """Return the structural id of the member: equal for members that are the same network."""
-        return structural_id(self.build(decisions))
+        """Return the id of the member: equal for members that train as the same network."""
+        return trained_id(self.build(decisions))
 
     @final
     def wiring(self, decisions: Mapping[str, Answer]) -> str:

@@ -18,7 +18,7 @@ from nas.space.base import AbstractSpace, check_known
 from nas.space.choices import Answer, Choice, Decisions, OneOf, Option
 from nas.space.staged import Name, Slug, Strict, Width
 from nas.topology.graph import Architecture, Edge, Node
-from nas.topology.identity import structural_id
+from nas.topology.identity import trained_id
 from nas.topology.operations import OPERATIONS
 
 
@@ -150,13 +150,13 @@ class CellSpace(AbstractSpace):
         return Architecture(tuple(nodes), tuple(edges), self.stage_patterns(decisions))
 
     def member_id(self, decisions: Mapping[str, Answer]) -> str:
-        """Return the structural id of the cell, or of the whole where cells differ.
+        """Return the id of the cell, or of the whole where cells differ.
 
         The skeleton is the same for all members.
         """
         if self.declaration.cell.per == "all":
-            return structural_id(self.cell(decisions))
-        return structural_id(self.build(decisions))
+            return trained_id(self.cell(decisions))
+        return trained_id(self.build(decisions))
 
     def known(self) -> dict[str, Decisions]:
         """Return the ResNet-like cell where its operations are offered.

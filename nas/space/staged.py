@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from nas.errors import ConfigError, NotFoundError, SpaceError
 from nas.space.base import AbstractSpace, check_known
 from nas.space.choices import Answer, Choice, Decisions, OneOf, Option, SubsetOf, Value
+from nas.space.shared_weights import holders, sharable, weight_choices
 from nas.topology.edge_scales import UNSCALED, read_edge_scale, scale_topology
 from nas.topology.graph import Architecture, Edge, EdgePair, Node, Topology
 from nas.topology.merges import MERGES
@@ -83,6 +84,8 @@ class StageDeclaration(Strict):
     one parent, so that the stage branches; joins take any set."""
     stride: Annotated[int, Field(ge=1, le=8)] = 1
     """Factor by which the stage's transition lowers the resolution."""
+    weights: Literal["own", "shared"] = "own"
+    """Whether operations may share weights: with `shared`, every partition of them is a member."""
 
 
 class StagedDeclaration(Strict):
@@ -279,6 +282,8 @@ def _node_choices(
     found += _name_choices(stage_name, "operation", stage.operation, list(asked))
     if merging:
         found += _name_choices(stage_name, "merge", stage.merge, [names[node] for node in merging])
+    if stage.weights == "shared":
+        found += weight_choices([names[node] for node in sharable(topology, _names(stage.merge))])
     for node in range(1, topology.num_nodes):
         optional = [
             source for source in topology.sources(node) if (source, node) in topology.optional
@@ -347,16 +352,22 @@ def _add_stage(
         chosen = decisions.get(f"{target}.inputs") if parent is None else [str(parent)]
         return not isinstance(chosen, list) or _local(source) in chosen
 
+    operations = {name: _answer(decisions, first, "operation") for name, first in asked.items()}
+    shared: dict[str, str] = {}
+    if stage.weights == "shared":
+        sharing = [names[node] for node in sharable(topology, _names(stage.merge))]
+        shared = holders(decisions, {name: operations[name] for name in sharing})
     return add_stage(
         nodes,
         edges,
         topology,
         name=stage_name,
         width=width,
-        operation=lambda name: _answer(decisions, asked[name], "operation"),
+        operation=operations.__getitem__,
         merge=lambda name: _answer(decisions, name, "merge", "default"),
         scale=stage.scale,
         on=is_on,
+        tie=shared.get,
     )
 
 

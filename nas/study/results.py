@@ -19,7 +19,7 @@ from nas.run_store import Run
 from nas.study.config import StudyConfig
 from nas.study.methods.base import Choice
 from nas.topology.graph import Architecture
-from nas.topology.identity import structural_id
+from nas.topology.identity import trained_id
 from nas.topology.serial import dump_architecture
 
 ROW: Final = "study_row"
@@ -201,7 +201,7 @@ def choice_fields(choice: Choice, facts: Iterable[Mapping[str, Any]]) -> dict[st
 
 def _identity(network: Architecture) -> dict[str, Any]:
     return {
-        "architecture_id": structural_id(network),
+        "architecture_id": trained_id(network),
         "wiring": "-".join(network.wiring),
         "architecture": dump_architecture(network),
     }

@@ -1,10 +1,12 @@
 """Which architectures are the same network: three ids, each exact.
 
 - `structural_id`: wiring and operations, simplified. Two architectures have one exactly when they
-  are the same network up to renaming; results of training are replayed by it.
+  are the same network up to renaming.
 - `sharing_id`: the same, and which instances share weights (`Node.tie`).
 - `executed_id`: as it runs, unsimplified: dead edges, identities and dead nodes count, since a
   device runs them too. Latencies are replayed by it.
+
+Results of training are replayed by `trained_id`, which is one of the first two.
 
 An id is a letter, the version of the scheme, and 24 hexadecimal digits of the SHA-256 of the
 canonical form. Names and `wiring` are in none of them, and no id depends on the process, its hash
@@ -58,6 +60,26 @@ def executed_id(architecture: Architecture) -> str:
         ArchitectureError: If an operation, merge or transform is unknown.
     """
     return _identifier("x", executed_graph(architecture))
+
+
+def trained_id(architecture: Architecture) -> str:
+    """Return the id by which results of training are replayed.
+
+    Networks that share weights among their nodes train differently from those that do not, so
+    they go by their sharing id; all others by their structural id.
+
+    Raises:
+        ArchitectureError: If an operation, merge or transform is unknown.
+    """
+    return sharing_id(architecture) if shares_weights(architecture) else structural_id(architecture)
+
+
+@lru_cache(maxsize=16_384)
+def shares_weights(architecture: Architecture) -> bool:
+    """Tell whether nodes share weights, at any level."""
+    ties = [node.tie for node in architecture.nodes if node.tie is not None]
+    cells = (node.cell for node in architecture.nodes if node.cell is not None)
+    return len(set(ties)) < len(ties) or any(map(shares_weights, cells))
 
 
 def structural_ids(architectures: Sequence[Architecture]) -> list[str]:

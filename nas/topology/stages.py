@@ -43,6 +43,7 @@ def add_stage(
     merge: Callable[[str], str] = lambda _: "default",
     scale: str = "auto",
     on: Callable[[EdgePair], bool] = lambda _: True,
+    tie: Callable[[str], str | None] = lambda _: None,
 ) -> int:
     """Append a stage whose input is the last node of `nodes`; return its output node.
 
@@ -56,6 +57,8 @@ def add_stage(
         merge: From the name of a node to its merge; `default` is the topology's own.
         scale: Of every merge.
         on: Whether an optional edge of the topology is there.
+        tie: From the name of a node that the topology does not tie to its tie; nodes tied so keep
+            norms of their own.
 
     Raises:
         ArchitectureError: If a rule asks for an operation that its node cannot have.
@@ -70,6 +73,7 @@ def add_stage(
         asked = merge(names[node])
         default = rule.merge or topology.merge
         channels = max(1, width * rule.width[0] // rule.width[1])
+        own_tie = tie(names[node]) if rule.tie is None else None
         nodes.append(
             Node(
                 computes,
@@ -77,9 +81,9 @@ def add_stage(
                 scale,
                 width=None if OPERATIONS.get(computes).keeps_channels else channels,
                 stride=rule.stride,
-                tie=None if rule.tie is None else f"{name}.{rule.tie}",
+                tie=own_tie if rule.tie is None else f"{name}.{rule.tie}",
                 name=names[node],
-                own_norms=rule.own_norms,
+                own_norms=rule.own_norms or own_tie is not None,
                 exit=rule.exit,
             )
         )

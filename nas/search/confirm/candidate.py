@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, final
 
 from nas.topology.graph import Architecture
-from nas.topology.identity import structural_id
+from nas.topology.identity import trained_id
 from nas.topology.serial import dump_architecture, load_architecture
 
 Kind = Literal["searched", "hand_made", "random"]
@@ -76,7 +76,7 @@ class Candidate:
             "cost_device_s": round(self.cost_device_s, 3),
             "note": self.note,
             "family": self.family,
-            "architecture_id": structural_id(self.architecture),
+            "architecture_id": trained_id(self.architecture),
             "architecture": dump_architecture(self.architecture),
         }
 

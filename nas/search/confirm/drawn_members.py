@@ -22,7 +22,7 @@ from nas.search.session import Session
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
 from nas.topology.graph import Architecture
-from nas.topology.identity import structural_id
+from nas.topology.identity import trained_id
 
 FINISHED: Final = "arm_finished"
 FRUITLESS: Final = 2000
@@ -49,7 +49,7 @@ class Draw:
         return {
             "member": self.index,
             "decisions": self.decisions,
-            "architecture_id": structural_id(self.architecture),
+            "architecture_id": trained_id(self.architecture),
             "wiring": space.wiring(self.decisions),
         }
 
@@ -63,7 +63,7 @@ def random_draws(space: AbstractSpace, seed: int, purpose: str) -> Iterator[Draw
         attempt += 1
         decisions = space.sample(rng)
         architecture = space.build(decisions)
-        identity = structural_id(architecture)
+        identity = trained_id(architecture)
         if identity in known:
             fruitless += 1
             continue

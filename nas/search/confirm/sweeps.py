@@ -17,7 +17,7 @@ from nas.space import AbstractSpace, Decisions
 from nas.space.base import question_of
 from nas.space.choices import Answer, Choice, OneOf, Value
 from nas.topology.graph import Architecture
-from nas.topology.identity import structural_id
+from nas.topology.identity import trained_id
 
 DEPTH: Final = "depth"
 WIDTH: Final = "width"
@@ -56,7 +56,7 @@ def sizes_of(
     known: set[str] = set()
     for decisions in members:
         architecture = space.build(decisions)
-        identity = structural_id(architecture)
+        identity = trained_id(architecture)
         if identity not in known:
             known.add(identity)
             yield Sized(_describe(decisions), architecture)

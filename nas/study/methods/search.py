@@ -22,7 +22,7 @@ from nas.search.resolve import resolve_config
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace
 from nas.study.methods.base import METHODS, AbstractMethod, Choice, MethodContext, MethodOptions
-from nas.topology.identity import structural_id
+from nas.topology.identity import trained_id
 from nas.topology.serial import load_architecture
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _shortlist(run: Run, count: int) -> list[Trial]:
     feasible.sort(key=lambda trial: (trial.value(first), trial.number))
     distinct: dict[str, Trial] = {}
     for trial in feasible:
-        distinct.setdefault(structural_id(load_architecture(trial.architecture)), trial)
+        distinct.setdefault(trained_id(load_architecture(trial.architecture)), trial)
     if not distinct:
         raise RunError(
             f"The search '{run.name}' found no member of the size asked for.",
