@@ -225,12 +225,12 @@ def test_scheduled_drop_path_rises_linearly_from_nothing() -> None:
         assert np.allclose(every[kept], 1 / (1 - rate))
 
 
-def test_scheduled_drop_path_keeps_what_no_operation_computes() -> None:
-    nodes = merging_nodes(network("residual", 4).plan)
-    factors = draw("scheduled_drop_path(rate=0.9)", nodes, 1.0, 1000)
-    for node, each in zip(nodes[1:], factors[1:], strict=True):
-        computed = [entry.computed for entry in node.inputs]
-        assert computed == [False, True]
+@pytest.mark.parametrize("pattern", ["residual", "residual(order=post)", "ladder"])
+def test_scheduled_drop_path_keeps_skips_and_what_no_operation_computes(pattern: str) -> None:
+    """The first skip comes from the stem, and those of post-activation from a rectifier."""
+    nodes = merging_nodes(network(pattern, 4).plan)
+    assert len(nodes) == 4
+    for each in draw("scheduled_drop_path(rate=0.9)", nodes, 1.0, 1000):
         assert (each[0] == 1).all()
         assert not (each[1] == 1).any()
 

@@ -4,7 +4,8 @@ A rule is named by a recipe (`path_dropping: stochastic_depth(rate=0.5)`), so th
 and hashed with it. It draws factors for the inputs of merges from a seed, on the CPU, so that one
 seed gives the same masks on every device; the network itself knows nothing of it, and in eval mode
 no mask exists. What is kept is scaled while training, also where a paper scales afterwards, so that
-a trained network is used as it is.
+a trained network is used as it is. Drop-path (local and global) is the exception on sums: a mean
+becomes the mean of what is left, as published, but a sum becomes the smaller sum of what is left.
 
 These rules are for networks that train alone. The path samplers of a supernet leave paths out by
 choosing members; the two are never stacked, because no supernet reads this part of a recipe.

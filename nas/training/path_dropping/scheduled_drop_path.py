@@ -28,8 +28,9 @@ from nas.training.path_dropping.survivors import Factors
 class ScheduledDropPath(AbstractPathDropping):
     """Drop every path that an operation computes, with a probability that rises linearly from 0.
 
-    What comes through a join or from the input is never dropped. What stays is divided by the
-    probability to stay. All inputs of a merge may go at once, as published.
+    What comes through a join or from the input is never dropped, nor is the skip of a residual
+    node, whatever computes its source: it is the identity, which the paper's cells keep too. What
+    stays is divided by the probability to stay. All other inputs of a merge may go at once.
     """
 
     def rate(self, progress: float) -> float:
@@ -43,11 +44,12 @@ class ScheduledDropPath(AbstractPathDropping):
         rng: np.random.Generator,
         draws: int,
     ) -> list[Factors]:
-        """Draw every computed input on its own."""
+        """Draw every computed input but skips on its own."""
         rate = self.rate(progress)
         found: list[Factors] = []
         for node in nodes:
             kept = rng.random((len(node.inputs), draws)) >= rate
-            computed = np.array([entry.computed for entry in node.inputs])[:, None]
-            found.append(np.where(computed, kept / (1.0 - rate), 1.0).astype(np.float32))
+            dropped = [entry.computed and entry.side != "skip" for entry in node.inputs]
+            factors = np.where(np.array(dropped)[:, None], kept / (1.0 - rate), 1.0)
+            found.append(factors.astype(np.float32))
         return found
