@@ -1,7 +1,8 @@
 """From a random graph to a wiring: an orientation, an input and an output.
 
 Xie et al. 2019, arXiv:1904.01569, number the nodes of a random graph and let every edge run from
-the lower to the higher number. Which numbers the nodes get is a choice of its own here.
+the lower to the higher number. Which numbers the nodes get is a choice of its own here. They keep
+the weights of the sums positive by a sigmoid; here these are free numbers that start at 1.
 """
 
 from __future__ import annotations
