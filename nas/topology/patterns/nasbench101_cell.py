@@ -23,9 +23,13 @@ CELLS = {
 def nasbench101_cell(size: int, *, cell: str) -> Topology:
     """Put cells in a row: 3x3, 1x1 and pooling nodes that sum what they read.
 
-    The output concatenates its inputs; an edge from the cell's input is added to that. `inception`
-    is the Inception-like cell of the benchmark's own example (two operations stand for its 5x5
-    branch), `residual` a ResNet-like one: two operations in a row and the input added.
+    The output concatenates its inputs; an edge from the cell's input is added to that. Published
+    nodes share the output's channels and have a 1x1 on edges from the input; here every node has
+    all channels, and a projection stands behind the concatenation, so any operation fits, and
+    parameters are not the benchmark's.
+
+    `inception` is the Inception-like cell of the benchmark's own example (two operations stand for
+    its 5x5 branch), `residual` a ResNet-like one: two operations in a row and the input added.
     """
     operations, edges = CELLS[cell]
     wiring, state = Wiring(), 0

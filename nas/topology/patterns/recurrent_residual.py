@@ -20,7 +20,8 @@ from nas.topology.wiring import Wiring
 def recurrent_residual(size: int, *, steps: int, span: int) -> Topology:
     """Run every operation `steps + 1` times on its input plus its last output, weights shared.
 
-    The size counts every operation once.
+    The size counts every operation once. The paper's formula has a kernel for the input and one for
+    the last output; with one for both there are as many weights as without recurrence.
     """
     wiring, state = Wiring(), 0
     for block in range(size // span):
