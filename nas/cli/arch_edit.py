@@ -227,10 +227,15 @@ def _read_lineage(path: Path) -> Lineage:
         with path.open("rb") as stream:
             text = stream.read(_LARGEST_FILE + 1)
         if len(text) > _LARGEST_FILE:
-            raise ConfigError(f"{path} is larger than {_LARGEST_FILE:,} bytes.")
+            raise ConfigError(
+                f"{path} is larger than {_LARGEST_FILE:,} bytes.",
+                fix="Give a lineage as `nas arch edit --lineage` writes it.",
+            )
         return Lineage.load(json.loads(text))
     except FileNotFoundError:
-        raise NotFoundError(f"There is no file '{path}'.") from None
+        raise NotFoundError(
+            f"There is no file '{path}'.", fix="`nas arch edit ... --lineage FILE` writes one."
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:

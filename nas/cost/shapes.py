@@ -186,7 +186,10 @@ def plan(architecture: Architecture, input_shape: Shape) -> Plan:
         ArchitectureError: If a node cannot be computed; the message names it and the way out.
     """
     if min(input_shape) < 1:
-        raise ArchitectureError(f"Input shape {input_shape} has a side below 1.")
+        raise ArchitectureError(
+            f"Input shape {input_shape} has a side below 1.",
+            fix="Give channels, height and width of an image, for example (3, 32, 32).",
+        )
     steps: list[NodeStep] = []
     for index in range(len(architecture.nodes)):
         steps.append(_step(architecture, index, steps, input_shape))

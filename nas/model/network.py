@@ -305,7 +305,9 @@ class Network(AbstractWired):
     ) -> None:
         check_initialisation(initialisation)
         if num_classes < 1:
-            raise ConfigError(f"A network needs at least 1 class; got {num_classes}.")
+            raise ConfigError(
+                f"A network needs at least 1 class; got {num_classes}.", fix="The nearest is 1."
+            )
         with torch.random.fork_rng(devices=[]):  # layers of plugins may draw from the global one
             torch.manual_seed(seed)
             super().__init__(plan(architecture, (input_shape[0], input_shape[1], input_shape[2])))

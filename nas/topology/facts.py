@@ -41,7 +41,9 @@ class Gain:
                 f"Unknown kind of gain '{self.kind}'.", fix=f"Known: {', '.join(GAIN_KINDS)}."
             )
         if not math.isfinite(self.value):
-            raise ArchitectureError(f"A gain of {self.value} is no finite number.")
+            raise ArchitectureError(
+                f"A gain of {self.value} is no finite number.", fix="Write 1.0 to change nothing."
+            )
         if self.kind == "none" and self.value != 1.0:
             raise ArchitectureError(
                 f"A gain of kind 'none' has no value; got {self.value}.",

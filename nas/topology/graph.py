@@ -152,12 +152,14 @@ class Architecture:
         if len(self.nodes) < 2:
             raise TopologyError(
                 f"An architecture needs at least 2 nodes, an input and an output; "
-                f"got {len(self.nodes)}."
+                f"got {len(self.nodes)}.",
+                fix="Add an output node, and an edge from node 0 to it.",
             )
         if len(self.nodes) > MAX_NODES or len(self.edges) > MAX_EDGES:
             raise TopologyError(
                 f"An architecture of {len(self.nodes)} nodes and {len(self.edges)} edges is beyond "
-                f"the limits of {MAX_NODES} nodes and {MAX_EDGES} edges."
+                f"the limits of {MAX_NODES} nodes and {MAX_EDGES} edges.",
+                fix="Use fewer nodes, or nest parts of them in cells.",
             )
         if self.head not in HEADS:
             raise ArchitectureError(
@@ -246,7 +248,10 @@ class Architecture:
             index for index in range(len(kept_nodes)) if (from_input[index] and to_output[index])
         ]
         if not alive or alive[0] != 0 or alive[-1] != len(kept_nodes) - 1:
-            raise TopologyError("No path leads from the input to the output.")
+            raise TopologyError(
+                "No path leads from the input to the output.",
+                fix=f"Connect node 0 with node {len(kept_nodes) - 1}, by way of others or not.",
+            )
         number = {old: new for new, old in enumerate(alive)}
         return cls(
             tuple(kept_nodes[index] for index in alive),

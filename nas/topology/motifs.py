@@ -128,7 +128,8 @@ def cell_node(architecture: Architecture, index: int) -> Node:
     """
     if not 0 <= index < len(architecture.nodes):
         raise ArchitectureError(
-            f"There is no node {index}; nodes are 0 to {len(architecture.nodes) - 1}."
+            f"There is no node {index}; nodes are 0 to {len(architecture.nodes) - 1}.",
+            fix="Name one that is there.",
         )
     node = architecture.nodes[index]
     if node.cell is None:

@@ -145,6 +145,7 @@ def _parse(text: str) -> Any:
         raise ArchitectureError(
             f"An architecture of {len(text):,} characters is beyond the limit of {MAX_BYTES:,}.",
             why=f"Graphs have at most {MAX_NODES:,} nodes and {MAX_EDGES:,} edges.",
+            fix="Check that this is the file of one architecture.",
         )
     try:
         return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
@@ -152,6 +153,7 @@ def _parse(text: str) -> Any:
         raise ArchitectureError(
             f"The architecture is not valid JSON: {error.msg}.",
             where=f"line {error.lineno}, column {error.colno}",
+            fix="Correct it there; `nas arch build chain -o FILE` writes one to compare with.",
         ) from None
     except RecursionError:
         raise _too_deep("") from None
@@ -348,6 +350,7 @@ def _count(totals: list[int], num_nodes: int, num_edges: int, where: str) -> Non
             f"The architecture has more than {MAX_NODES:,} nodes or {MAX_EDGES:,} edges "
             f"(at least {totals[0]:,} and {totals[1]:,}).",
             where=where.rstrip(".") or None,
+            fix="Use fewer; what stands several times can be a cell that is named as a motif.",
         )
 
 

@@ -79,7 +79,10 @@ def read_number(value: Any, place: str, limit: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise wrong_type(place, "a whole number", value)
     if not 1 <= value <= limit:
-        raise ArchitectureError(f"{place} is {value}; it must lie between 1 and {limit:,}.")
+        raise ArchitectureError(
+            f"{place} is {value}; it must lie between 1 and {limit:,}.",
+            fix=f"The nearest is {min(max(value, 1), limit)}.",
+        )
     return value
 
 

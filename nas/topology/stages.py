@@ -125,7 +125,9 @@ def stage_architecture(
         NotFoundError: If an operation is unknown.
     """
     if width < 1:
-        raise ArchitectureError(f"A stage has at least 1 channel; got a width of {width}.")
+        raise ArchitectureError(
+            f"A stage has at least 1 channel; got a width of {width}.", fix="The nearest is 1."
+        )
     nodes = [Node(name="input")]
     edges: list[Edge] = []
     if stem is not None:

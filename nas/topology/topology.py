@@ -26,10 +26,14 @@ def check_pairs(num_nodes: int, pairs: Iterable[EdgePair]) -> None:
         if not (0 <= source < num_nodes and 0 <= target < num_nodes):
             raise TopologyError(
                 f"Edge {(source, target)} names a node that is not there: "
-                f"nodes are 0 to {num_nodes - 1}."
+                f"nodes are 0 to {num_nodes - 1}.",
+                fix="Leave the edge out, or add the node.",
             )
         if source == target:
-            raise TopologyError(f"Edge {(source, target)} is a self loop; wirings are acyclic.")
+            raise TopologyError(
+                f"Edge {(source, target)} is a self loop; wirings are acyclic.",
+                fix="Leave it out; nas.topology.loops.unroll writes a loop down as a graph.",
+            )
         if source > target:
             raise TopologyError(
                 f"Edge {(source, target)} runs backwards: edges go from a lower to a higher "
@@ -97,12 +101,14 @@ class Topology:
                 )
         if self.num_nodes < 2:
             raise TopologyError(
-                f"A topology needs at least 2 nodes, an input and an output; got {self.num_nodes}."
+                f"A topology needs at least 2 nodes, an input and an output; got {self.num_nodes}.",
+                fix="Add an output: Topology(2, {(0, 1)}) is the smallest.",
             )
         if self.num_nodes > MAX_NODES or len(self.edges) > MAX_EDGES:
             raise TopologyError(
                 f"A topology of {self.num_nodes} nodes and {len(self.edges)} edges is beyond the "
-                f"limits of {MAX_NODES} nodes and {MAX_EDGES} edges."
+                f"limits of {MAX_NODES} nodes and {MAX_EDGES} edges.",
+                fix="Wire fewer nodes, or nest parts of them in cells.",
             )
         check_pairs(self.num_nodes, sorted(self.edges))
         from_input, to_output = reachable(self.num_nodes, self.edges)

@@ -122,7 +122,8 @@ def check_edge(architecture: Architecture, edge: Edge) -> None:
         return
     if not 0 <= edge.target < len(architecture.nodes):
         raise ArchitectureError(
-            f"There is no node {edge.target}; nodes are 0 to {len(architecture.nodes) - 1}."
+            f"There is no node {edge.target}; nodes are 0 to {len(architecture.nodes) - 1}.",
+            fix="Name one that is there.",
         )
     sources = ", ".join(edge_text(known) for known in architecture.inputs(edge.target))
     raise ArchitectureError(
