@@ -9,8 +9,9 @@ literal rule would forbid to train a ResNet. Hence two rules:
 - `cell_paths`: the published sum over each nested cell; the longest-winded cell decides. A network
   without nested cells is taken as one cell, which is meant for chains and small cells alone.
 - `weighted_paths`: the sum over the whole network, each path weighed with the squares of the
-  factors on it (gains, means, nested means), as its share of the signal's second moment is; what
-  merges learn counts as 1. With branches scaled by `1/sqrt(L)` it stays bounded at any depth.
+  factors on it (gains, means, nested means), as its share of the signal's second moment is; inputs
+  of a concatenation have equal shares, and what other merges learn counts as 1. With branches
+  scaled by `1/sqrt(L)` it stays bounded at any depth.
 
 Kernel sizes, which divide the published rate further, are not looked at: networks that are
 compared mostly share them.
@@ -19,12 +20,14 @@ compared mostly share them.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from nas.errors import ConfigError
 from nas.topology.graph import Architecture, Edge
 from nas.topology.lookups import node_merge
 from nas.topology.measures import carries, computes, path_moments, yields_zeros
+from nas.topology.merges import Merge
 from nas.topology.path_mass import log_factors
 
 RateRule = Literal["fixed", "cell_paths", "weighted_paths"]
@@ -76,8 +79,7 @@ def weighted_moments(architecture: Architecture) -> Moments:
         live = [edge for edge in architecture.inputs(index) if carries(edge)]
         rule = node_merge(architecture, index).at(len(live))
         merged = NOTHING
-        for edge, factor in zip(live, log_factors(rule, node.scale, len(live)), strict=True):
-            weight = math.exp(2 * factor)
+        for edge, weight in zip(live, _weights(rule, node.scale, len(live)), strict=True):
             merged = _sum(merged, _through(edge, found[edge.source], weight))
         if node.cell is not None:
             merged = _behind(merged, weighted_moments(node.cell))
@@ -87,6 +89,17 @@ def weighted_moments(architecture: Architecture) -> Moments:
             merged = _behind(merged, ONE_OPERATION)
         found.append(merged)
     return found[-1]
+
+
+def _weights(rule: Merge, scale: str, degree: int) -> Sequence[float]:
+    """Return the weight of every input, oldest first.
+
+    Inputs side by side share the second moment, and so do those of the convolution behind them,
+    whose initial weights undo its scale; unequal widths are taken as equal.
+    """
+    if rule.weight in ("stacked", "projection"):
+        return (1 / max(degree, 1),) * degree
+    return [math.exp(2 * factor) for factor in log_factors(rule, scale, degree)]
 
 
 def _through(edge: Edge, moments: Moments, factor: float) -> Moments:

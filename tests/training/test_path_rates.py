@@ -45,6 +45,16 @@ def test_scaled_branches_keep_the_weighted_rule_bounded_at_any_depth(size: int) 
     assert cubes < 5 * math.e
 
 
+@pytest.mark.parametrize(
+    ("pattern", "size"), [("dense", 24), ("dense_bc", 24), ("inception", 24), ("log_dense", 24)]
+)
+def test_concatenated_inputs_share_one_signal(pattern: str, size: int) -> None:
+    mass, length, _, cubes = weighted_moments(built(pattern, size))
+    assert mass == pytest.approx(1.0)
+    assert 1 <= length <= 2 * size
+    assert 1 <= cubes <= (2 * size) ** 3
+
+
 def test_cells_are_measured_alone_and_the_longest_winded_one_decides() -> None:
     short, long = built("chain", 2), built("chain", 3)
     nodes = (Node(), Node(cell=short), Node(cell=long), Node(cell=short))
