@@ -180,4 +180,4 @@ def test_data_that_a_published_network_cannot_read_leave_it_out_in_sight(
     )
     found = confirmed(search(settings, runs=tmp_path / "runs", name="tiny"))
     reasons = {each["name"]: each["reason"] for each in found["left_out"]}
-    assert "halves the resolution" in reasons["published fractalnet"]
+    assert "lowers the resolution" in reasons["published fractalnet"]
