@@ -13,7 +13,10 @@ from nas.study.resolve import make_methods
 from nas.study.session import Materials, context_of, rows_of
 
 MACS = 260_000
-OPTIONS: dict[str, dict[str, Any]] = {"wiring": {"name": "dense"}, "published": {"name": "resnet-cifar"}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "wiring": {"name": "dense"},
+    "published": {"name": "resnet-cifar"},
+}
 """Options of the methods that need some; a new method that needs none is tested by existing."""
 
 
