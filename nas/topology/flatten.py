@@ -47,13 +47,13 @@ def _dissolve(node: Node, inner: Architecture, nodes: list[Node], edges: list[Ed
     nodes.append(Node(merge=node.merge, scale=node.scale, name=node.name and f"{prefix}in"))
     last = len(inner.nodes) - 1
     for index, entry in enumerate(inner.nodes[1:], start=1):
-        tie = entry.tie
-        if node.tie is not None and tie is None:
-            tie = f"node {index}"
+        tie = None if entry.tie is None else f"{scope}: {entry.tie}"
+        if node.tie is not None and entry.tie is None:
+            tie = f"{scope}, node {index}"  # no tie of the cell's own reads like this
         nodes.append(
             replace(
                 entry,
-                tie=None if tie is None else f"{scope}: {tie}",
+                tie=tie,
                 name=entry.name and f"{prefix}{entry.name}",
                 own_norms=entry.own_norms or node.own_norms,
                 exit=node.exit and index == last,

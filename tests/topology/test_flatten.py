@@ -71,3 +71,20 @@ def test_cells_with_nodes_that_yield_zeros_stay_nested() -> None:
     empty = Architecture((Node(),) * 3, (Edge(0, 2), Edge(1, 2)), zero_allowed=True)
     network = Architecture((Node(), Node(cell=empty)), (Edge(0, 1),))
     assert flatten(network) == network
+
+
+def test_ties_of_a_tied_cell_are_no_other_nodes_weights() -> None:
+    inner = Architecture(
+        (
+            Node(),
+            Node("conv3x3", width=4, name="a"),
+            Node("conv3x3", width=4, tie="node 1", name="b"),
+            Node("conv3x3", width=4, tie="node 1", name="c"),
+        ),
+        (Edge(0, 1), Edge(1, 2), Edge(2, 3)),
+    )
+    cells = (Node(cell=inner, tie="t", name="x"), Node(cell=inner, tie="t", name="y"))
+    nested = Architecture((Node(), *cells), (Edge(0, 1), Edge(1, 2)))
+    flat = flatten(nested)
+    assert cost(flat, (4, 8, 8), 2).parameters == cost(nested, (4, 8, 8), 2).parameters
+    assert sharing_id(flat) == sharing_id(nested)
