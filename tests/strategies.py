@@ -199,7 +199,10 @@ def _with_tie(network: Architecture, input_shape: Shape) -> Architecture:
     seen: dict[Any, int] = {}
     for step in plan(network, input_shape).steps[1:]:
         node = step.node
-        key = (node.operation, node.cell, node.stride, step.merged[0], step.output[0])
+        weights = None  # some layers have weights for every position
+        if step.operation is not None:
+            weights = step.operation.parameters(step.merged, step.output[0], node.stride)
+        key = (node.operation, node.cell, node.stride, step.merged[0], step.output[0], weights)
         first = seen.setdefault(key, step.index)
         if first != step.index:
             nodes = list(network.nodes)
