@@ -14,9 +14,8 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 # The main job: what `make search` runs after the install.
 SEARCH ?= $(BIN)/nas search wired_cnn --data digits --preset smoke
 PYTEST ?= $(BIN)/python -m pytest
-# Two processes, one thread each. Files stay together so that their fixtures are built once, and in
-# order: sorted by their number of tests, the longest tour of one test would come last and alone.
-PYTEST_FLAGS ?= -q -n 2 --dist loadfile --no-loadscope-reorder
+# Two processes, one thread each; files stay together so that their fixtures are built once.
+PYTEST_FLAGS ?= -q -n 2 --dist loadfile
 
 .PHONY: help install install-dev search test check catalogue bench gpu-check soak lock clean
 
