@@ -59,13 +59,6 @@ _HANDS_ON = (
 )
 """Layers whose output channel `i` stands for their input channel `i`."""
 
-_MERGES_BY_CHANNEL = (
-    *("dwa", "grn_v2", "grn_v3", "laurel_lr", "laurel_pa", "laurel_rw", "laurel_rw_lr"),
-    *("laurel_rw_lr_pa", "one_plus_mask", "one_plus_raw_mask", "power_mean_p", "product"),
-    *("softmax_b", "weighted_fast", "weighted_normalised", "weighted_zero"),
-)
-"""Merges with modules of their own in which a channel of zeros is as good as none."""
-
 
 @final
 @dataclass(frozen=True)
@@ -297,7 +290,7 @@ def _trace_merge(
         merged = inputs[-1]
         for row in inputs[:-1]:
             found.couple(merged, row)
-    if step.merge.weight == "module" and step.merge.family not in _MERGES_BY_CHANNEL:
+    if step.merge.weight == "module" and not step.merge.by_channel:
         found.whole.append(merged)
     found.uses[f"{place}.merge"] = Use(merged, merged)
     return merged

@@ -64,6 +64,8 @@ class Merge:
         parameters: What a `module` learns; the other weights declare it themselves.
         roles: What tells its inputs apart, for ids and modules.
         sum_below: With fewer live inputs it is the plain sum.
+        by_channel: Whether, in a `module`, a channel of zeros is as good as none, so that elastic
+            width may leave channels out.
         formula: What it computes, in plain text, for people; `x_e` are the inputs.
     """
 
@@ -74,6 +76,7 @@ class Merge:
     parameters: tuple[MergeParameter, ...] = ()
     roles: Roles = "alike"
     sum_below: int = 0
+    by_channel: bool = False
     formula: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ merge(
     Merge(
         "dwa",
         "module",
+        by_channel=True,
         parameters=(MergeParameter("weights"),),
         roles="newest",
         formula="sum of w_e x_e, w_e = 1 for the newest and 0 for the others at first",
@@ -32,6 +33,7 @@ merge(
     Merge(
         "grn_v2",
         "module",
+        by_channel=True,
         parameters=(_BY_CHANNEL,),
         formula="sum of b_e x_e, one b_e per channel",
     ),
@@ -41,6 +43,7 @@ merge(
     Merge(
         "grn_v3",
         "module",
+        by_channel=True,
         parameters=(
             _BY_CHANNEL,
             MergeParameter("query", ("channels",), "node", "small", "every"),

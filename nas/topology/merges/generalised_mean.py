@@ -15,6 +15,7 @@ merge(
     Merge(
         "softmax_b",
         "module",
+        by_channel=True,
         fixed_scale=True,
         parameters=(MergeParameter("b", per="node"),),
         formula="sum of softmax(b x)_e x_e, element by element; b = 0 at first",
@@ -25,6 +26,7 @@ merge(
     Merge(
         "power_mean_p",
         "module",
+        by_channel=True,
         fixed_scale=True,
         parameters=(MergeParameter("p", per="node", start="ones"),),
         formula="(sum of max(x_e, 1e-7)^p / d)^(1/p); p = 1 at first",

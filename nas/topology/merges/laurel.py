@@ -39,6 +39,7 @@ def _laurel(formula: str, roles: Roles, *parameters: MergeParameter, sum_below: 
     return Merge(
         "laurel",
         "module",
+        by_channel=True,
         parameters=parameters,
         roles=roles,
         sum_below=sum_below,
@@ -47,7 +48,14 @@ def _laurel(formula: str, roles: Roles, *parameters: MergeParameter, sum_below: 
 
 
 merge(
-    Merge("laurel_rw", "module", parameters=_WEIGHTS, roles="newest", formula="a f + b x"),
+    Merge(
+        "laurel_rw",
+        "module",
+        by_channel=True,
+        parameters=_WEIGHTS,
+        roles="newest",
+        formula="a f + b x",
+    ),
     LAUREL,
 )
 

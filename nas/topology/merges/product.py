@@ -12,13 +12,14 @@ from nas.topology.merges import Merge, merge
 ATTENTION = Paper("Wang et al.", 2017, arxiv="1704.06904")
 
 merge(
-    Merge("product", "module", fixed_scale=True, formula="product of x_e"),
+    Merge("product", "module", by_channel=True, fixed_scale=True, formula="product of x_e"),
     Paper("Rao et al.", 2022, arxiv="2207.14284"),
 )
 merge(
     Merge(
         "one_plus_mask",
         "module",
+        by_channel=True,
         fixed_scale=True,
         roles="mask",
         formula="(1 + sigmoid(M)) T",
@@ -26,6 +27,13 @@ merge(
     ATTENTION,
 )
 merge(
-    Merge("one_plus_raw_mask", "module", fixed_scale=True, roles="mask", formula="(1 + M) T"),
+    Merge(
+        "one_plus_raw_mask",
+        "module",
+        by_channel=True,
+        fixed_scale=True,
+        roles="mask",
+        formula="(1 + M) T",
+    ),
     ATTENTION,
 )

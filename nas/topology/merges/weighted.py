@@ -20,6 +20,7 @@ merge(
     Merge(
         "weighted_normalised",
         "module",
+        by_channel=True,
         fixed_scale=True,
         parameters=(MergeParameter("logits"),),
         formula="sum of softmax(w)_e x_e; the mean at first",
@@ -30,6 +31,7 @@ merge(
     Merge(
         "weighted_fast",
         "module",
+        by_channel=True,
         fixed_scale=True,
         parameters=(MergeParameter("weights", start="ones"),),
         formula="sum of relu(w_e) x_e / (sum of relu(w_e) + 1e-4)",
@@ -40,6 +42,7 @@ merge(
     Merge(
         "weighted_zero",
         "module",
+        by_channel=True,
         parameters=(MergeParameter("weights"),),
         roles="newest",
         formula="sum of w_e x_e, w_e = 0 for the newest and 1 for the others at first",
