@@ -1,0 +1,45 @@
+/** Okabe and Ito's colours: told apart with every common kind of colour vision. */
+const SERIES_LIGHT = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a7f00", "#555555"];
+const SERIES_DARK = ["#56b4e9", "#e69f00", "#2ec49a", "#d98cb5", "#f0e442", "#4a9fd8", "#d0733a", "#bbbbbb"];
+/** Shapes go with colours, so that nothing is told by colour alone. */
+export const SYMBOLS = ["circle", "rect", "triangle", "diamond", "pin", "roundRect", "arrow", "emptyCircle"] as const;
+
+export interface Palette {
+  dark: boolean;
+  ink: string;
+  soft: string;
+  line: string;
+  paper: string;
+  accent: string;
+  warning: string;
+  series: readonly string[];
+  /** From little to much, readable on the paper of the theme. */
+  scale: readonly string[];
+}
+
+export function palette(): Palette {
+  const style = getComputedStyle(document.documentElement);
+  const read = (name: string): string => style.getPropertyValue(name).trim();
+  const dark = read("--dark") === "1";
+  return {
+    dark,
+    ink: read("--ink"),
+    soft: read("--soft"),
+    line: read("--line"),
+    paper: read("--paper"),
+    accent: read("--accent"),
+    warning: read("--warning"),
+    series: dark ? SERIES_DARK : SERIES_LIGHT,
+    scale: dark ? ["#16324a", "#1f5f8b", "#2f8fc4", "#7cc4ec", "#f0e442"] : ["#e8f1f8", "#a9cfe8", "#56a4d4", "#0072b2", "#003a63"],
+  };
+}
+
+/** Colour and shape of a family, the same on every chart of a page. */
+export function familyStyle(family: string | null, known: readonly string[], colours: Palette): { colour: string; symbol: string } {
+  const place = family === null ? -1 : known.indexOf(family);
+  if (place < 0) return { colour: colours.soft, symbol: "emptyCircle" };
+  return {
+    colour: colours.series[place % colours.series.length] ?? colours.ink,
+    symbol: SYMBOLS[(place + Math.floor(place / colours.series.length)) % SYMBOLS.length] ?? "circle",
+  };
+}

@@ -1,0 +1,42 @@
+import { useEffect, useState } from "preact/hooks";
+
+export const VIEWS = ["overview", "front", "trial", "supernet", "progress", "space", "failures", "provenance", "compare"] as const;
+export type View = (typeof VIEWS)[number];
+
+/** A place on the page: `#/run/NAME/VIEW?key=value`, `#/` for all runs, `#/compare?runs=A,B`. */
+export interface Route {
+  view: View;
+  run: string | null;
+  parameters: URLSearchParams;
+}
+
+export function parseRoute(hash: string): Route {
+  const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?");
+  const parameters = new URLSearchParams(query);
+  const parts = path.split("/").map(decodeURIComponent);
+  if (parts[0] === "run" && parts[1]) {
+    const view = (VIEWS as readonly string[]).includes(parts[2] ?? "") ? (parts[2] as View) : "front";
+    return { view, run: parts[1], parameters };
+  }
+  return { view: parts[0] === "compare" ? "compare" : "overview", run: null, parameters };
+}
+
+export function address(view: View, run: string | null, parameters: Record<string, string | number> = {}): string {
+  const query = new URLSearchParams(Object.entries(parameters).map(([key, value]) => [key, String(value)])).toString();
+  const path = run === null ? (view === "compare" ? "#/compare" : "#/") : `#/run/${encodeURIComponent(run)}/${view}`;
+  return query ? `${path}?${query}` : path;
+}
+
+export function go(view: View, run: string | null, parameters: Record<string, string | number> = {}): void {
+  location.hash = address(view, run, parameters);
+}
+
+export function useRoute(): Route {
+  const [route, setRoute] = useState(() => parseRoute(location.hash));
+  useEffect(() => {
+    const update = (): void => setRoute(parseRoute(location.hash));
+    addEventListener("hashchange", update);
+    return () => removeEventListener("hashchange", update);
+  }, []);
+  return route;
+}
