@@ -1,5 +1,6 @@
 import { render } from "preact";
 import "./theme.css";
+import "./parts/parts.css";
 import { Page } from "./page";
 import { openSource } from "./source";
 

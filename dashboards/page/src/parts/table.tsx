@@ -1,0 +1,132 @@
+import type { ComponentChildren } from "preact";
+import { useMemo, useRef, useState } from "preact/hooks";
+import { clicked, type Order, sorted, type SortValue } from "./sorting";
+
+export interface Column<Row> {
+  key: string;
+  title: string;
+  cell: (row: Row) => ComponentChildren;
+  /** What the column is sorted by; without it the column cannot be sorted. */
+  sort?: (row: Row) => SortValue;
+  /** The first click sorts from large to small. */
+  descending?: boolean;
+  number?: boolean;
+  /** What the column means, as a tooltip of its head. */
+  help?: string;
+}
+
+export interface TableProperties<Row> {
+  /** Names the table for those who cannot see it; shown above it with `showCaption`. */
+  caption: string;
+  showCaption?: boolean;
+  columns: Column<Row>[];
+  rows: readonly Row[];
+  rowKey: (row: Row) => string | number;
+  order?: Order;
+  /** Rows shown before "show more". */
+  limit?: number;
+  /** Below 700 pixels every row becomes a card with the columns' titles beside the values. */
+  stack?: boolean;
+  /** Rows can be selected: by click, and by arrows, Home and End once a row has the focus. */
+  onSelect?: (row: Row) => void;
+  selected?: string | number | null;
+  /** Called by Enter or a double click on a row. */
+  onOpen?: (row: Row) => void;
+  rowClass?: (row: Row) => string | undefined;
+}
+
+/** A table whose columns sort and whose rows can be reached by keyboard. */
+export function Table<Row>(properties: TableProperties<Row>) {
+  const { caption, columns, rows, rowKey, limit = 100, onSelect, onOpen, selected } = properties;
+  const [order, setOrder] = useState<Order | null>(properties.order ?? null);
+  const [shown, setShown] = useState(limit);
+  const body = useRef<HTMLTableSectionElement>(null);
+  const reachable = onSelect !== undefined || onOpen !== undefined;
+  const ordered = useMemo(() => {
+    const by = columns.find((column) => column.key === order?.key)?.sort;
+    return by && order ? sorted(rows, by, order.descending) : rows;
+  }, [rows, columns, order]);
+  const visible = ordered.slice(0, shown);
+  const selectedHere = visible.some((row) => rowKey(row) === selected);
+
+  const move = (event: KeyboardEvent, row: Row, place: number): void => {
+    if (event.target !== event.currentTarget) return;
+    if (event.key === "Enter" && onOpen) onOpen(row);
+    else {
+      const next = { ArrowDown: place + 1, ArrowUp: place - 1, Home: 0, End: visible.length - 1 }[event.key];
+      const target = next === undefined ? undefined : visible[next];
+      if (next === undefined || target === undefined) return;
+      onSelect?.(target);
+      (body.current?.rows[next] as HTMLElement | undefined)?.focus();
+    }
+    event.preventDefault();
+  };
+
+  return (
+    <div class="scroll">
+      <table class={properties.stack ? "stack" : undefined} role={reachable ? "grid" : undefined} aria-label={properties.showCaption ? undefined : caption}>
+        {properties.showCaption && <caption>{caption}</caption>}
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <Head key={column.key} column={column} order={order} onOrder={setOrder} />
+            ))}
+          </tr>
+        </thead>
+        <tbody ref={body}>
+          {visible.map((row, place) => (
+            <tr
+              key={rowKey(row)}
+              class={properties.rowClass?.(row)}
+              tabIndex={reachable ? (rowKey(row) === selected || (!selectedHere && place === 0) ? 0 : -1) : undefined}
+              aria-selected={onSelect ? rowKey(row) === selected : undefined}
+              onClick={onSelect && (() => onSelect(row))}
+              onDblClick={onOpen && (() => onOpen(row))}
+              onKeyDown={reachable ? (event) => move(event, row, place) : undefined}
+            >
+              {columns.map((column) => (
+                <td key={column.key} class={column.number ? "number" : undefined} data-label={column.title}>
+                  {column.cell(row)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {ordered.length > shown && (
+        <p class="more">
+          <button type="button" onClick={() => setShown(shown + 5 * limit)}>
+            Show more
+          </button>{" "}
+          <span class="soft">
+            {shown} of {ordered.length.toLocaleString("en")} rows
+          </span>
+        </p>
+      )}
+    </div>
+  );
+}
+
+interface HeadProperties<Row> {
+  column: Column<Row>;
+  order: Order | null;
+  onOrder: (order: Order) => void;
+}
+
+function Head<Row>({ column, order, onOrder }: HeadProperties<Row>) {
+  const direction = order?.key !== column.key ? undefined : order.descending ? "descending" : "ascending";
+  return (
+    <th scope="col" class={column.number ? "number" : undefined} aria-sort={direction} title={column.help}>
+      {column.sort ? (
+        <button type="button" class="sort" onClick={() => onOrder(clicked(order, column.key, column.descending ?? false))}>
+          {column.title}
+          <span class="arrow" aria-hidden="true">
+            {direction === undefined ? "" : direction === "ascending" ? "▲" : "▼"}
+          </span>
+        </button>
+      ) : (
+        column.title
+      )}
+    </th>
+  );
+}
