@@ -113,6 +113,12 @@ export interface Baseline extends Partial<Omit<FrontPoint, "objectives">> {
   name: string;
   kind: string;
   objectives?: Record<string, FrontValue>;
+  /** False for sizes of a network that are worse and no cheaper than another size of it. */
+  on_family_front?: boolean;
+}
+
+export interface BestOfFamily extends FrontPoint {
+  pattern: string;
 }
 
 export interface FrontDocument {
@@ -127,6 +133,8 @@ export interface FrontDocument {
   knee: { trial: number; probability: number } | null;
   constraints: { objective: string; upper: number | null; lower: number | null; unit: string | null; text: string }[];
   baselines: Baseline[];
+  /** The best finished trial of each wiring family; absent in documents of older versions. */
+  best_per_pattern?: BestOfFamily[];
   simple_baselines: { name: string; accuracy: number }[];
   confirmation: Record<string, unknown> | null;
 }

@@ -1,8 +1,17 @@
 /** Okabe and Ito's colours: told apart with every common kind of colour vision. */
 const SERIES_LIGHT = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a7f00", "#555555"];
 const SERIES_DARK = ["#56b4e9", "#e69f00", "#2ec49a", "#d98cb5", "#f0e442", "#4a9fd8", "#d0733a", "#bbbbbb"];
-/** Shapes go with colours, so that nothing is told by colour alone. */
-export const SYMBOLS = ["circle", "rect", "triangle", "diamond", "pin", "roundRect", "arrow", "emptyCircle"] as const;
+/** Shapes go with colours, so that nothing is told by colour alone. The first four also serve charts of thousands of points. */
+export const SYMBOLS = [
+  "circle",
+  "rect",
+  "triangle",
+  "diamond",
+  "path://M0 0H10L5 10Z",
+  "path://M3.5 0h3v3.5H10v3H6.5V10h-3V6.5H0v-3h3.5Z",
+  "path://M5 0L9.5 2.5V7.5L5 10L.5 7.5V2.5Z",
+  "path://M0 0H10L6.5 5L10 10H0L3.5 5Z",
+] as const;
 
 export interface Palette {
   dark: boolean;
