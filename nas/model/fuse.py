@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import cast, final
 
 import torch
@@ -103,6 +104,20 @@ class FusedNetwork(nn.Module):
             for index in frees:
                 values[index] = None
         return apply_head(self.head, cast(Tensor, values[self._output]))
+
+    def forward_by(self, x: Tensor, call: Callable[[str, Callable[[], Tensor]], Tensor]) -> Tensor:
+        """Return the logits of a batch, every instruction run by `call`.
+
+        Args:
+            x: The batch.
+            call: Runs what it is given and returns the result; told the node the instruction is a
+                part of, "" for the head.
+        """
+        values = [x]
+        for place, module, reads in zip(self.places, self.steps, self._reads, strict=True):
+            inputs = [values[index] for index in reads]
+            values.append(call(place, partial(module, *inputs)))
+        return call("", partial(apply_head, self.head, values[self._output]))
 
 
 @final

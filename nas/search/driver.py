@@ -37,6 +37,7 @@ from nas.search.interrupts import Stopper
 from nas.search.learning import proposed_by_paths, relax, train_supernet
 from nas.search.material import Material, check_same_data, prepare_material
 from nas.search.measure_front import measure_front
+from nas.search.node_timing import time_front_nodes
 from nas.search.prediction import keep_profiles
 from nas.search.progress import Listener, no_listener
 from nas.search.propose import PATH_TRAINING, RELAXATION
@@ -298,6 +299,7 @@ def _stages(session: Session) -> None:
     explore(session, weights, preferred)
     measure_front(session)
     confirm(session)
+    time_front_nodes(session)
     session.again(REPORT, lambda: {"views": rebuild_views(session.run)})
     rebuild_views(session.run)
     seconds = round(time.perf_counter() - started, 1)

@@ -17,6 +17,7 @@ from nas.run_store import rebuild_views
 from nas.search.executors import Job, Outcome
 from nas.search.executors.base import classify
 from nas.search.history import BatchPlan, Entry, planned_trials, read_plans
+from nas.search.memory_use import memory_use
 from nas.search.propose import Planner, Preferred
 from nas.search.quantisation import completed, deployment_of, described
 from nas.search.quiet import QuietDevice
@@ -153,6 +154,7 @@ class _Explorer:
         jobs = [self._ask(plan.batch, entry) for entry in open_entries]
         batch = _Batch(self.session, self.space, open_entries, self.device)
         complete = executor.run(jobs, batch.take, self.session.stopper)
+        self.store.note("workers", **memory_use(executor))
         if not complete:
             raise Stopped
         self.session.settle()

@@ -15,6 +15,8 @@ import numpy as np
 
 from nas.errors import RunError, TrialError
 from nas.search.config import PathTrainingConfig
+from nas.search.gate_history import GateHistory
+from nas.search.kept_networks import kept_networks
 from nas.search.ledger import RANDOM_SUPERNET, RELAX, SUPERNET
 from nas.search.session import Session, Stopped
 from nas.search.time_spent import TimeSpent
@@ -51,7 +53,7 @@ def _relax(session: Session) -> Mapping[str, Any]:
     space = GateSpace(session.space, rule) if rule.config.gates else None
     supernet = _new_supernet(session, "relaxed supernet", space=space)
     relaxation = make_relaxation(supernet, config)
-    keeper = _Keeper(session, RELAX)
+    keeper = _Keeper(session, RELAX, gates=GateHistory(session.run, relaxation))
     with keeper.diagnosing():
         result, training = train_relaxation(
             supernet,
@@ -90,7 +92,8 @@ def train_supernet(session: Session) -> str | None:
     sha = str(finish["checkpoint"])
     # Older checkpoints are of no use once the stage is closed.
     stages = session.run.table().stages.values()
-    session.run.weights.collect_garbage({each.checkpoint for each in stages if each.checkpoint})
+    kept = {each.checkpoint for each in stages if each.checkpoint}
+    session.run.weights.collect_garbage(kept | kept_networks(session.run.records()))
     return sha
 
 
@@ -164,13 +167,20 @@ class _Keeper:
     Args:
         session: The session.
         stage: Name of the stage.
+        clock: Seconds from any start.
+        gates: Where the gates of a relaxation are noted after every epoch.
     """
 
     def __init__(
-        self, session: Session, stage: str, clock: Callable[[], float] = time.monotonic
+        self,
+        session: Session,
+        stage: str,
+        clock: Callable[[], float] = time.monotonic,
+        gates: GateHistory | None = None,
     ) -> None:
         self.session = session
         self.stage = stage
+        self._gates = gates
         self._clock = clock
         self._kept_at = clock()
         self._spent = TimeSpent()
@@ -225,6 +235,8 @@ class _Keeper:
             recoveries=health.recoveries,
             **health.numbers,
         )
+        if self._gates is not None:
+            self._gates.note(self.stage, health.epoch, health.epochs)
         for alarm in health.alarms:
             self.session.run.note("alarm", stage=self.stage, epoch=health.epoch, **alarm.to_dict())
         every = self.session.config.supernet.training.checkpoint_every_s

@@ -118,6 +118,10 @@ class AbstractExecutor(abc.ABC):
             EnvironmentFault: If a worker cannot be started.
         """
 
+    def process_ids(self) -> list[int]:
+        """Return the workers' processes on this machine, as far as there are any."""
+        return []
+
     @abc.abstractmethod
     def close(self) -> None:
         """End the workers that this executor started; a second call does nothing."""

@@ -222,6 +222,10 @@ class LocalExecutor(AbstractExecutor):
                 on_outcome(done)
         return True
 
+    def process_ids(self) -> list[int]:
+        """Return the workers' processes."""
+        return [worker.process.pid for worker in self._workers]
+
     def close(self) -> None:
         """End the workers."""
         for worker in self._workers:
