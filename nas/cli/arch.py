@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 from nas.cli.arch_bench import bench
 from nas.cli.arch_edit import diff, edit
 from nas.cli.commands import command_group
-from nas.cli.output import print_json, print_table, print_text, talk
+from nas.cli.output import draws_unicode, print_json, print_table, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunsOption
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def show(
     if as_json:
         print_json({"source": source, **_document(architecture, shape, num_classes)})
         return
-    _show_text(architecture, shape, num_classes, ascii_only=ascii_only or not _draws_unicode())
+    _show_text(architecture, shape, num_classes, ascii_only=ascii_only or not draws_unicode())
 
 
 def _document(architecture: Architecture, shape: Shape, num_classes: int) -> dict[str, Any]:
@@ -173,15 +172,6 @@ def _show_text(
             for index, picture in enumerate(pictures)
         ],
     )
-
-
-def _draws_unicode() -> bool:
-    """Tell whether stdout can hold the characters of a drawing."""
-    try:
-        "●├╯…".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 def parse_shape(text: str) -> Shape:

@@ -6,13 +6,17 @@ run is better in everything, and ties are networks that cannot be told apart at 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nas.cli.output import print_json, print_table, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunArgument, RunsOption, find_run, shown_run
+
+if TYPE_CHECKING:
+    from nas.run_store import Trial
 
 Entry = Mapping[str, Any]
 
@@ -34,24 +38,28 @@ def front(
     knee: Annotated[
         bool, typer.Option("--knee", help="Only the knee: the point of balance of the front.")
     ] = False,
+    chart: Annotated[
+        bool | None,
+        typer.Option("--chart/--no-chart", help="Draw the front; by default on a terminal."),
+    ] = None,
     runs: RunsOption = RUNS,
     as_csv: Annotated[bool, typer.Option("--csv", help="One line per point on stdout.")] = False,
     as_json: Json = False,
 ) -> None:
     """Load, select, print: no logic of its own."""
     from nas.cli.confirmation import print_confirmation
-    from nas.errors import ConfigError
     from nas.run_store import Run
     from nas.search.front_view import front_document, table_csv
 
-    if as_csv and as_json:
-        raise ConfigError("--csv and --json exclude each other.", fix="Leave one out.")
+    _check_forms(chart, as_csv, as_json)
     path = find_run(run, runs)
     with Run.open(path) as opened:
         document = front_document(opened, calibrated=calibrated)
         state = opened.state()
-        tried = bool(opened.table().finished())
-    why_empty = "no finished trial keeps the constraints" if tried else "no trial has finished yet"
+        finished = opened.table().finished()
+    why_empty = (
+        "no finished trial keeps the constraints" if finished else "no trial has finished yet"
+    )
     if max_latency is not None:
         if document["points"]:
             why_empty = f"no point of it takes {max_latency:g} ms or less"
@@ -63,10 +71,38 @@ def front(
     elif as_csv:
         print_text(table_csv(document["points"]).decode().rstrip("\n"))
     else:
+        draw_front(document, finished, chart)
         print_front(document)
         if not knee:
             print_confirmation(document.get("confirmation"))
         say_next(document, shown_run(path), state, why_empty)
+
+
+def _check_forms(chart: bool | None, as_csv: bool, as_json: bool) -> None:
+    from nas.errors import ConfigError
+
+    if as_csv and as_json:
+        raise ConfigError("--csv and --json exclude each other.", fix="Leave one out.")
+    if chart and (as_csv or as_json):
+        raise ConfigError("A chart is for people, --csv and --json are not.", fix="Leave one out.")
+
+
+def draw_front(document: Entry, finished: Sequence[Trial], wanted: bool | None) -> None:
+    """Print a chart of the front on a terminal, or where it is wanted.
+
+    Args:
+        document: As `front_document` returns it.
+        finished: Every finished trial of the run.
+        wanted: Whether there is to be one; None leaves it to the stream.
+    """
+    from nas.cli.front_chart import chartable, print_chart
+
+    if not (sys.stdout.isatty() if wanted is None else wanted):
+        return
+    if chartable(document):
+        print_chart(document, finished)
+    elif wanted and document["points"]:
+        talk("no chart: it takes two objectives, and this run has one")
 
 
 def within_latency(document: Entry, max_latency: float) -> dict[str, Any]:

@@ -94,3 +94,41 @@ def test_a_knee_over_raw_scores_of_several_families_says_so() -> None:
     assert told == ["knee: trial 1, in 50 % of the draws", RAW]
     assert RAW not in front_lines({**document, "best_per_pattern": points[:1]})
     assert RAW not in front_lines({**document, "trust": {"front": CALIBRATED}})
+
+
+def test_the_chart_stands_above_the_table_where_it_is_asked_for(noisy: Path, nas: Nas) -> None:
+    plain, out = nas("front", noisy).out, nas("front", noisy, "--chart").out
+    assert out.endswith(plain) and len(out) > len(plain)
+    chart = out.removesuffix(plain)
+    assert chart.startswith("cross_entropy (nats)\n")
+    assert "latency_ms[eager,b1,fp32] (ms)" in chart
+    assert "● front, by trial" in chart and "◆ knee" in chart and "· other trials" in chart
+    drawn = chart.rpartition("· other trials")[0]
+    assert drawn.count("●") + drawn.count("◆") == 3  # trials 1 and 2 share a cell
+    assert all(name in drawn for name in ("0", "1", "3"))
+    assert nas("front", noisy, "--no-chart").out == plain
+
+
+def test_a_chart_is_drawn_on_a_terminal_alone_and_fits_it(
+    noisy: Path, nas: Nas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    out = nas("front", noisy).out
+    chart = out.partition("ranking:")[0]
+    assert "● front" in chart
+    assert max(map(len, chart.splitlines())) <= 60
+    assert "◆ knee" not in nas("front", noisy, "--no-chart").out
+
+
+def test_trials_far_from_the_front_are_counted_not_drawn(tmp_path: Path, nas: Nas) -> None:
+    trials = [noisy_trial(0.3, 1.0), noisy_trial(0.2, 2.0), noisy_trial(50.0, 90.0)]
+    out = nas("front", noisy_run(tmp_path, trials, name="far").path, "--chart").out
+    assert "1 other trial beyond this window" in out
+    assert "·" not in out.partition("ranking:")[0]
+
+
+def test_a_chart_is_no_data(noisy: Path, nas: Nas) -> None:
+    answer = nas("front", noisy, "--chart", "--json")
+    assert answer.code == 2 and answer.out == ""
+    assert "A chart is for people, --csv and --json are not." in answer.err
