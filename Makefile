@@ -17,7 +17,7 @@ PYTEST ?= $(BIN)/python -m pytest
 # Two processes, one thread each; files stay together so that their fixtures are built once.
 PYTEST_FLAGS ?= -q -n 2 --dist loadfile
 
-.PHONY: help install install-dev search test check catalogue bench gpu-check soak lock clean
+.PHONY: help install install-dev browser search test check page page-check catalogue bench gpu-check soak lock clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
@@ -56,7 +56,18 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 search: install ## run the main job: a Pareto front on real images in minutes
 	@$(SEARCH)
 
-test: install-dev ## run the whole test suite
+# The tests of the pages need a Chromium; as root on Debian it is installed, elsewhere it is told how.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || test -n "$$NAS_CHROMIUM" || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+			echo "installing Chromium for the tests of the pages"; \
+			{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium; } >/dev/null 2>&1 \
+				|| echo "Chromium could not be installed; the tests of the pages are skipped" >&2; \
+		else \
+			echo "no Chromium here: the tests of the pages are skipped; fix: install it (Debian: apt-get install chromium; macOS: brew install --cask chromium) or set NAS_CHROMIUM" >&2; \
+		fi; }
+
+test: install-dev browser ## run the whole test suite
 	@$(PYTEST) $(PYTEST_FLAGS)
 
 check: install-dev ## lint, format, types, import contracts
@@ -64,6 +75,24 @@ check: install-dev ## lint, format, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict nas
 	@$(BIN)/lint-imports
+
+# The dashboard's page. Users get it built; only a change of dashboards/page needs Node.
+PAGE := dashboards/page
+NPM_QUIET := --no-audit --no-fund --loglevel=error
+
+$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package-lock.json
+	@command -v npm >/dev/null 2>&1 || { echo "error: building the page needs Node 20 or newer with npm; fix: install it, or leave dashboards/built as it is" >&2; exit 2; }
+	@cd $(PAGE) && npm ci $(NPM_QUIET)
+
+page: $(PAGE)/node_modules/.package-lock.json ## build the dashboard's page into dashboards/built
+	@cd $(PAGE) && npm run --silent build -- --logLevel warn
+
+page-check: $(PAGE)/node_modules/.package-lock.json ## check that dashboards/built is what dashboards/page makes, run its tests
+	@rm -rf build/page && mkdir -p build/page
+	@cd $(PAGE) && NAS_PAGE_OUT=$(CURDIR)/build/page npm run --silent build -- --logLevel warn
+	@diff -rq build/page dashboards/built || { echo "error: dashboards/built is not what dashboards/page makes; fix: make page, and commit it" >&2; exit 1; }
+	@cd $(PAGE) && npm test --silent
+	@rm -rf build/page
 
 catalogue: install ## write docs/catalogue.md from the registries
 	@$(BIN)/nas patterns --catalogue > docs/catalogue.tmp && mv docs/catalogue.tmp docs/catalogue.md

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-HOW = "no Chromium for the tests of the pages; Debian: apt-get install chromium, else set NAS_CHROMIUM"
+HOW = "no Chromium for this test; Debian: apt-get install chromium; elsewhere set NAS_CHROMIUM"
 FLAGS = (
     "--disable-gpu",
     "--disable-quic",
