@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "runs": Command("List, show, remove and rebuild runs.", "nas.cli.runs"),
     "study": Command("Compare methods over seeds: a paper's table from one file.", "nas.cli.study"),
     "front": Command("Print the Pareto front of a run.", "nas.cli.front"),
+    "dash": Command("Show runs in the browser, live while they run.", "nas.cli.dash"),
     "report": Command("Write the report of a run as one HTML file.", "nas.cli.report"),
     "supernet": Command("Ask how far a supernet's ranking can be trusted.", "nas.cli.supernet"),
     "arch": Command("Build a network by name, or show one of a run or a file.", "nas.cli.arch"),
