@@ -10,6 +10,7 @@ import numpy as np
 from nas.errors import RunError
 from nas.search.config import SearchConfig
 from nas.training.data import ImageData, load_data
+from nas.training.data.preprocessing import Preprocessing
 from nas.training.parts import DataPart, FiveParts, split_five
 from nas.training.splits import stratified_subset
 
@@ -48,7 +49,12 @@ class Material:
             "num_classes": self.data.num_classes,
             "train_images": len(self.data.y_train),
             "test_images": len(self.data.y_test),
+            "preprocessing": self.preprocessing().to_dict(),
         }
+
+    def preprocessing(self) -> Preprocessing:
+        """Return what networks of these data expect of an image file."""
+        return Preprocessing.of(self.data, self.parts.training.normalisation)
 
 
 def prepare_material(config: SearchConfig) -> Material:

@@ -20,6 +20,7 @@ from nas.run_store.weights import WeightStore
 from nas.search.config import SearchConfig
 from nas.search.executors.base import Task
 from nas.search.goals import Goals
+from nas.search.kept_networks import keep_network
 from nas.search.material import check_same_data, prepare_material
 from nas.search.quantisation import deployment_of
 from nas.search.resolve import resolve_space, searched_space
@@ -207,11 +208,12 @@ class _Retrain:
         self._tensors: dict[str, tuple[Any, Any]] = {}
 
     def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Train the network of `architecture`; weights of the result are not kept.
+        """Train the network of `architecture`.
 
         Args:
             payload: `architecture`, `seed`, `recipe` (its settings), and `part`: `validation`
-                (trained without it) or `test` (trained on all training images).
+                (trained without it) or `test` (trained on all training images). With `keep`, the
+                folder of a run, the trained weights are stored there and named in the answer.
         """
         from nas.training.device import use_threads
         from nas.training.evaluate import evaluate
@@ -224,11 +226,14 @@ class _Retrain:
         with use_threads(self.config.search.threads_per_evaluation):
             done = fit(network, training, recipe, seed=seed, device=self.device)
             scored = evaluate(network, *self._scoring(part))
+        kept = keep_network(network, Path(payload["keep"])) if "keep" in payload else {}
         return {
+            **kept,
             f"{part}_error": scored.error,
             f"{part}_cross_entropy": scored.cross_entropy,
             f"{part}_images": scored.count,
             "train_loss": float(np.float64(done.losses[-1])),
+            "losses": [float(f"{loss:.5g}") for loss in done.losses],
             "steps": done.steps,
             "recipe_hash": done.recipe_hash,
         }

@@ -16,6 +16,7 @@ from typing import Any, Final, final
 from nas.cost.count import cost as counted_cost
 from nas.errors import NasError
 from nas.run_store import rebuild_views
+from nas.search.confirm.candidate import SEARCHED
 from nas.search.confirm.plan import (
     RECIPES,
     SEEDS_A,
@@ -190,7 +191,11 @@ class _Confirmation:
 
     def _payload(self, purpose: str, training: TrainingKey) -> dict[str, Any]:
         part, key, recipe, index = training
+        # One network per judged candidate is kept, and the first seed says which: none is chosen
+        # by what it scored on test images.
+        kept = purpose == SEEDS_B and index == 0 and self.by_key[key].kind == SEARCHED
         return {
+            **({"keep": str(self.session.run.path)} if kept else {}),
             "architecture": dump_architecture(self.by_key[key].architecture),
             "seed": confirm_seed(self.session.config.seed, purpose, index),
             "recipe": dict(self.plan.recipes[recipe]),

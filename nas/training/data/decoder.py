@@ -69,7 +69,7 @@ class FileDecoder:
         """
         channels, first = 1, None
         for file in self.files:
-            mode, size = _read_header(file)
+            mode, size = read_header(file)
             channels = channels if mode in _GREY_MODES else 3
             first = first or size
             if self.image_size is None and size != first:
@@ -114,12 +114,17 @@ def decode_image(
     except _PILLOW_FAULTS as error:
         raise _undecodable(where, error) from error
     if image_size is not None:
-        pixels = _scale_and_cut(pixels, image_size)
+        pixels = scale_and_cut(pixels, image_size, image_size)
     array = np.asarray(pixels, dtype=np.uint8)
     return array[np.newaxis] if mode == "L" else array.transpose(2, 0, 1)
 
 
-def _read_header(file: Path) -> tuple[str, tuple[int, int]]:
+def read_header(file: Path) -> tuple[str, tuple[int, int]]:
+    """Return mode and size (width, height) of an image file.
+
+    Raises:
+        DataError: If it is no image, or has more than 8 bits per channel.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -144,12 +149,12 @@ def _undecodable(where: str, error: Exception) -> DataError:
     )
 
 
-def _scale_and_cut(image: Image.Image, side: int) -> Image.Image:
-    width, height = image.size
-    if (width, height) == (side, side):
+def scale_and_cut(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Return an image scaled until it covers `height` x `width` pixels, and its middle cut out."""
+    if image.size == (width, height):
         return image
-    scale = side / min(width, height)
-    wide, high = max(side, round(width * scale)), max(side, round(height * scale))
+    scale = max(height / image.height, width / image.width)
+    wide, high = max(width, round(image.width * scale)), max(height, round(image.height * scale))
     scaled = image.resize((wide, high), Image.Resampling.BILINEAR)
-    left, top = (wide - side) // 2, (high - side) // 2
-    return scaled.crop((left, top, left + side, top + side))
+    left, top = (wide - width) // 2, (high - height) // 2
+    return scaled.crop((left, top, left + width, top + height))
