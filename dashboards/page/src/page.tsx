@@ -1,10 +1,14 @@
 import type { ComponentType } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { SourceContext } from "./context";
 import type { RunDocument } from "./documents";
-import { useLive } from "./live";
-import { ThemeButton } from "./parts/theme_button";
-import { address, useRoute, type View } from "./route";
+import { type Live, useLive } from "./live";
+import { KeyHelp } from "./parts/key_help";
+import { type KeyBinding, useKeys } from "./parts/keys";
+import { RunNotice, StateBadge } from "./parts/run_notice";
+import { ThemeButton, useTheme } from "./parts/theme_button";
+import { Loading, Problem } from "./parts/told";
+import { address, go, type Route, useRoute, type View } from "./route";
 import type { Source } from "./source";
 import { Compare } from "./views/compare";
 import { Failures } from "./views/failures";
@@ -23,15 +27,26 @@ export interface ViewProperties {
   parameters: URLSearchParams;
 }
 
-const RUN_VIEWS: { view: View; label: string; component: ComponentType<ViewProperties> }[] = [
-  { view: "front", label: "Front", component: Front },
-  { view: "trial", label: "Architecture", component: Trial },
-  { view: "supernet", label: "Supernet", component: Supernet },
-  { view: "progress", label: "Progress", component: Progress },
-  { view: "space", label: "Space", component: Space },
-  { view: "failures", label: "Failures", component: Failures },
-  { view: "provenance", label: "Provenance", component: Provenance },
+interface RunView {
+  view: View;
+  label: string;
+  key: string;
+  component: ComponentType<ViewProperties>;
+}
+
+const RUN_VIEWS: RunView[] = [
+  { view: "front", label: "Front", key: "1", component: Front },
+  { view: "trial", label: "Architecture", key: "2", component: Trial },
+  { view: "supernet", label: "Supernet", key: "3", component: Supernet },
+  { view: "progress", label: "Progress", key: "4", component: Progress },
+  { view: "space", label: "Space", key: "5", component: Space },
+  { view: "failures", label: "Failures", key: "6", component: Failures },
+  { view: "provenance", label: "Provenance", key: "7", component: Provenance },
 ];
+
+/** Studies and runs that cannot be opened have no points to show. */
+const viewsOf = (run: RunDocument | null): RunView[] =>
+  run === null || run.kind === "search" ? RUN_VIEWS : run.kind === "study" ? RUN_VIEWS.filter((each) => each.view === "provenance") : [];
 
 export function Page({ source }: { source: Source }) {
   return (
@@ -44,43 +59,118 @@ export function Page({ source }: { source: Source }) {
 function Frame() {
   const route = useRoute();
   const live = useLive(route.run);
+  const content = useRef<HTMLElement>(null);
+  const [help, setHelp] = useState(false);
+  const [theme, nextTheme] = useTheme();
+  const place = `${route.run ?? ""} ${route.view}`;
+  const before = useRef(place);
   useEffect(() => {
-    document.title = route.run ? `${route.run} · ${route.view} · nas` : "runs · nas";
-  }, [route.run, route.view]);
-  const shown = RUN_VIEWS.find((each) => each.view === route.view);
+    document.title = route.run ? `${route.run} · ${route.view} · nas` : `${route.view === "compare" ? "compare" : "runs"} · nas`;
+    // Readers of the page by voice or keyboard go on in the new view, not where the link stood.
+    if (before.current !== place) content.current?.focus({ preventScroll: true });
+    if (before.current !== place) scrollTo(0, 0);
+    before.current = place;
+  }, [place]);
+  usePageKeys(route, live.run, nextTheme, () => setHelp(true));
+  const views = viewsOf(live.run);
   return (
     <>
-      <a class="skip-link" href="#content">
+      <a
+        class="skip-link"
+        href="#content"
+        onClick={(event) => {
+          event.preventDefault(); // The address is the view's; a jump must not change it.
+          content.current?.focus();
+        }}
+      >
         Skip to the content
       </a>
       <header class="frame">
-        <a class="home" href={address("overview", null)}>
-          nas
-        </a>
-        {route.run !== null && (
-          <>
-            <span class="run-name" title={route.run}>
-              {route.run}
-            </span>
-            <nav aria-label="Views of the run">
-              {RUN_VIEWS.map((each) => (
-                <a key={each.view} href={address(each.view, route.run)} aria-current={each.view === route.view ? "page" : undefined}>
-                  {each.label}
-                </a>
-              ))}
-            </nav>
-          </>
+        <div class="top">
+          <a class="home" href={address("overview", null)} aria-label="nas: all runs">
+            nas
+          </a>
+          {route.run !== null ? <RunPlace name={route.run} live={live} /> : <span class="place soft">{route.view === "compare" ? "compare" : "runs"}</span>}
+          <div class="tools">
+            <button type="button" onClick={() => setHelp(true)} aria-label="List the keys" title="Keys (?)">
+              <span aria-hidden="true">?</span>
+            </button>
+            <ThemeButton theme={theme} onNext={nextTheme} />
+          </div>
+        </div>
+        {route.run !== null && views.length > 0 && (
+          <div>
+            <Tabs views={views} route={route} run={route.run} />
+          </div>
         )}
-        <ThemeButton />
       </header>
-      <main id="content" tabIndex={-1}>
+      <main id="content" tabIndex={-1} ref={content}>
         {route.run === null && route.view === "overview" && <Overview parameters={route.parameters} />}
         {route.run === null && route.view === "compare" && <Compare parameters={route.parameters} />}
-        {route.run !== null && live.run && shown && (
-          <shown.component run={live.run} version={live.version} parameters={route.parameters} />
-        )}
-        {route.run !== null && !live.run && <p class="soft">Loading {route.run}.</p>}
+        {route.run !== null && <OfRun name={route.run} route={route} live={live} views={views} />}
       </main>
+      <KeyHelp open={help} onClose={() => setHelp(false)} />
+    </>
+  );
+}
+
+function usePageKeys(route: Route, run: RunDocument | null, nextTheme: () => void, openHelp: () => void): void {
+  const latest = useRef({ nextTheme, openHelp });
+  latest.current = { nextTheme, openHelp };
+  const kind = run?.kind ?? null;
+  const bindings = useMemo(() => {
+    const name = route.run;
+    const views = name === null ? [] : viewsOf(run);
+    const made: KeyBinding[] = [
+      { key: "?", label: "list the keys", run: () => latest.current.openHelp() },
+      { key: "o", label: "all runs", run: () => go("overview", null) },
+      { key: "t", label: "colours: system, light, dark", run: () => latest.current.nextTheme() },
+      ...views.map((each) => ({ key: each.key, label: each.label, run: () => go(each.view, name) })),
+    ];
+    return made;
+  }, [route.run, kind]);
+  useKeys("Page", bindings);
+}
+
+function RunPlace({ name, live }: { name: string; live: Live }) {
+  return (
+    <span class="place">
+      <span class="run-name" title={name}>
+        {name}
+      </span>
+      {live.run && <StateBadge state={live.run.state} />}
+      <span class="soft live" role="status">
+        {live.connected === false && live.run?.state === "running" ? "not connected" : ""}
+      </span>
+    </span>
+  );
+}
+
+function Tabs({ views, route, run }: { views: RunView[]; route: Route; run: string }) {
+  const strip = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const tab = strip.current?.querySelector<HTMLElement>("[aria-current]");
+    if (strip.current && tab) strip.current.scrollLeft = tab.offsetLeft - strip.current.offsetLeft - 40;
+  }, [route.view]);
+  return (
+    <nav aria-label="Views of the run" ref={strip}>
+      {views.map((each) => (
+        <a key={each.view} href={address(each.view, run)} aria-current={each.view === route.view ? "page" : undefined}>
+          {each.label}
+        </a>
+      ))}
+    </nav>
+  );
+}
+
+function OfRun({ name, route, live, views }: { name: string; route: Route; live: Live; views: RunView[] }) {
+  if (live.error) return <Problem error={live.error} />;
+  if (!live.run) return <Loading what={name} />;
+  const shown = views.find((each) => each.view === route.view) ?? views[0];
+  return (
+    <>
+      <RunNotice run={live.run} />
+      {shown && <shown.component run={live.run} version={live.version} parameters={route.parameters} />}
     </>
   );
 }

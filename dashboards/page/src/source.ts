@@ -4,6 +4,8 @@ import type { Increment } from "./documents";
 export interface Source {
   /** Whether a server answers: downloads and live views exist only then. */
   readonly live: boolean;
+  /** The run that a report is about; null where there may be many. */
+  readonly about: string | null;
   get<T>(path: string): Promise<T>;
   /** Calls back with every increment; returns how to stop. Does nothing in a report. */
   follow(run: string, after: number, onIncrement: (increment: Increment) => void, onState: (connected: boolean) => void): () => void;
@@ -23,6 +25,7 @@ export const runPath = (run: string, rest = ""): string => `/api/runs/${encodeUR
 
 class Server implements Source {
   readonly live = true;
+  readonly about = null;
   private readonly known = new Map<string, { tag: string; document: unknown }>();
 
   async get<T>(path: string): Promise<T> {
@@ -57,8 +60,13 @@ class Server implements Source {
 
 class Report implements Source {
   readonly live = false;
+  readonly about: string | null;
 
-  constructor(private readonly documents: Record<string, unknown>) {}
+  constructor(private readonly documents: Record<string, unknown>) {
+    const runs = Object.keys(documents).filter((path) => /^\/api\/runs\/[^/]+$/.test(path));
+    const only = runs.length === 1 ? runs[0] : undefined;
+    this.about = only === undefined ? null : decodeURIComponent(only.slice("/api/runs/".length));
+  }
 
   get<T>(path: string): Promise<T> {
     if (path in this.documents) return Promise.resolve(this.documents[path] as T);

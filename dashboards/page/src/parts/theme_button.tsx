@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 
 type Theme = "auto" | "light" | "dark";
 const NEXT: Record<Theme, Theme> = { auto: "light", light: "dark", dark: "auto" };
+const SIGN: Record<Theme, string> = { auto: "◐", light: "○", dark: "●" };
 const KEY = "nas-theme";
 
 function remembered(): Theme {
@@ -13,8 +14,8 @@ function remembered(): Theme {
   }
 }
 
-/** Light, dark, or as the system says. Charts hear of a change by the event "nas-theme". */
-export function ThemeButton() {
+/** Light, dark, or as the system says, and how to go on to the next. Charts hear of it by "nas-theme". */
+export function useTheme(): [Theme, () => void] {
   const [theme, setTheme] = useState<Theme>(remembered);
   useEffect(() => {
     document.documentElement.dataset["theme"] = theme;
@@ -25,9 +26,14 @@ export function ThemeButton() {
     }
     dispatchEvent(new Event("nas-theme"));
   }, [theme]);
+  return [theme, () => setTheme((old) => NEXT[old])];
+}
+
+export function ThemeButton({ theme, onNext }: { theme: Theme; onNext: () => void }) {
+  const told = theme === "auto" ? "as the system says" : theme;
   return (
-    <button type="button" class="theme" onClick={() => setTheme(NEXT[theme])} aria-label={`Colours: ${theme}; change`}>
-      {theme === "auto" ? "◐" : theme === "light" ? "○" : "●"}
+    <button type="button" onClick={onNext} aria-label={`Colours: ${told}; change`} title={`Colours: ${told}`}>
+      <span aria-hidden="true">{SIGN[theme]}</span>
     </button>
   );
 }

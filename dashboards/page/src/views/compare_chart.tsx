@@ -1,0 +1,122 @@
+import type { EChartsCoreOption } from "echarts/core";
+import { useCallback } from "preact/hooks";
+import type { CompareDocument } from "../documents";
+import { axisStyle, TEXT, tooltipStyle } from "../parts/axes";
+import { Chart } from "../parts/chart";
+import { type Domain, domainOf } from "../parts/marks";
+import { number } from "../parts/numbers";
+import { type Palette, SYMBOLS } from "../parts/palette";
+
+export function CompareChart({ document, band }: { document: CompareDocument; band: boolean }) {
+  const option = useCallback((colours: Palette) => compareOption(document, band, colours), [document, band]);
+  return <Chart option={option} height={480} label={`Fronts of ${document.runs.join(", ")} laid over each other`} />;
+}
+
+/** The corner points of a front as a staircase: the edge of what it dominates, towards the reference. */
+export function staircase(points: readonly (readonly [number, number])[], reference: readonly [number, number]): [number, number][] {
+  const kept = [...points].sort(([x1, y1], [x2, y2]) => x1 - x2 || y1 - y2);
+  const corners: [number, number][] = [];
+  let lowest = Number.POSITIVE_INFINITY;
+  for (const [x, y] of kept) {
+    if (y >= lowest) continue;
+    corners.push(corners.length === 0 ? [x, Math.max(y, reference[1])] : [x, lowest], [x, y]);
+    lowest = y;
+  }
+  if (corners.length > 0) corners.push([Math.max(reference[0], kept.at(-1)?.[0] ?? 0), lowest]);
+  return corners;
+}
+
+/** The area between two staircases, as one closed outline. */
+export const between = (best: readonly (readonly number[])[], worst: readonly (readonly number[])[]): number[][] => [
+  ...best.map((point) => [...point]),
+  ...[...worst].reverse().map((point) => [...point]),
+];
+
+/** A range a little wider than the values, so that no point stands on the frame. */
+function room(values: readonly (number | undefined)[]): { min: number; max: number } {
+  const domain: Domain = domainOf(values) ?? { low: 0, high: 1 };
+  const margin = (domain.high - domain.low) * 0.05;
+  return { min: domain.low >= 0 ? Math.max(0, domain.low - margin) : domain.low - margin, max: domain.high + margin };
+}
+
+function compareOption(document: CompareDocument, band: boolean, colours: Palette): EChartsCoreOption {
+  const [value, cost] = document.objectives ?? [];
+  const reference: [number, number] = [document.reference[1] ?? 0, document.reference[0] ?? 0];
+  const all = Object.values(document.fronts).flat();
+  const title = (objective: typeof value): string => (objective ? objective.name + (objective.unit ? `, ${objective.unit}` : "") : "");
+  const shown = band && document.attainment !== null;
+  return {
+    textStyle: TEXT,
+    animation: false,
+    grid: { left: 8, right: 16, top: 40, bottom: 30, containLabel: true },
+    legend: { type: "scroll", top: 0, left: 0, textStyle: { color: colours.soft }, data: [...document.runs, ...(shown ? ["half of the runs"] : [])] },
+    tooltip: tooltipStyle(colours),
+    xAxis: { ...axisStyle(colours), type: "value", name: title(cost), nameLocation: "middle", nameGap: 30, ...room(all.map((point) => point.values[1])) },
+    yAxis: { ...axisStyle(colours), type: "value", name: title(value), nameLocation: "end", nameTextStyle: { color: colours.soft, align: "left" }, ...room(all.map((point) => point.values[0])) },
+    series: [...(shown ? bandSeries(document, colours) : []), ...document.runs.flatMap((name, place) => runSeries(document, name, place, reference, colours))],
+  };
+}
+
+function runSeries(document: CompareDocument, name: string, place: number, reference: [number, number], colours: Palette): Record<string, unknown>[] {
+  const points = (document.fronts[name] ?? []).map((point) => ({ trial: point.trial, x: point.values[1] ?? 0, y: point.values[0] ?? 0 }));
+  const colour = colours.series[place % colours.series.length];
+  const symbol = SYMBOLS[place % SYMBOLS.length];
+  const [value, cost] = document.objectives ?? [];
+  return [
+    {
+      name,
+      type: "line",
+      symbol: "none",
+      silent: true,
+      clip: true,
+      lineStyle: { color: colour, width: 2, type: place < colours.series.length ? "solid" : "dashed" },
+      itemStyle: { color: colour },
+      data: staircase(points.map((point) => [point.x, point.y] as const), reference),
+    },
+    {
+      name,
+      type: "scatter",
+      symbol,
+      symbolSize: 10,
+      itemStyle: { color: colour, borderColor: colours.paper, borderWidth: 1 },
+      tooltip: {
+        formatter: (item: { dataIndex: number }) => {
+          const point = points[item.dataIndex];
+          return point ? `${name}, trial ${point.trial}\n${value?.name ?? ""} ${number(point.y)}\n${cost?.name ?? ""} ${number(point.x)}` : "";
+        },
+      },
+      data: points.map((point) => [point.x, point.y]),
+    },
+  ];
+}
+
+function bandSeries(document: CompareDocument, colours: Palette): Record<string, unknown>[] {
+  const attained = document.attainment;
+  if (attained === null) return [];
+  const outline = between(attained.best, attained.worst);
+  return [
+    {
+      name: "band",
+      type: "custom",
+      silent: true,
+      clip: true,
+      z: 0,
+      renderItem: (_: unknown, api: { coord: (point: number[]) => number[] }) => ({
+        type: "polygon",
+        shape: { points: outline.map((point) => api.coord(point)) },
+        style: { fill: colours.soft, opacity: 0.16 },
+      }),
+      data: [[0, 0]],
+    },
+    {
+      name: "half of the runs",
+      type: "line",
+      symbol: "none",
+      silent: true,
+      z: 1,
+      lineStyle: { color: colours.soft, width: 2, type: "dashed" },
+      itemStyle: { color: colours.soft },
+      data: attained.median,
+    },
+  ];
+}

@@ -1,0 +1,107 @@
+import type { EChartsCoreOption } from "echarts/core";
+import { useCallback } from "preact/hooks";
+import type { SpaceDocument } from "../documents";
+import { axisStyle, shortened, TEXT } from "../parts/axes";
+import { Chart } from "../parts/chart";
+import { domainOf, thinned } from "../parts/marks";
+import { number } from "../parts/numbers";
+import type { Palette } from "../parts/palette";
+
+interface ParallelProperties {
+  document: SpaceDocument;
+  /** Number of choices that are shown. */
+  axes: number;
+  /** Value of the objective by trial. */
+  values: ReadonlyMap<number, number>;
+  /** Trials that are shown; all where it is null. */
+  only: ReadonlySet<number> | null;
+  unit: string | null;
+}
+
+/** Lines that a screen can tell apart, and a canvas draws at once. */
+const MOST_LINES = 3000;
+
+export function ParallelChart({ document, axes, values, only, unit }: ParallelProperties) {
+  const option = useCallback((colours: Palette) => parallelOption(document, axes, values, only, unit, colours), [document, axes, values, only, unit]);
+  const shown = document.parallel.choices.slice(0, axes).join(", ");
+  return (
+    <div class="scroll">
+      <div class="parallel">
+        <Chart option={option} height={400} label={`Trials as lines through ${shown} and ${document.objective}`} />
+      </div>
+    </div>
+  );
+}
+
+/** Rows of the chart: option indices and the value, in the order of the trials. */
+export function parallelRows(document: SpaceDocument, axes: number, values: ReadonlyMap<number, number>, only: ReadonlySet<number> | null): (number | string)[][] {
+  const rows: (number | string)[][] = [];
+  document.parallel.rows.forEach((row, place) => {
+    const trial = document.parallel.trials[place];
+    const value = trial === undefined ? undefined : values.get(trial);
+    if (trial === undefined || value === undefined || (only !== null && !only.has(trial))) return;
+    // ECharts leaves a line out of an axis where the value is "-".
+    rows.push([...row.slice(0, axes).map((each) => each ?? "-"), value]);
+  });
+  return thinned(rows, MOST_LINES);
+}
+
+function parallelOption(
+  document: SpaceDocument,
+  axes: number,
+  values: ReadonlyMap<number, number>,
+  only: ReadonlySet<number> | null,
+  unit: string | null,
+  colours: Palette,
+): EChartsCoreOption {
+  const names = document.parallel.choices.slice(0, axes);
+  const rows = parallelRows(document, axes, values, only);
+  const scale = domainOf(rows.map((row) => row.at(-1) as number)) ?? { low: 0, high: 1 };
+  const style = axisStyle(colours);
+  const byName = new Map(document.choices.map((choice) => [choice.name, choice]));
+  return {
+    textStyle: TEXT,
+    animation: false,
+    parallel: { left: 50, right: 110, top: 44, bottom: 16 },
+    visualMap: {
+      type: "continuous",
+      min: scale.low,
+      max: scale.high,
+      dimension: names.length,
+      right: 0,
+      top: "middle",
+      itemWidth: 12,
+      itemHeight: 180,
+      precision: 3,
+      text: ["worse", "better"],
+      textStyle: { color: colours.soft },
+      inRange: { color: [...colours.scale].reverse() },
+    },
+    parallelAxis: [
+      ...names.map((name, dim) => {
+        const options = byName.get(name)?.options ?? [];
+        return {
+          ...style,
+          dim,
+          name: shortened(name, 18),
+          type: "value",
+          min: -0.5,
+          max: Math.max(0.5, options.length - 0.5),
+          interval: 1,
+          splitLine: { show: false },
+          axisLabel: { ...(style["axisLabel"] as object), formatter: (value: number) => (Number.isInteger(value) ? shortened(options[value] ?? "", 16) : "") },
+        };
+      }),
+      {
+        ...style,
+        dim: names.length,
+        name: shortened(unit ? `${document.objective}, ${unit}` : document.objective, 24),
+        type: "value",
+        min: scale.low,
+        max: scale.high,
+        axisLabel: { ...(style["axisLabel"] as object), formatter: (value: number) => number(value, 3) },
+      },
+    ],
+    series: [{ type: "parallel", smooth: false, lineStyle: { width: rows.length > 300 ? 0.8 : 1.4, opacity: rows.length > 300 ? 0.35 : 0.7 }, inactiveOpacity: 0.04, activeOpacity: 0.8, data: rows }],
+  };
+}

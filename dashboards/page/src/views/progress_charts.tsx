@@ -1,0 +1,111 @@
+import type { EChartsCoreOption } from "echarts/core";
+import { useCallback } from "preact/hooks";
+import type { ProgressDocument } from "../documents";
+import { axisStyle, TEXT, tooltipStyle } from "../parts/axes";
+import { Chart } from "../parts/chart";
+import { thinned } from "../parts/marks";
+import { number } from "../parts/numbers";
+import type { Palette } from "../parts/palette";
+
+type Volumes = ProgressDocument["hypervolume"];
+type Workers = ProgressDocument["workers"];
+
+/** Points of a line are thinned to what a screen can show. */
+const MOST_POINTS = 2000;
+
+export function VolumeChart({ values }: { values: Volumes }) {
+  const option = useCallback((colours: Palette) => volumeOption(values, colours), [values]);
+  const last = values.at(-1);
+  return (
+    <Chart
+      option={option}
+      height={300}
+      label={`Hypervolume over ${values.length} finished trials, in the end ${number(last?.value, 3)}. It never falls.`}
+    />
+  );
+}
+
+/** The line of recorded values, and as bars the intervals of the moments for which they are known. */
+export function volumeOption(values: Volumes, colours: Palette): EChartsCoreOption {
+  const shown = thinned(values, MOST_POINTS);
+  const known = values.filter((each) => each.low !== null && each.high !== null);
+  return {
+    textStyle: TEXT,
+    animation: false,
+    grid: { left: 8, right: 24, top: 34, bottom: 8, containLabel: true },
+    legend: { top: 0, left: 0, textStyle: { color: colours.soft }, data: ["as recorded", "95 % interval"].slice(0, known.length > 0 ? 2 : 1) },
+    tooltip: { ...tooltipStyle(colours), trigger: "axis" },
+    xAxis: { ...axisStyle(colours), type: "value", name: "finished trials", nameLocation: "middle", nameGap: 28, minInterval: 1, min: "dataMin", max: "dataMax", splitLine: { show: false } },
+    yAxis: { ...axisStyle(colours), type: "value", min: 0 },
+    series: [
+      {
+        name: "as recorded",
+        type: "line",
+        step: "end",
+        symbol: "none",
+        lineStyle: { color: colours.accent, width: 2 },
+        itemStyle: { color: colours.accent },
+        areaStyle: { color: colours.accent, opacity: 0.08 },
+        tooltip: { valueFormatter: (value: unknown) => number(Number(value), 4) },
+        data: shown.map((each) => [each.finished, each.value]),
+      },
+      {
+        name: "95 % interval",
+        type: "custom",
+        itemStyle: { color: colours.warning },
+        encode: { x: 0, y: [1, 2] },
+        z: 5,
+        tooltip: { valueFormatter: (value: unknown) => (Array.isArray(value) ? value.map((each) => number(Number(each), 4)).join(" to ") : number(Number(value), 4)) },
+        renderItem: (_: unknown, api: { value: (place: number) => number; coord: (point: number[]) => number[] }) => {
+          const [x = 0, low = 0] = api.coord([api.value(0), api.value(1)]);
+          const high = api.coord([api.value(0), api.value(2)])[1] ?? 0;
+          const cap = (y: number): Record<string, unknown> => line(x - 5, y, x + 5, y, colours.warning);
+          return { type: "group", children: [line(x, low, x, high, colours.warning), cap(low), cap(high)] };
+        },
+        data: known.map((each) => [each.finished, each.low, each.high]),
+      },
+    ],
+  };
+}
+
+const line = (x1: number, y1: number, x2: number, y2: number, colour: string): Record<string, unknown> => ({
+  type: "line",
+  shape: { x1, y1, x2, y2 },
+  style: { stroke: colour, lineWidth: 2 },
+});
+
+export function WorkersChart({ workers }: { workers: Workers }) {
+  const option = useCallback((colours: Palette) => workersOption(workers, colours), [workers]);
+  return <Chart option={option} height={240} label={`Number of workers and their memory over ${workers.length} records`} />;
+}
+
+export function workersOption(workers: Workers, colours: Palette): EChartsCoreOption {
+  const shown = thinned(workers, MOST_POINTS);
+  const series = (name: string, place: number, axis: number, of: (each: Workers[number]) => number | null): Record<string, unknown> => ({
+    name,
+    type: "line",
+    step: axis === 0 ? "end" : undefined,
+    yAxisIndex: axis,
+    symbol: "none",
+    lineStyle: { color: colours.series[place], width: 2, type: (["solid", "dashed", "dotted"] as const)[place] },
+    itemStyle: { color: colours.series[place] },
+    data: shown.map((each) => [each.time, of(each)]),
+  });
+  return {
+    textStyle: TEXT,
+    animation: false,
+    grid: { left: 8, right: 8, top: 44, bottom: 8, containLabel: true },
+    legend: { top: 0, left: 0, textStyle: { color: colours.soft } },
+    tooltip: { ...tooltipStyle(colours), trigger: "axis" },
+    xAxis: { ...axisStyle(colours), type: "time", splitLine: { show: false } },
+    yAxis: [
+      { ...axisStyle(colours), type: "value", name: "workers", minInterval: 1, min: 0 },
+      { ...axisStyle(colours), type: "value", name: "MB", min: 0, splitLine: { show: false } },
+    ],
+    series: [
+      series("workers", 0, 0, (each) => each.workers),
+      series("driver, MB", 1, 1, (each) => each.memory_mb),
+      series("largest worker, MB", 2, 1, (each) => each.worker_memory_mb),
+    ],
+  };
+}

@@ -1,0 +1,46 @@
+import type { SpaceDocument } from "../documents";
+import { type Domain, domainOf } from "../parts/marks";
+
+export type Choice = SpaceDocument["choices"][number];
+export type Effect = Choice["effects"][number];
+
+export interface OptionRow {
+  option: string;
+  count: number;
+  onFront: number;
+  effect: Effect;
+}
+
+export function optionRows(choice: Choice): OptionRow[] {
+  return choice.options.map((option, place) => ({
+    option,
+    count: choice.counts[place] ?? 0,
+    onFront: choice.on_front[place] ?? 0,
+    effect: choice.effects[place] ?? null,
+  }));
+}
+
+/** Whether the interval leaves zero out. */
+export const toldApart = (effect: Effect): boolean => effect !== null && (effect.low > 0 || effect.high < 0);
+
+/** One scale for all effects, with zero in its middle, so that choices can be compared by eye. */
+export function effectDomain(choices: readonly Choice[]): Domain | null {
+  const ends = choices.flatMap((choice) => choice.effects.flatMap((effect) => (effect === null ? [] : [Math.abs(effect.low), Math.abs(effect.high)])));
+  if (ends.length === 0) return null;
+  // Options taken twice have intervals that would press all others flat: nine tenths of the ends set the scale.
+  ends.sort((first, second) => first - second);
+  const reach = ends[Math.floor(0.9 * (ends.length - 1))] || domainOf(ends)?.high || 1;
+  return { low: -reach, high: reach };
+}
+
+const largest = (choice: Choice): number => Math.max(0, ...choice.effects.map((effect) => Math.abs(effect?.mean ?? 0)));
+
+export function ordered(choices: readonly Choice[], by: string): Choice[] {
+  const names = new Intl.Collator("en", { numeric: true });
+  const compare: Record<string, (first: Choice, second: Choice) => number> = {
+    importance: (first, second) => (second.importance ?? -1) - (first.importance ?? -1),
+    effect: (first, second) => largest(second) - largest(first),
+    name: () => 0,
+  };
+  return [...choices].sort((first, second) => compare[by]?.(first, second) || names.compare(first.name, second.name));
+}
