@@ -4,6 +4,7 @@ Nothing here knows a trial or an architecture: rows are points, columns are obje
 and every function answers with positions of rows.
 """
 
+from nas.pareto.attainment import Attainment, attainment, attainment_surface
 from nas.pareto.dominance import check_points, dominates, non_dominated, ranks
 from nas.pareto.front import best_per_group, front
 from nas.pareto.hypervolume import contributions, hypervolume, reference_point
@@ -22,10 +23,13 @@ from nas.pareto.uncertainty import (
 
 __all__ = [
     "LEVEL",
+    "Attainment",
     "Interval",
     "Noise",
     "Shrunken",
     "apart",
+    "attainment",
+    "attainment_surface",
     "best_per_group",
     "check_points",
     "contenders",
