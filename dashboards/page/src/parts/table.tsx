@@ -33,6 +33,8 @@ export interface TableProperties<Row> {
   /** Called by Enter or a double click on a row. */
   onOpen?: (row: Row) => void;
   rowClass?: (row: Row) => string | undefined;
+  /** Attributes by which a row is found, such as `data-trial`. */
+  rowData?: (row: Row) => Record<`data-${string}`, string | number>;
 }
 
 /** A table whose columns sort and whose rows can be reached by keyboard. */
@@ -77,6 +79,7 @@ export function Table<Row>(properties: TableProperties<Row>) {
           {visible.map((row, place) => (
             <tr
               key={rowKey(row)}
+              {...properties.rowData?.(row)}
               class={properties.rowClass?.(row)}
               tabIndex={reachable ? (rowKey(row) === selected || (!selectedHere && place === 0) ? 0 : -1) : undefined}
               aria-selected={onSelect ? rowKey(row) === selected : undefined}
