@@ -16,9 +16,9 @@ from nas.config_files import dump_yaml
 from nas.errors import NasError
 from nas.run_store.run import Run
 from nas.topology.serial import load_architecture
+from nas.topology.svg_drawing import draw_architecture
 
 from .charts import SHAPES, Bar, Mark, draw_front
-from .drawing import draw_architecture
 from .verdicts import verdict_section
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"

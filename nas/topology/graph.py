@@ -292,6 +292,12 @@ class Architecture:
         fields = ("nodes", "edges", "wiring", "zero_allowed", "head")
         return {name: self.__dict__[name] for name in fields}
 
+    def _repr_svg_(self) -> str:
+        """Return the drawing that a notebook shows."""
+        from nas.topology.svg_drawing import draw_architecture  # which reads this module
+
+        return draw_architecture(self, "-".join(self.wiring))
+
     def to_networkx(self) -> nx.MultiDiGraph[int]:
         """Return a `networkx.MultiDiGraph` with the fields of nodes and edges as attributes."""
         graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()

@@ -13,7 +13,6 @@ import torch
 from scale import scaled
 from torch import Tensor, nn
 
-from dashboards.drawing import draw_architecture
 from nas.cost.count import cost
 from nas.cost.shapes import plan
 from nas.model.network import Network
@@ -22,6 +21,7 @@ from nas.supernet.supernet import Supernet
 from nas.topology.graph import Architecture, Edge
 from nas.topology.identity import executed_id, structural_id
 from nas.topology.serial import architecture_text, load_architecture
+from nas.topology.svg_drawing import draw_architecture
 
 SHAPE, CLASSES = (2, 8, 8), 5
 MEMBERS = scaled(1000)

@@ -15,7 +15,6 @@ from composed_patterns import CLASSES, SHAPE, relabelled, small_stage, variants
 from scale import is_full_scale, scaled
 from torch import Tensor, nn
 
-from dashboards.drawing import draw_architecture
 from nas.cost.count import cost
 from nas.cost.shapes import plan
 from nas.errors import ConfigError, NotFoundError, TopologyError
@@ -28,6 +27,7 @@ from nas.topology.operations import OPERATIONS
 from nas.topology.patterns import MAX_SIZE, PATTERNS, Inner, Whole, connection_pattern
 from nas.topology.pictures import arcs, one_line, read_line
 from nas.topology.serial import architecture_text, load_architecture
+from nas.topology.svg_drawing import draw_architecture
 
 NAMES = list(PATTERNS)
 VARIANTS = variants()
