@@ -190,7 +190,7 @@ def node_choices(document: Mapping[str, Any], names: Iterable[str]) -> dict[str,
     for node in document["nodes"]:
         name, stage = str(node["id"]), str(node["id"]).rpartition(".")[0]
         asked = [f"{name}.operation", f"{name}.merge"]
-        if node["kind"] == "operation":
+        if name.startswith(f"{stage}.op"):  # a stage's entry has the operation of transitions
             asked.insert(1, f"{stage}.operation")
         choice = next((each for each in asked if each in known), None)
         if choice is not None:

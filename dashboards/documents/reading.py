@@ -6,8 +6,9 @@ Nothing here writes, and nothing takes a lock.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, final
 
 from nas.errors import NasError, NotFoundError
@@ -24,6 +25,15 @@ from .plain import items, mapping, text
 
 _TRIAL_KINDS = ("trial_asked", "trial_finished", "trial_failed", "trial_measured")
 STUDY = "nas.study/"
+
+
+@lru_cache(maxsize=16)
+def _space_of(declared: str) -> AbstractSpace | None:
+    """Build a space once for all readings of a run: its check builds members."""
+    try:
+        return space_from_dict(json.loads(declared))
+    except NasError:
+        return None
 
 
 @final
@@ -139,10 +149,7 @@ class Reading:
         if not isinstance(declared, dict) or declared.get("plugins"):
             # Looking at a run must not start a stranger's code.
             return None
-        try:
-            return space_from_dict(declared)
-        except NasError:
-            return None
+        return _space_of(json.dumps(declared, sort_keys=True))
 
     def trial(self, number: int) -> Trial:
         """Return a trial.

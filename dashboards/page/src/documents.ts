@@ -9,7 +9,7 @@
  *   /api/runs/R/trials/N               TrialDocument
  *   /api/runs/R/supernet               SupernetDocument
  *   /api/runs/R/progress               ProgressDocument
- *   /api/runs/R/space                  SpaceDocument
+ *   /api/runs/R/space                  SpaceDocument    (?objective=NAME: effects on another one)
  *   /api/runs/R/failures               FailuresDocument
  *   /api/runs/R/provenance             ProvenanceDocument
  *   /api/runs/R/baselines/NAME         ArchitectureDocument
@@ -62,7 +62,8 @@ export interface RunDocument {
   trials: { finished: number; failed: number; open: number; planned: number | null };
   front_size: number;
   front: BriefPoint[];
-  hypervolume: (Interval & { series: number[] }) | null;
+  /** Of the values as recorded, and over finished trials; `shrunken` and the interval are of the shrunken values and may lie below. */
+  hypervolume: (Interval & { series: number[]; shrunken?: number | null }) | null;
   trust: { verdict: string; front: string | null; why: string | null };
   stages: { name: string; state: string; seconds: number | null }[];
 }
@@ -111,6 +112,8 @@ export interface FrontPoint {
 
 export interface Baseline extends Partial<Omit<FrontPoint, "objectives">> {
   name: string;
+  /** Unique among the baselines, as names need not be; either opens `/baselines/`. */
+  key?: string;
   kind: string;
   objectives?: Record<string, FrontValue>;
   /** False for sizes of a network that are worse and no cheaper than another size of it. */
@@ -161,6 +164,8 @@ export interface TrialsDocument {
   high: Record<string, (number | null)[]>;
   /** parameters, macs, depth, bytes, critical_path, error_inherited, error_confirmed ... */
   measures: Record<string, (number | null)[]>;
+  /** The whole front, also where only changed trials are told: so a view learns who has left it. */
+  front?: number[];
 }
 
 export interface ArchitectureNode {
@@ -251,6 +256,8 @@ export interface TrialDocument {
   duplicates: number[];
   failure: { reason: string; message: string | null } | null;
   architecture: ArchitectureDocument | null;
+  /** Why it cannot be drawn, where `architecture` is null. */
+  architecture_problem?: string | null;
   /** What to type for this trial: title to command. */
   commands: Record<string, string>;
 }
@@ -315,6 +322,8 @@ export interface SpaceDocument {
     /** Share of the objective's variance that the choice explains, 0 to 1. */
     importance: number | null;
   }[];
+  /** What an effect does not say: the sampler chose the trials. */
+  caution?: string;
   /** The most important choices, one option index per finished trial (null: not asked). */
   parallel: { choices: string[]; trials: number[]; rows: (number | null)[][] };
 }
@@ -354,7 +363,7 @@ export interface CompareDocument {
   fronts: Record<string, { trial: number; values: number[] }[]>;
   hypervolume: Record<string, number>;
   reference: number[];
-  /** Empirical attainment surfaces over the runs: staircases as lists of [x, y]. */
+  /** Empirical attainment surfaces over the runs: corners in the order of the objectives; between two the second holds. */
   attainment: { best: number[][]; median: number[][]; worst: number[][] } | null;
 }
 
