@@ -1,0 +1,333 @@
+/** The tables below the chart: points, chosen trials, baselines, families, verdicts, classifiers. */
+
+import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
+import type { Baseline, FrontDocument, FrontPoint } from "../documents";
+import { percent } from "../parts/numbers";
+import { Panel } from "../parts/panel";
+import { familyStyle } from "../parts/palette";
+import { Share } from "../parts/spark";
+import { type Column, Table } from "../parts/table";
+import { address, go } from "../route";
+import { CONFIRMED, INHERITED, type Quantity, spanOf, spanText, titleOf, valueText } from "./quantities";
+import type { Rows } from "./rows";
+import { ShapeSymbol } from "./symbol";
+import { usePalette } from "./use_palette";
+import { type Confirmation, confirmationText, type VerdictRow, verdictRows } from "./verdicts";
+
+type Entry = FrontPoint | Baseline;
+
+const isPoint = (entry: Entry): entry is FrontPoint => !("name" in entry);
+
+/** Names a family with its shape and colour on the chart. */
+function Family({ family, families }: { family: string | null | undefined; families: readonly string[] }) {
+  const style = familyStyle(family ?? null, families, usePalette());
+  return (
+    <span class="front-family">
+      <ShapeSymbol symbol={style.symbol} colour={style.colour} /> {family ?? "-"}
+    </span>
+  );
+}
+
+function spanColumn(name: string, title: string, help: string): Column<Entry> {
+  return {
+    key: name,
+    title,
+    help,
+    number: true,
+    cell: (entry) => spanText(name, spanOf(entry, name)),
+    sort: (entry) => spanOf(entry, name)?.value,
+  };
+}
+
+function wiringColumns(families: readonly string[]): Column<Entry>[] {
+  return [
+    { key: "family", title: "family", cell: (entry) => <Family family={entry.family} families={families} />, sort: (entry) => entry.family },
+    { key: "wiring", title: "wiring", cell: (entry) => <span class="front-wiring">{entry.wiring ?? "-"}</span>, sort: (entry) => entry.wiring },
+  ];
+}
+
+function numberColumns(objectives: readonly Quantity[]): Column<Entry>[] {
+  const searched = objectives.map((each) => spanColumn(each.name, titleOf({ ...each, detail: null }), `${titleOf(each)}; behind ± half a 95 % interval`));
+  const latency = objectives.some((each) => each.name.startsWith("latency_ms")) ? [] : [spanColumn("latency_ms", "latency (ms)", "Measured, behind ± half a 95 % interval")];
+  return [
+    ...searched,
+    spanColumn(INHERITED, "error, inherited", "On validation images, with the shared weights; behind ± half a 95 % interval"),
+    spanColumn(CONFIRMED, "error, retrained", "On test images, trained alone; behind ± the standard deviation over seeds"),
+    ...latency,
+    spanColumn("macs", "MACs", "Multiply-accumulate operations of one image"),
+    spanColumn("parameters", "parameters", "Learned numbers"),
+  ];
+}
+
+function frontColumns(points: readonly Entry[]): Column<Entry>[] {
+  const most = Math.max(0, ...points.map((point) => point.hypervolume_contribution ?? 0));
+  const share = (title: string, value: number | null | undefined, text: string, of = 1): ComponentChildren =>
+    value === null || value === undefined ? (
+      "-"
+    ) : (
+      <>
+        {text} <Share share={0} part={of > 0 ? value / of : 0} label={`${title} ${text}`} width={44} />
+      </>
+    );
+  return [
+    {
+      key: "probability_front",
+      title: "P(front)",
+      help: "Probability that no other network of the run is better in everything",
+      number: true,
+      descending: true,
+      cell: (entry) => share("P(front)", entry.probability_front, entry.probability_front?.toFixed(2) ?? "-"),
+      sort: (entry) => entry.probability_front,
+    },
+    {
+      key: "hypervolume_contribution",
+      title: "hypervolume added",
+      help: "What the front would lose without this point",
+      number: true,
+      descending: true,
+      cell: (entry) => share("hypervolume added", entry.hypervolume_contribution, valueText("", entry.hypervolume_contribution, 2), most),
+      sort: (entry) => entry.hypervolume_contribution,
+    },
+  ];
+}
+
+/** What an entry has beside numbers: number formats, knee, ties, flags. */
+export function remarksOf(entry: Entry): string {
+  const parts = [
+    ...(entry.quantisation ? [entry.quantisation] : []),
+    ...(entry.knee ? ["knee"] : []),
+    ...(entry.ties?.length ? [`ties: ${entry.ties.join(", ")}`] : []),
+    ...Object.entries(entry.constraints ?? {})
+      .filter(([, each]) => each.verdict !== "kept")
+      .map(([name, each]) => `${name}: ${each.verdict}`),
+    ...(entry.flags ?? []),
+  ];
+  return parts.join("; ") || "-";
+}
+
+const REMARKS: Column<Entry> = { key: "remarks", title: "remarks", cell: remarksOf };
+
+interface PointsProperties {
+  run: string;
+  points: readonly FrontPoint[];
+  objectives: readonly Quantity[];
+  rows: Rows;
+  chosen: readonly number[];
+  onChoose: (trial: number, on: boolean) => void;
+  pointed: number | null;
+  onPoint: (trial: number | null) => void;
+}
+
+export function PointsTable({ run, points, objectives, rows, chosen, onChoose, pointed, onPoint }: PointsProperties) {
+  const picked = useMemo(() => new Set(chosen), [chosen]);
+  const columns = useMemo<Column<Entry>[]>(
+    () => [chooseColumn(picked, onChoose), trialColumn(run), ...wiringColumns(rows.families), ...numberColumns(objectives), ...frontColumns(points), REMARKS],
+    [run, rows, objectives, points, picked, onChoose],
+  );
+  return (
+    <Table<Entry>
+      caption="Points of the front"
+      columns={columns}
+      rows={points}
+      rowKey={(entry) => entry.trial ?? -1}
+      rowData={(entry) => ({ "data-trial": entry.trial ?? -1 })}
+      selected={pointed}
+      onSelect={(entry) => onPoint(entry.trial ?? null)}
+      onOpen={(entry) => go("trial", run, { trial: entry.trial ?? -1 })}
+      stack
+    />
+  );
+}
+
+const trialColumn = (run: string): Column<Entry> => ({
+  key: "trial",
+  title: "trial",
+  cell: (entry) => (
+    <a href={address("trial", run, { trial: entry.trial ?? -1 })} tabIndex={-1}>
+      {entry.trial}
+    </a>
+  ),
+  sort: (entry) => entry.trial,
+});
+
+const chooseColumn = (picked: ReadonlySet<number>, onChoose: (trial: number, on: boolean) => void): Column<Entry> => ({
+  key: "choose",
+  title: "chosen",
+  cell: (entry) => (
+    <input
+      type="checkbox"
+      aria-label={`Choose trial ${entry.trial}`}
+      checked={picked.has(entry.trial ?? -1)}
+      onClick={(event) => event.stopPropagation()}
+      onChange={(event) => onChoose(entry.trial ?? -1, event.currentTarget.checked)}
+    />
+  ),
+  sort: (entry) => picked.has(entry.trial ?? -1),
+  descending: true,
+});
+
+interface ChosenProperties {
+  run: string;
+  rows: Rows;
+  quantities: readonly Quantity[];
+  chosen: readonly number[];
+  onClear: () => void;
+  pointed: number | null;
+  onPoint: (trial: number | null) => void;
+}
+
+/** The trials inside of the lasso, on the front or not. */
+export function ChosenTable({ run, rows, quantities, chosen, onClear, pointed, onPoint }: ChosenProperties) {
+  const places = useMemo(() => chosen.map((trial) => rows.placeOf.get(trial)).filter((row) => row !== undefined), [chosen, rows]);
+  const columns = useMemo(() => chosenColumns(run, rows, quantities), [run, rows, quantities]);
+  if (chosen.length === 0) return null;
+  const onFront = places.filter((row) => rows.front[row]).length;
+  return (
+    <Panel
+      title={`Chosen: ${places.length.toLocaleString("en")} ${places.length === 1 ? "trial" : "trials"}`}
+      note={`${onFront} of them on the front.`}
+      aside={
+        <button type="button" onClick={onClear}>
+          Clear
+        </button>
+      }
+    >
+      <Table<number>
+        caption="Chosen trials"
+        columns={columns}
+        rows={places}
+        rowKey={(row) => rows.trial[row] as number}
+        rowData={(row) => ({ "data-chosen": rows.trial[row] as number })}
+        selected={pointed}
+        onSelect={(row) => onPoint(rows.trial[row] as number)}
+        onOpen={(row) => go("trial", run, { trial: rows.trial[row] as number })}
+        order={{ key: quantities[0]?.name ?? "trial", descending: false }}
+        limit={20}
+        stack
+      />
+    </Panel>
+  );
+}
+
+function chosenColumns(run: string, rows: Rows, quantities: readonly Quantity[]): Column<number>[] {
+  const wanted = quantities.filter((each) => each.kind === "objective" || ["parameters", "macs", INHERITED].includes(each.name));
+  return [
+    {
+      key: "trial",
+      title: "trial",
+      cell: (row) => (
+        <a href={address("trial", run, { trial: rows.trial[row] as number })} tabIndex={-1}>
+          {rows.trial[row]}
+        </a>
+      ),
+      sort: (row) => rows.trial[row],
+    },
+    { key: "family", title: "family", cell: (row) => <Family family={rows.family[row]} families={rows.families} />, sort: (row) => rows.family[row] },
+    { key: "wiring", title: "wiring", cell: (row) => <span class="front-wiring">{rows.wiring[row] ?? "-"}</span>, sort: (row) => rows.wiring[row] },
+    ...wanted.map(
+      (each): Column<number> => ({
+        key: each.name,
+        title: each.name === INHERITED ? "error, inherited" : titleOf({ ...each, detail: null }),
+        help: titleOf(each),
+        number: true,
+        cell: (row) => valueText(each.name, rows.column(each.name).value[row]),
+        sort: (row) => rows.column(each.name).value[row],
+      }),
+    ),
+    { key: "front", title: "front", cell: (row) => (rows.front[row] ? "yes" : rows.feasible[row] ? "dominated" : "breaks a constraint"), sort: (row) => (rows.front[row] ? 0 : 1) },
+  ];
+}
+
+export function BaselinesTable({ front, objectives, rows }: { front: FrontDocument; objectives: readonly Quantity[]; rows: Rows }) {
+  const columns = useMemo<Column<Entry>[]>(
+    () => [
+      { key: "name", title: "network", cell: nameOf, sort: nameOf },
+      { key: "kind", title: "kind", cell: kindOf, sort: kindOf },
+      ...wiringColumns(rows.families),
+      ...numberColumns(objectives.filter((each) => front.baselines.some((baseline) => spanOf(baseline, each.name)))),
+      REMARKS,
+    ],
+    [front, objectives, rows],
+  );
+  const shown = front.baselines.filter((each) => each.on_family_front !== false);
+  if (shown.length === 0) return null;
+  return (
+    <Panel title="Baselines" note="Hand-made and random networks, retrained with the recipe of the front. Errors are on test images.">
+      <Table<Entry> caption="Baselines" columns={columns} rows={shown} rowKey={nameOf} rowData={(entry) => ({ "data-baseline": nameOf(entry) })} stack />
+    </Panel>
+  );
+}
+
+const nameOf = (entry: Entry): string => (isPoint(entry) ? `trial ${entry.trial}` : entry.name);
+const kindOf = (entry: Entry): string => (isPoint(entry) ? "searched" : entry.kind.replaceAll("_", "-"));
+
+export function FamiliesTable({ run, front, objectives, rows }: { run: string; front: FrontDocument; objectives: readonly Quantity[]; rows: Rows }) {
+  const best = front.best_per_pattern ?? [];
+  const columns = useMemo<Column<Entry>[]>(
+    () => [wiringColumns(rows.families)[0] as Column<Entry>, trialColumn(run), wiringColumns(rows.families)[1] as Column<Entry>, ...numberColumns(objectives), REMARKS],
+    [run, objectives, rows],
+  );
+  if (best.length === 0) return null;
+  return (
+    <Panel title="Best of each family" note="The finished trial of each wiring family with the best first objective.">
+      <Table<Entry>
+        caption="Best of each family"
+        columns={columns}
+        rows={best}
+        rowKey={(entry) => `${entry.family} ${entry.trial}`}
+        onOpen={(entry) => go("trial", run, { trial: entry.trial ?? -1 })}
+        stack
+      />
+    </Panel>
+  );
+}
+
+const VERDICT_COLUMNS: [keyof VerdictRow, string][] = [
+  ["range", "range"],
+  ["candidate", "candidate"],
+  ["candidateError", "its test error"],
+  ["rival", "rival"],
+  ["rivalKind", "kind"],
+  ["rivalError", "its test error"],
+  ["difference", "difference, % points (95 %)"],
+  ["p", "p after Holm"],
+  ["verdict", "verdict"],
+];
+
+export function VerdictsTable({ run, front }: { run: string; front: FrontDocument }) {
+  const found = front.confirmation as Confirmation | null;
+  const rows = useMemo(() => verdictRows(found), [found]);
+  if (!found || rows.length === 0) return null;
+  const columns = VERDICT_COLUMNS.map(
+    ([key, title]): Column<VerdictRow> => ({
+      key,
+      title,
+      cell: (row) => (key === "candidate" && row.trial !== null ? <a href={address("trial", run, { trial: row.trial })}>{row.candidate}</a> : row[key]),
+    }),
+  );
+  return (
+    <Panel title="Verdicts" note={confirmationText(found)}>
+      <Table caption="Verdicts of the confirmation" columns={columns} rows={rows} rowKey={(row) => row.key} stack />
+      {found.left_out.map((each) => (
+        <p key={each.name} class="soft">
+          left out: {each.name}: {each.reason}
+        </p>
+      ))}
+    </Panel>
+  );
+}
+
+/** How far simple classifiers get: where they do as well, wiring is not the question. */
+export function ClassifiersTable({ front }: { front: FrontDocument }) {
+  if (front.simple_baselines.length === 0) return null;
+  const columns: Column<FrontDocument["simple_baselines"][number]>[] = [
+    { key: "name", title: "classifier on raw pixels", cell: (each) => each.name },
+    { key: "error", title: "test error", number: true, cell: (each) => percent(1 - each.accuracy) },
+  ];
+  return (
+    <Panel title="Simple classifiers" note="Where these do as well as the networks, wiring is not the question.">
+      <Table caption="Simple classifiers" columns={columns} rows={front.simple_baselines} rowKey={(each) => each.name} />
+    </Panel>
+  );
+}
