@@ -9,8 +9,6 @@ export interface Camera {
 
 const SMALLEST = 0.02;
 const LARGEST = 4;
-/** Below this scale text is too small to be read. */
-const READABLE = 0.55;
 const MARGIN = 24;
 
 export const limited = (scale: number): number => Math.min(LARGEST, Math.max(SMALLEST, scale));
@@ -27,13 +25,16 @@ export function fitted(drawing: { width: number; height: number }, width: number
   return { scale, x: (width - drawing.width * scale) / 2, y: (height - drawing.height * scale) / 2 };
 }
 
-/** All of it where text stays readable, and else its beginning at a readable size. */
-export function opening(drawing: { width: number; height: number }, width: number, height: number): Camera {
+/** All of it where text stays readable, and else its beginning, `first`, at a readable size. */
+export function opening(drawing: { width: number; height: number }, first: Rectangle | undefined, width: number, height: number): Camera {
+  const readable = width < 700 ? 0.75 : 0.6;
   const whole = fitted(drawing, width, height);
-  if (whole.scale >= READABLE) return whole;
-  const scale = limited(Math.max(READABLE, Math.min(1, (width - 2 * MARGIN) / drawing.width)));
-  const wide = drawing.width * scale > width - 2 * MARGIN;
-  return { scale, x: wide && drawing.height < drawing.width ? MARGIN : (width - drawing.width * scale) / 2, y: MARGIN };
+  if (whole.scale >= readable) return whole;
+  const scale = Math.max(readable, Math.min(1, (width - 2 * MARGIN) / drawing.width));
+  const start = first ?? { x: 0, y: 0, width: drawing.width, height: 0 };
+  const centred = (at: number, own: number, all: number, room: number): number =>
+    all * scale <= room - 2 * MARGIN ? (room - all * scale) / 2 : Math.min(MARGIN, Math.max(room - MARGIN - all * scale, room / 2 - (at + own / 2) * scale));
+  return { scale, x: centred(start.x, start.width, drawing.width, width), y: centred(start.y, start.height, drawing.height, height) };
 }
 
 /** The same scale, moved as little as shows the rectangle whole. */

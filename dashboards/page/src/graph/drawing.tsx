@@ -95,11 +95,11 @@ export function BoxMark({ box, place, outputs, look, current }: BoxProperties) {
       {...hooks}
     >
       <title>{boxSentence(box, outputs)}</title>
-      {box.folder && <rect class="behind" x={place.x + 5} y={place.y - 5} width={place.width} height={place.height} rx={6} />}
+      {box.folder && <rect class="behind" x={place.x + 5} y={place.y + 5} width={place.width} height={place.height} rx={6} />}
       <rect class="body" x={place.x} y={place.y} width={place.width} height={place.height} rx={shape} style={painted ? { fill: painted.fill } : undefined} />
       {!isJoin(box) && !painted && kind === "operation" && <rect class="stripe" x={place.x + 5} y={place.y + 7} width={4} height={place.height - 14} rx={2} />}
       {look.texts && <BoxTexts box={box} place={place} ink={painted?.ink} sign={SIGN[mark]} />}
-      {!isJoin(box) && box.inputs > 1 && <JoinMark box={box} place={place} direction={look.direction} texts={look.texts} />}
+      {!isJoin(box) && !box.folder && box.inputs > 1 && <JoinMark box={box} place={place} direction={look.direction} texts={look.texts} />}
     </g>
   );
 }
@@ -107,7 +107,7 @@ export function BoxMark({ box, place, outputs, look, current }: BoxProperties) {
 function BoxTexts({ box, place, ink, sign }: { box: Box; place: Rectangle; ink: string | undefined; sign: string }) {
   const [x, y] = [place.x + place.width / 2, place.y + place.height / 2];
   const style = ink === undefined ? undefined : { fill: ink };
-  const letters = Math.floor((place.width - 18) / LETTER);
+  const letters = Math.floor((place.width - 26) / LETTER);
   const tags = [sign, box.node?.exit ? "exit" : "", box.node?.tie ? "tied" : ""].filter((tag) => tag !== "").join(" ");
   if (isJoin(box)) return <BoxText x={x} y={y + 5} kind="sign" text={mergeSign(box.node?.merge ?? null) || "="} tags={tags} place={place} />;
   return (

@@ -111,6 +111,15 @@ function corners(edge: ElkExtendedEdge): number[] {
   for (const section of edge.sections ?? []) {
     for (const point of [section.startPoint, ...(section.bendPoints ?? []), section.endPoint]) points.push(tidy(point.x), tidy(point.y));
   }
+  return straightened(points);
+}
+
+/** ELK places nodes at whole numbers but not ports: a line may lean by less than one unit. */
+function straightened(points: number[]): number[] {
+  for (let place = 2; place < points.length; place += 1) {
+    const [before, here] = [points[place - 2] ?? 0, points[place] ?? 0];
+    if (Math.abs(before - here) < 1) points[place] = before;
+  }
   return points;
 }
 

@@ -5,7 +5,7 @@ import type { Box } from "./visible";
 export type Direction = "down" | "across";
 
 const PORT_STEP = 10;
-const BOX = { width: 122, height: 38 };
+const BOX = { width: 136, height: 38 };
 const FOLD = { width: 150, height: 44 };
 const JOIN = { width: 30, height: 24 };
 

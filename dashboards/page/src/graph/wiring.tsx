@@ -53,7 +53,7 @@ export function Wiring(properties: WiringProperties) {
     const held = anchor.current;
     const around = held ? (layout.groups[held.folder] ?? layout.boxes[`fold:${held.folder}`]) : undefined;
     if (drawnFor.current !== key || !held || !around) {
-      if (drawnFor.current !== key) move(opening(layout, width, height));
+      if (drawnFor.current !== key) move(opening(layout, layout.boxes[laidOut.boxes.keys().next().value ?? ""], width, height));
     } else {
       const scale = camera.current.scale;
       const kept = { scale, x: held.x - around.x * scale, y: held.y - around.y * scale };
