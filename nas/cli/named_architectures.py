@@ -1,7 +1,7 @@
 """From a text on the command line to an architecture: a published name, a pattern, a trial, a file.
 
-`resnet-cifar:depth=20` and `dense:size=5,width=16` name networks; `RUN:TRIAL` and the path of a
-JSON file find them.
+`resnet-cifar:depth=20` and `dense:size=5,width=16` name networks; `RUN:TRIAL` (TRIAL a number, or
+best, knee, under-2ms) and the path of a JSON file find them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from nas.cli.given_files import given_file
+from nas.cli.named_trials import find_trial, names_trial
 from nas.errors import ConfigError, NotFoundError
 from nas.registry import suggest
 from nas.topology.graph import WHOLE, Architecture, Topology
@@ -191,9 +192,7 @@ def find_network(source: str, runs: Path) -> FoundArchitecture:
     Raises:
         NasError: As `find_architecture` and `build_named` do.
     """
-    run, colon, trial = source.rpartition(":")
-    is_trial = bool(colon and run and trial.isdecimal())
-    if is_trial or "/" in source or source.endswith(".json") or given_file(source):
+    if names_trial(source) or "/" in source or source.endswith(".json") or given_file(source):
         return find_architecture(source, runs)
     from nas.topology.published import usual_images
 
@@ -209,12 +208,11 @@ def find_architecture(source: str, runs: Path) -> FoundArchitecture:
         ArchitectureError: If the file holds no architecture.
     """
     path = given_file(source)
-    run, colon, trial = source.rpartition(":")
     if path is not None:
         return FoundArchitecture(_read_file(path))
-    if colon and run and trial.isdecimal():
-        return _find_trial(run, int(trial[:12]), runs)
-    if not colon and "/" not in source and not source.endswith(".json"):
+    if names_trial(source):
+        return _find_trial(*find_trial(source, runs))
+    if ":" not in source and "/" not in source and not source.endswith(".json"):
         raise ConfigError(
             f"'{source}' is neither a file nor a trial of a run.",
             fix="Write RUN:TRIAL, for example my-run:12, or the path of a JSON file.",
@@ -239,11 +237,10 @@ def _read_file(path: Path) -> Architecture:
         raise type(error)(error.what, where=place, why=error.why, fix=error.fix) from None
 
 
-def _find_trial(run: str, number: int, runs: Path) -> FoundArchitecture:
-    from nas.cli.run_folders import find_run
+def _find_trial(path: Path, number: int) -> FoundArchitecture:
     from nas.run_store import Run
 
-    with Run.open(find_run(run, runs)) as opened:
+    with Run.open(path) as opened:
         trials = opened.table().trials
         if number not in trials:
             _no_such_trial(number, list(trials), opened)

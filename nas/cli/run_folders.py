@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 RUNS = Path("runs")
+
+LATEST = "latest"
+"""Names the run that was created last."""
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Name under --runs, or path of a run folder.")
@@ -21,7 +25,8 @@ def find_run(run: str, runs: Path = RUNS) -> Path:
     """Return the folder of a run.
 
     A text with a slash is a path. Any other is a name under `runs` first, and a path second, so
-    that `nas front .` works inside a run.
+    that `nas front .` works inside a run. `latest` is the run that was created last, unless one
+    has that name.
 
     Args:
         run: What the user typed.
@@ -38,9 +43,30 @@ def find_run(run: str, runs: Path = RUNS) -> Path:
     # A path made absolute, not resolved: a link to a run keeps its own name.
     if os.sep in run or (not path.exists() and given.exists()):
         path = given
+    elif run == LATEST and not path.exists():
+        path = _latest(runs)
     path = Path(os.path.normpath(path.absolute()))
     require_run(path)
     return path
+
+
+def _latest(runs: Path) -> Path:
+    """Return the run under a folder that was created last."""
+    from nas.errors import NasError, NotFoundError
+    from nas.run_store import layout
+
+    found: list[tuple[str, Path]] = []
+    folder = runs.expanduser()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        with suppress(NasError):  # a damaged run is not the one that is meant
+            if not path.name.startswith(".") and layout.is_run(path):
+                found.append((str(layout.read_environment(path)["created"]), path))
+    if not found:
+        raise NotFoundError(
+            f"There is no run under '{runs}' yet.",
+            fix="Make one: nas search wired_cnn --data digits --preset smoke",
+        )
+    return max(found)[1]
 
 
 def shown_run(path: Path, runs: Path = RUNS) -> str:

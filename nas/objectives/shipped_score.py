@@ -21,6 +21,7 @@ from nas.training.evaluate import Evaluation, evaluate
 from nas.training.faults import memory_faults
 
 if TYPE_CHECKING:
+    from nas.model.network import Network
     from nas.supernet.scoring.score import ScoringData
     from nas.supernet.supernet import Supernet
     from nas.topology.graph import Architecture
@@ -57,13 +58,9 @@ def score_shipped(
     """
     from nas.model.fuse import fuse
 
-    policy, place = data.policy, data.images.device
+    place = data.images.device
     with use_threads(threads), reduced_precision(place), memory_faults("recalibration"):
-        if policy.policy == "none":
-            statistics = supernet.running_statistics(architecture)
-        else:
-            statistics = supernet.recalibrate(architecture, data.recalibration, policy.passes)
-        network = fuse(supernet.extract(architecture, statistics))
+        network = fuse(extract_member(supernet, architecture, data))
     calibration = data.recalibration[:CALIBRATION_IMAGES].float().cpu().contiguous().numpy()
     config = LatencyConfig(
         runtime=runtime, dtype=deployment.dtype, batch=SCORING_BATCH, threads=threads
@@ -77,3 +74,13 @@ def score_shipped(
         return torch.from_numpy(found).to(place)
 
     return evaluate(logits, data.images, data.labels)
+
+
+def extract_member(supernet: Supernet, architecture: Architecture, data: ScoringData) -> Network:
+    """Return a member as a stand-alone network, its statistics measured as for its score."""
+    policy = data.policy
+    if policy.policy == "none":
+        statistics = supernet.running_statistics(architecture)
+    else:
+        statistics = supernet.recalibrate(architecture, data.recalibration, policy.passes)
+    return supernet.extract(architecture, statistics)

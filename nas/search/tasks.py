@@ -32,6 +32,7 @@ from nas.topology.serial import load_architecture
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from nas.model.network import Network
     from nas.training.evaluate import Evaluation
 
 SCORE = "nas.search.tasks:score_task"
@@ -185,6 +186,14 @@ class Subnets:
         return score_shipped(
             self.supernet, architecture, self.data, runtime, deployment, self.threads
         )
+
+    def extract(self, architecture: Architecture) -> Network:
+        """Return a member as a stand-alone network with the weights that it is scored with."""
+        from nas.objectives.shipped_score import extract_member
+        from nas.training.device import use_threads
+
+        with use_threads(self.threads):
+            return extract_member(self.supernet, architecture, self.data)
 
 
 def retrain_task(arguments: dict[str, Any]) -> Task:

@@ -59,8 +59,7 @@ class Preprocessing:
         """Return stored pixels `(count, channels, height, width)` as a network reads them."""
         mean = np.asarray(self.normalisation.mean, dtype=np.float32)[:, None, None]
         scale = 1 / np.asarray(self.normalisation.deviation, dtype=np.float32)[:, None, None]
-        found: NDArray[np.float32] = (pixels.astype(np.float32) - mean) * scale
-        return found
+        return np.asarray((pixels.astype(np.float32) - mean) * scale, dtype=np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
