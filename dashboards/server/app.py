@@ -106,7 +106,7 @@ class Dashboard:
     async def _page(self, request: Request) -> Response:
         return answer(request, self._pages[request.scope["path"]])
 
-    async def _api(self, request: Request) -> ASGIApp:
+    async def _api(self, request: Request) -> Response:
         as_page = "text/html" in request.headers.get("accept", "")
         try:
             address = read_address(request.scope["raw_path"], request.scope["query_string"])
@@ -120,7 +120,7 @@ class Dashboard:
             told = "This document could not be made; the terminal of nas dash says why."
             return failure(500, told, "Start nas dash --debug for more.", as_page=as_page)
 
-    async def _answer(self, request: Request, address: Address) -> ASGIApp:
+    async def _answer(self, request: Request, address: Address) -> Response:
         if address.kind == "document":
             return answer(request, await self.store.body(address))
         if request.method != "GET":
@@ -129,7 +129,7 @@ class Dashboard:
             )
         return self._follow(request, address)
 
-    def _follow(self, request: Request, address: Address) -> ASGIApp:
+    def _follow(self, request: Request, address: Address) -> Response:
         self.store.state(address)  # an unknown run is told before the stream begins
         if self.streams.is_full:
             return failure(503, "Too many pages follow runs.", "Close some of them.")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, final
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from nas.errors import NasError
@@ -36,12 +37,6 @@ REST_SHARE: Final = 9.0
 
 OVER: Final = frozenset({"finished", "failed", "damaged"})
 """States that nothing follows."""
-
-_HEADERS: Final = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-)
 
 
 @final
@@ -173,10 +168,20 @@ def _event(name: str, data: dict[str, str | None]) -> bytes:
 
 
 @final
-class EventAnswer:
-    """An answer that goes on until the viewer leaves, the run is over or the server stops."""
+class EventAnswer(Response):
+    """An answer that goes on until the viewer leaves, the run is over or the server stops.
+
+    Args:
+        streams: All open streams.
+        run: Name of the run.
+        after: Number of the last record the viewer knows.
+    """
+
+    media_type = "text/event-stream"
 
     def __init__(self, streams: Streams, run: str, after: int) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
         self._streams = streams
         self._run = run
         self._after = after
@@ -193,7 +198,8 @@ class EventAnswer:
             writing.result()
 
     async def _write(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+        headers = self.raw_headers
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
         stream = self._streams.events(self._run, self._after)
         try:
             async for chunk in stream:

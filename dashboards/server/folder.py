@@ -41,6 +41,12 @@ class Fingerprint:
     rest: tuple[tuple[int, ...], ...]
     owned: bool
 
+    def follows(self, earlier: Fingerprint | None) -> bool:
+        """Tell whether the log is the one of an earlier state, at most longer."""
+        if earlier is None or not self.log or not earlier.log:
+            return False
+        return self.log[:2] == earlier.log[:2] and self.log[2] >= earlier.log[2]
+
 
 @final
 class Folder:
@@ -78,14 +84,22 @@ class Folder:
             NotFoundError: If the folder has no such run.
             RunError: If a file of it is too large to be read here.
         """
+        self.check_name(name)
+        path = self.path / name
+        check_sizes(path)
+        return path
+
+    def check_name(self, name: str) -> None:
+        """Check that the folder lists a name.
+
+        Raises:
+            NotFoundError: If it does not.
+        """
         if name not in self.names():
             raise NotFoundError(
                 f"There is no run {name!a} in this folder.",
                 fix="Start at the list of all runs: /",
             )
-        path = self.path / name
-        check_sizes(path)
-        return path
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Return what a run is like on disk now."""

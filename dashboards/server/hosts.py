@@ -15,7 +15,7 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 ANYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - named here to be told apart
 
 _HOST: Final = re.compile(
-    r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?)(:\d{1,5})?"
+    r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?)(?::[0-9]{1,5})?"
 )
 
 

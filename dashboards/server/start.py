@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Final, final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from nas.errors import ConfigError, EnvironmentFault
 
@@ -29,6 +30,8 @@ from .protocol import PatientProtocol
 FIRST_PORT: Final = 8765
 PORTS_TRIED: Final = 20
 MOST_CONNECTIONS: Final = 1024
+LONGEST_HEAD: Final = 16 << 10
+"""Bytes of a request's head."""
 
 
 @final
@@ -100,7 +103,7 @@ def serve(
     token_file = write_token(keys.token, port) if keys else None
     try:
         on_start(Started(_link(base, keys), token_file, not is_loopback(wishes.host)))
-        _run(app, listening)
+        _run(web_server(app), listening)
     finally:
         listening.close()
         if token_file is not None:
@@ -147,7 +150,8 @@ def listen(host: str, port: int | None) -> socket.socket:
     except OSError as error:
         raise _cannot_listen(host, port, error) from error
     for tried in (port,) if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        # The protocol by name: asyncio sends small answers at once only on such sockets.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((place[0], tried, *place[2:]))
@@ -182,13 +186,17 @@ def _link(base: str, keys: Keys | None) -> str:
     return base if keys is None else f"{base}?{LINK_KEY}={keys.code}"
 
 
-def _run(app: object, listening: socket.socket) -> None:
-    """Run uvicorn until a signal; what it would log of requests and shutdowns is not wanted."""
+def web_server(app: ASGIApp) -> uvicorn.Server:
+    """Return the server that speaks HTTP for an app.
+
+    It logs nothing: an address may hold a link's code, and a refused request is no news.
+    """
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        logging.getLogger(name).addHandler(logging.NullHandler())
-        logging.getLogger(name).propagate = False
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [logging.NullHandler()]
+        logger.propagate = False
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=PatientProtocol,
         ws="none",
         lifespan="on",
@@ -197,15 +205,20 @@ def _run(app: object, listening: socket.socket) -> None:
         server_header=False,
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
-        h11_max_incomplete_event_size=16 << 10,
+        h11_max_incomplete_event_size=LONGEST_HEAD,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=2,
     )
+    return uvicorn.Server(config)
+
+
+def _run(server: uvicorn.Server, listening: socket.socket) -> None:
+    """Serve until a signal, which is the ordinary end."""
     before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
     except KeyboardInterrupt:
-        pass  # the ordinary end
+        pass
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -84,13 +84,12 @@ class Store:
 
         Raises:
             NotFoundError: If a run of it does not exist.
-            RunError: If a run of it is too large.
         """
         if not address.runs and address.kind == "document":
             names = sorted(self._folder.names())
             return tuple((name, self._folder.fingerprint(name)) for name in names)
         for name in address.runs:
-            self._folder.run(name)
+            self._folder.check_name(name)
         return tuple(self._folder.fingerprint(name) for name in address.runs)
 
     def close(self) -> None:
