@@ -129,7 +129,7 @@ export interface FrontDocument {
   run: string;
   objectives: Objective[];
   stamp: string | null;
-  trust: { verdict: string; front: string | null; why?: string | null };
+  trust: { verdict: string; front: string | null; why?: string | null; left_out?: number };
   points: FrontPoint[];
   near_front: { trial: number; probability_front: number }[];
   hypervolume: { value: number; shrunken: number; low: number; high: number; reference: Record<string, number> } | null;

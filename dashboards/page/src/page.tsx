@@ -129,7 +129,7 @@ function usePageKeys(route: Route, run: RunDocument | null, nextTheme: () => voi
     ];
     return made;
   }, [route.run, kind]);
-  useKeys("Page", bindings);
+  useKeys("Page", bindings, true);
 }
 
 function RunPlace({ name, live }: { name: string; live: Live }) {

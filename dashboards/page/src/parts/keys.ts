@@ -11,14 +11,16 @@ export interface KeyBinding {
 interface Group {
   title: string;
   bindings: readonly KeyBinding[];
+  /** Keys of the page itself give way to those of a view. */
+  base: boolean;
 }
 
 const groups = new Set<Group>();
 const SWITCH = "nas-keys";
 let listening = false;
 
-/** Keys that are in force now, by group, in the order in which their parts came. */
-export const keyGroups = (): readonly Group[] => [...groups];
+/** Keys that are in force now, by group: those of the view first. */
+export const keyGroups = (): readonly Group[] => [...groups].sort((first, second) => Number(first.base) - Number(second.base));
 
 /** Keys of single letters can be switched off: they may collide with speech input. */
 export function keysAllowed(): boolean {
@@ -46,8 +48,7 @@ export function typing(target: EventTarget | null): boolean {
 export function pressed(event: KeyboardEvent): KeyBinding | null {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || typing(event.target)) return null;
   if (event.key !== "?" && !keysAllowed()) return null;
-  // The newest group wins: a view may take a key over from the page.
-  for (const group of [...groups].reverse()) {
+  for (const group of keyGroups()) {
     const found = group.bindings.find((binding) => binding.key === event.key);
     if (found) return found;
   }
@@ -61,15 +62,18 @@ function listen(event: KeyboardEvent): void {
   found.run();
 }
 
-/** Keys of a part of the page while it is shown. "?" lists them under the title. */
-export function useKeys(title: string, bindings: readonly KeyBinding[]): void {
+/**
+ * Keys of a part of the page while it is shown. "?" lists them under the title. Give the same list as
+ * long as it means the same: from outside of the component or from `useMemo`.
+ */
+export function useKeys(title: string, bindings: readonly KeyBinding[], base = false): void {
   useEffect(() => {
-    const group = { title, bindings };
+    const group = { title, bindings, base };
     groups.add(group);
     if (!listening) addEventListener("keydown", listen);
     listening = true;
     return () => {
       groups.delete(group);
     };
-  }, [title, bindings]);
+  }, [title, bindings, base]);
 }

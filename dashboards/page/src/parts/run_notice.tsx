@@ -36,7 +36,7 @@ export function RunNotice({ run }: { run: RunDocument }) {
   const doubt = run.kind === "search" && trust.tone === "warning" && run.front_size > 0;
   if (!run.problem && !run.stamp && !doubt) return null;
   return (
-    <div class="caution" role="note" aria-label="How far to believe this run">
+    <div class="caution several" role="note" aria-label="How far to believe this run">
       {run.problem && (
         <p>
           <strong>{run.problem}</strong> {run.fix}

@@ -57,7 +57,7 @@ interface ShareProperties {
 export function Share({ share, part, label, width = 96 }: ShareProperties) {
   const length = (each: number): number => width * Math.min(1, Math.max(0, each));
   return (
-    <svg class="share" width={width} height={10} viewBox={`0 0 ${width} 10`} role="img" aria-label={label}>
+    <svg class="share" width={width} height={10} viewBox={`0 0 ${width} 10`} preserveAspectRatio="none" role="img" aria-label={label}>
       <rect class="all" width={width} height={10} rx={2} />
       <rect class="filled" width={length(share)} height={10} rx={2} />
       {part !== undefined && <rect class="part" width={length(part)} height={10} rx={2} />}

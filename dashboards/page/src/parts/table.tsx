@@ -11,6 +11,8 @@ export interface Column<Row> {
   /** The first click sorts from large to small. */
   descending?: boolean;
   number?: boolean;
+  /** No wider than its text: another column takes the room. */
+  narrow?: boolean;
   /** What the column means, as a tooltip of its head. */
   help?: string;
 }
@@ -43,6 +45,8 @@ export function Table<Row>(properties: TableProperties<Row>) {
   const [order, setOrder] = useState<Order | null>(properties.order ?? null);
   const [shown, setShown] = useState(limit);
   const body = useRef<HTMLTableSectionElement>(null);
+  // Rows that are shown as cards are still rows of a table for those who listen.
+  const stacked = properties.stack ? true : undefined;
   const reachable = onSelect !== undefined || onOpen !== undefined;
   const ordered = useMemo(() => {
     const by = columns.find((column) => column.key === order?.key)?.sort;
@@ -66,7 +70,7 @@ export function Table<Row>(properties: TableProperties<Row>) {
 
   return (
     <div class="scroll">
-      <table class={properties.stack ? "stack" : undefined} role={reachable ? "grid" : undefined} aria-label={properties.showCaption ? undefined : caption}>
+      <table class={properties.stack ? "stack" : undefined} role={reachable ? "grid" : stacked && "table"} aria-label={properties.showCaption ? undefined : caption}>
         {properties.showCaption && <caption>{caption}</caption>}
         <thead>
           <tr>
@@ -81,6 +85,7 @@ export function Table<Row>(properties: TableProperties<Row>) {
               key={rowKey(row)}
               {...properties.rowData?.(row)}
               class={properties.rowClass?.(row)}
+              role={stacked && "row"}
               tabIndex={reachable ? (rowKey(row) === selected || (!selectedHere && place === 0) ? 0 : -1) : undefined}
               aria-selected={onSelect ? rowKey(row) === selected : undefined}
               onClick={onSelect && (() => onSelect(row))}
@@ -88,7 +93,7 @@ export function Table<Row>(properties: TableProperties<Row>) {
               onKeyDown={reachable ? (event) => move(event, row, place) : undefined}
             >
               {columns.map((column) => (
-                <td key={column.key} class={column.number ? "number" : undefined} data-label={column.title}>
+                <td key={column.key} class={classOf(column)} data-label={column.title} role={stacked && "cell"}>
                   {column.cell(row)}
                 </td>
               ))}
@@ -110,6 +115,8 @@ export function Table<Row>(properties: TableProperties<Row>) {
   );
 }
 
+const classOf = <Row,>(column: Column<Row>): string | undefined => [column.number && "number", column.narrow && "narrow"].filter(Boolean).join(" ") || undefined;
+
 interface HeadProperties<Row> {
   column: Column<Row>;
   order: Order | null;
@@ -119,7 +126,7 @@ interface HeadProperties<Row> {
 function Head<Row>({ column, order, onOrder }: HeadProperties<Row>) {
   const direction = order?.key !== column.key ? undefined : order.descending ? "descending" : "ascending";
   return (
-    <th scope="col" class={column.number ? "number" : undefined} aria-sort={direction} title={column.help}>
+    <th scope="col" class={classOf(column)} aria-sort={direction} title={column.help}>
       {column.sort ? (
         <button type="button" class="sort" onClick={() => onOrder(clicked(order, column.key, column.descending ?? false))}>
           {column.title}

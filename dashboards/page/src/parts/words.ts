@@ -43,7 +43,7 @@ const TRUSTED: Record<string, Said> = {
   unverified: {
     tone: "warning",
     word: "ranking unverified",
-    meaning: "Nobody has checked whether the shared weights rank networks as training alone would. Take the order of points as a guess until nas supernet rank has been run.",
+    meaning: "Nobody has checked whether shared weights rank networks as training alone would. Take the order of points as a guess until nas supernet rank has been run.",
   },
 };
 
@@ -55,6 +55,6 @@ export function trustWords(verdict: string): Said {
 /** What a stamp on a run warns of. */
 export function stampWords(stamp: string): string {
   return stamp.startsWith("smoke")
-    ? "A smoke run shows that everything works, with far too little training to tell networks apart. Do not quote its numbers."
+    ? "This run shows that everything works; it trained far too little to tell networks apart. Do not quote its numbers."
     : "Read its numbers with this in mind.";
 }

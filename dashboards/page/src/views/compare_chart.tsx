@@ -12,17 +12,17 @@ export function CompareChart({ document, band }: { document: CompareDocument; ba
   return <Chart option={option} height={480} label={`Fronts of ${document.runs.join(", ")} laid over each other`} />;
 }
 
-/** The corner points of a front as a staircase: the edge of what it dominates, towards the reference. */
-export function staircase(points: readonly (readonly [number, number])[], reference: readonly [number, number]): [number, number][] {
+/** The corner points of a front as a staircase: the edge of what it dominates, up to the frame's corner. */
+export function staircase(points: readonly (readonly [number, number])[], corner: readonly [number, number]): [number, number][] {
   const kept = [...points].sort(([x1, y1], [x2, y2]) => x1 - x2 || y1 - y2);
   const corners: [number, number][] = [];
   let lowest = Number.POSITIVE_INFINITY;
   for (const [x, y] of kept) {
     if (y >= lowest) continue;
-    corners.push(corners.length === 0 ? [x, Math.max(y, reference[1])] : [x, lowest], [x, y]);
+    corners.push(corners.length === 0 ? [x, Math.max(y, corner[1])] : [x, lowest], [x, y]);
     lowest = y;
   }
-  if (corners.length > 0) corners.push([Math.max(reference[0], kept.at(-1)?.[0] ?? 0), lowest]);
+  if (corners.length > 0) corners.push([Math.max(corner[0], kept.at(-1)?.[0] ?? 0), lowest]);
   return corners;
 }
 
@@ -41,8 +41,10 @@ function room(values: readonly (number | undefined)[]): { min: number; max: numb
 
 function compareOption(document: CompareDocument, band: boolean, colours: Palette): EChartsCoreOption {
   const [value, cost] = document.objectives ?? [];
-  const reference: [number, number] = [document.reference[1] ?? 0, document.reference[0] ?? 0];
   const all = Object.values(document.fronts).flat();
+  const across = room(all.map((point) => point.values[1]));
+  const up = room(all.map((point) => point.values[0]));
+  const corner: [number, number] = [across.max, up.max];
   const title = (objective: typeof value): string => (objective ? objective.name + (objective.unit ? `, ${objective.unit}` : "") : "");
   const shown = band && document.attainment !== null;
   return {
@@ -51,13 +53,13 @@ function compareOption(document: CompareDocument, band: boolean, colours: Palett
     grid: { left: 8, right: 16, top: 40, bottom: 30, containLabel: true },
     legend: { type: "scroll", top: 0, left: 0, textStyle: { color: colours.soft }, data: [...document.runs, ...(shown ? ["half of the runs"] : [])] },
     tooltip: tooltipStyle(colours),
-    xAxis: { ...axisStyle(colours), type: "value", name: title(cost), nameLocation: "middle", nameGap: 30, ...room(all.map((point) => point.values[1])) },
-    yAxis: { ...axisStyle(colours), type: "value", name: title(value), nameLocation: "end", nameTextStyle: { color: colours.soft, align: "left" }, ...room(all.map((point) => point.values[0])) },
-    series: [...(shown ? bandSeries(document, colours) : []), ...document.runs.flatMap((name, place) => runSeries(document, name, place, reference, colours))],
+    xAxis: { ...axisStyle(colours), type: "value", name: title(cost), nameLocation: "middle", nameGap: 30, ...across },
+    yAxis: { ...axisStyle(colours), type: "value", name: title(value), nameLocation: "end", nameTextStyle: { color: colours.soft, align: "left" }, ...up },
+    series: [...(shown ? bandSeries(document, corner, colours) : []), ...document.runs.flatMap((name, place) => runSeries(document, name, place, corner, colours))],
   };
 }
 
-function runSeries(document: CompareDocument, name: string, place: number, reference: [number, number], colours: Palette): Record<string, unknown>[] {
+function runSeries(document: CompareDocument, name: string, place: number, corner: [number, number], colours: Palette): Record<string, unknown>[] {
   const points = (document.fronts[name] ?? []).map((point) => ({ trial: point.trial, x: point.values[1] ?? 0, y: point.values[0] ?? 0 }));
   const colour = colours.series[place % colours.series.length];
   const symbol = SYMBOLS[place % SYMBOLS.length];
@@ -71,7 +73,7 @@ function runSeries(document: CompareDocument, name: string, place: number, refer
       clip: true,
       lineStyle: { color: colour, width: 2, type: place < colours.series.length ? "solid" : "dashed" },
       itemStyle: { color: colour },
-      data: staircase(points.map((point) => [point.x, point.y] as const), reference),
+      data: staircase(points.map((point) => [point.x, point.y] as const), corner),
     },
     {
       name,
@@ -90,10 +92,12 @@ function runSeries(document: CompareDocument, name: string, place: number, refer
   ];
 }
 
-function bandSeries(document: CompareDocument, colours: Palette): Record<string, unknown>[] {
+function bandSeries(document: CompareDocument, corner: [number, number], colours: Palette): Record<string, unknown>[] {
   const attained = document.attainment;
   if (attained === null) return [];
-  const outline = between(attained.best, attained.worst);
+  // Costs lie along the page, so the objectives change places.
+  const stairs = (corners: number[][]): [number, number][] => staircase(corners.map(([value = 0, cost = 0]) => [cost, value] as const), corner);
+  const outline = between(stairs(attained.best), stairs(attained.worst));
   return [
     {
       name: "band",
@@ -116,7 +120,8 @@ function bandSeries(document: CompareDocument, colours: Palette): Record<string,
       z: 1,
       lineStyle: { color: colours.soft, width: 2, type: "dashed" },
       itemStyle: { color: colours.soft },
-      data: attained.median,
+      clip: true,
+      data: stairs(attained.median),
     },
   ];
 }

@@ -36,6 +36,7 @@ function NoRuns({ folder }: { folder: string }) {
 
 function Runs({ document }: { document: RunsDocument }) {
   const { runs } = document;
+  const several = runs.length > 1;
   const [text, setText] = useState("");
   const [state, setState] = useState("all");
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
@@ -52,13 +53,13 @@ function Runs({ document }: { document: RunsDocument }) {
         title="All runs"
         note={
           <>
-            Each hypervolume is measured to a reference point of its own run: read its course here, and set runs side by side under Compare. “Best under”
-            takes recorded values, without their noise: open the point to see its interval.
+            Each hypervolume is measured to a reference point of its own run: read its course here, and set runs side by side under Compare. “Best under” goes by
+            recorded values, as if they had no noise: open the point to see its interval.
           </>
         }
       >
         <div class="bar">
-          <TextField label="Find" value={text} onChange={setText} placeholder="name, space, data" />
+          {several && <TextField label="Find" value={text} onChange={setText} placeholder="name, space, data" />}
           {states.length > 1 && (
             <ChoiceField
               label="State"
@@ -68,16 +69,18 @@ function Runs({ document }: { document: RunsDocument }) {
             />
           )}
           {budget.fields}
-          <span class="push">
-            <button type="button" class={names.length > 1 ? "first" : undefined} disabled={names.length < 2} onClick={() => go("compare", null, { runs: names.join(",") })}>
-              {names.length < 2 ? "Compare: choose two runs" : `Compare ${names.length} runs`}
-            </button>
-          </span>
+          {several && (
+            <span class="push">
+              <button type="button" class={names.length > 1 ? "first" : undefined} disabled={names.length < 2} onClick={() => go("compare", null, { runs: names.join(",") })}>
+                {names.length < 2 ? "Compare: choose two runs" : `Compare ${names.length} runs`}
+              </button>
+            </span>
+          )}
         </div>
         {shown.length === 0 ? (
           <p class="soft">No run matches.</p>
         ) : (
-          <Table caption="Runs" columns={columns} rows={shown} rowKey={(run) => run.name} order={{ key: "run", descending: true }} limit={50} stack />
+          <Table caption="Runs" columns={several ? columns : columns.slice(1)} rows={shown} rowKey={(run) => run.name} order={{ key: "run", descending: true }} limit={50} stack />
         )}
       </Panel>
       <Legend runs={runs} />
@@ -142,6 +145,7 @@ function columnsOf(budget: Budget, chosen: ReadonlySet<string>, setChosen: (chos
     {
       key: "choose",
       title: "Compare",
+      narrow: true,
       cell: (run) =>
         run.kind === "search" && (
           <input type="checkbox" checked={chosen.has(run.name)} onChange={() => toggle(run.name)} aria-label={`Compare ${run.name}`} />
@@ -169,14 +173,14 @@ function Name({ run }: { run: RunDocument }) {
       <a class="strong" href={address(view, run.name)}>
         {run.name}
       </a>
-      <span class="soft small">{moment(run.created)}</span>
+      {run.created && <span class="soft small">{moment(run.created)}</span>}
       {run.stamp && (
         <span class="stamp" title={stampWords(run.stamp)}>
           {run.stamp}
         </span>
       )}
       {run.problem && <span class="problem small">{run.problem}</span>}
-      {run.problem && run.fix && <span class="soft small">{run.fix}</span>}
+      {run.fix && <span class="soft small">{run.fix}</span>}
     </div>
   );
 }

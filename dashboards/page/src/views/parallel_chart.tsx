@@ -62,7 +62,7 @@ function parallelOption(
   return {
     textStyle: TEXT,
     animation: false,
-    parallel: { left: 50, right: 110, top: 44, bottom: 16 },
+    parallel: { left: 80, right: 120, top: 44, bottom: 16 },
     visualMap: {
       type: "continuous",
       min: scale.low,
@@ -75,7 +75,7 @@ function parallelOption(
       precision: 3,
       text: ["worse", "better"],
       textStyle: { color: colours.soft },
-      inRange: { color: [...colours.scale].reverse() },
+      inRange: { color: colours.scale.slice(1).reverse() },
     },
     parallelAxis: [
       ...names.map((name, dim) => {
@@ -84,12 +84,10 @@ function parallelOption(
           ...style,
           dim,
           name: shortened(name, 18),
-          type: "value",
-          min: -0.5,
-          max: Math.max(0.5, options.length - 0.5),
-          interval: 1,
+          type: "category",
+          data: options.map((option) => shortened(option, 16)),
           splitLine: { show: false },
-          axisLabel: { ...(style["axisLabel"] as object), formatter: (value: number) => (Number.isInteger(value) ? shortened(options[value] ?? "", 16) : "") },
+          axisTick: { show: false },
         };
       }),
       {

@@ -150,8 +150,8 @@ function LastWorkers({ workers }: { workers: ProgressDocument["workers"] }) {
 type Note = ProgressDocument["notes"][number];
 
 const NOTE_COLUMNS: Column<Note & { place: number }>[] = [
-  { key: "time", title: "Time", sort: (note) => note.place, descending: true, cell: (note) => <span class="nowrap">{clock(note.time)}</span> },
-  { key: "kind", title: "Kind", sort: (note) => note.kind, cell: (note) => note.kind },
+  { key: "time", title: "Time", narrow: true, sort: (note) => note.place, descending: true, cell: (note) => clock(note.time) },
+  { key: "kind", title: "Kind", narrow: true, sort: (note) => note.kind, cell: (note) => note.kind },
   { key: "text", title: "Note", cell: (note) => <span class="anywhere">{note.text}</span> },
 ];
 
@@ -164,7 +164,7 @@ function Notes({ notes }: { notes: readonly Note[] }) {
       {rows.length === 0 ? (
         <p class="soft">Nothing was noted.</p>
       ) : (
-        <Table caption="Notes of the run" columns={NOTE_COLUMNS} rows={rows} rowKey={(note) => note.place} order={{ key: "time", descending: true }} limit={15} stack />
+        <Table caption="Notes of the run" columns={NOTE_COLUMNS} rows={rows} rowKey={(note) => note.place} order={{ key: "time", descending: true }} limit={15} />
       )}
     </Panel>
   );

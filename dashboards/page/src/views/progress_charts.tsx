@@ -3,7 +3,7 @@ import { useCallback } from "preact/hooks";
 import type { ProgressDocument } from "../documents";
 import { axisStyle, TEXT, tooltipStyle } from "../parts/axes";
 import { Chart } from "../parts/chart";
-import { thinned } from "../parts/marks";
+import { domainOf, thinned } from "../parts/marks";
 import { number } from "../parts/numbers";
 import type { Palette } from "../parts/palette";
 
@@ -25,18 +25,22 @@ export function VolumeChart({ values }: { values: Volumes }) {
   );
 }
 
-/** The line of recorded values, and as bars the intervals of the moments for which they are known. */
+/** The line of recorded values, and behind it the band of the intervals where they are known. */
 export function volumeOption(values: Volumes, colours: Palette): EChartsCoreOption {
   const shown = thinned(values, MOST_POINTS);
   const known = values.filter((each) => each.low !== null && each.high !== null);
+  // The band is no data of the axis, which must reach over it all the same.
+  const top = domainOf([...values.map((each) => each.value), ...known.map((each) => each.high)])?.high ?? 1;
+  const highest = Number((1.05 * top).toPrecision(2));
+  const outline = [...known.map((each) => [each.finished, each.low ?? 0]), ...[...known].reverse().map((each) => [each.finished, each.high ?? 0])];
   return {
     textStyle: TEXT,
     animation: false,
-    grid: { left: 8, right: 24, top: 34, bottom: 8, containLabel: true },
+    grid: { left: 8, right: 24, top: 34, bottom: 26, containLabel: true },
     legend: { top: 0, left: 0, textStyle: { color: colours.soft }, data: ["as recorded", "95 % interval"].slice(0, known.length > 0 ? 2 : 1) },
     tooltip: { ...tooltipStyle(colours), trigger: "axis" },
     xAxis: { ...axisStyle(colours), type: "value", name: "finished trials", nameLocation: "middle", nameGap: 28, minInterval: 1, min: "dataMin", max: "dataMax", splitLine: { show: false } },
-    yAxis: { ...axisStyle(colours), type: "value", min: 0 },
+    yAxis: { ...axisStyle(colours), type: "value", min: 0, max: highest },
     series: [
       {
         name: "as recorded",
@@ -52,27 +56,19 @@ export function volumeOption(values: Volumes, colours: Palette): EChartsCoreOpti
       {
         name: "95 % interval",
         type: "custom",
-        itemStyle: { color: colours.warning },
-        encode: { x: 0, y: [1, 2] },
-        z: 5,
-        tooltip: { valueFormatter: (value: unknown) => (Array.isArray(value) ? value.map((each) => number(Number(each), 4)).join(" to ") : number(Number(value), 4)) },
-        renderItem: (_: unknown, api: { value: (place: number) => number; coord: (point: number[]) => number[] }) => {
-          const [x = 0, low = 0] = api.coord([api.value(0), api.value(1)]);
-          const high = api.coord([api.value(0), api.value(2)])[1] ?? 0;
-          const cap = (y: number): Record<string, unknown> => line(x - 5, y, x + 5, y, colours.warning);
-          return { type: "group", children: [line(x, low, x, high, colours.warning), cap(low), cap(high)] };
-        },
-        data: known.map((each) => [each.finished, each.low, each.high]),
+        silent: true,
+        itemStyle: { color: colours.series[1] },
+        z: 1,
+        renderItem: (_: unknown, api: { coord: (point: number[]) => number[] }) => ({
+          type: "polygon",
+          shape: { points: outline.map((point) => api.coord(point)) },
+          style: { fill: colours.series[1], opacity: 0.18 },
+        }),
+        data: known.length > 1 ? [[known[0]?.finished ?? 0, 0]] : [],
       },
     ],
   };
 }
-
-const line = (x1: number, y1: number, x2: number, y2: number, colour: string): Record<string, unknown> => ({
-  type: "line",
-  shape: { x1, y1, x2, y2 },
-  style: { stroke: colour, lineWidth: 2 },
-});
 
 export function WorkersChart({ workers }: { workers: Workers }) {
   const option = useCallback((colours: Palette) => workersOption(workers, colours), [workers]);

@@ -23,7 +23,7 @@ export function Provenance({ run, version }: ViewProperties) {
         note="The same configuration, seed and versions give the same proposals. Measured latencies, and with them the front, differ from machine to machine and from day to day."
       >
         <Command text={document.command} />
-        {Object.entries(document.commands).map(([title, text]) => (
+        {Object.entries(document.commands).filter(([, text]) => text !== document.command).map(([title, text]) => (
           <Command key={title} label={title} text={text} />
         ))}
       </Panel>
@@ -78,6 +78,7 @@ function Ledger({ ledger }: { ledger: Record<string, unknown> }) {
         caption="Cost by part of the run"
         rows={rows}
         rowKey={(row) => row.part}
+        stack
         columns={[
           { key: "part", title: "Part", sort: (row: LedgerRow) => row.part, cell: (row) => row.part },
           { key: "jobs", title: "Jobs", number: true, descending: true, sort: (row) => row.jobs, cell: (row) => number(row.jobs) },

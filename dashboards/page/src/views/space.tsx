@@ -11,7 +11,7 @@ import { type Column, Table } from "../parts/table";
 import { Loading, Nothing, Problem } from "../parts/told";
 import { runPath } from "../source";
 import { ParallelChart } from "./parallel_chart";
-import { type Choice, type Effect, effectDomain, type OptionRow, optionRows, ordered, toldApart } from "./space_rows";
+import { type Choice, type Effect, effectDomain, type OptionRow, optionRows, ordered, size, toldApart } from "./space_rows";
 
 export function Space({ run, version }: ViewProperties) {
   const { document, error } = useDocument<SpaceDocument>(runPath(run.name, "/space"), version);
@@ -34,7 +34,7 @@ function Known({ document, run, version }: { document: SpaceDocument; run: RunDo
       <h1>Space</h1>
       <Panel title={document.space ?? "Space"}>
         <div class="figures">
-          {document.size !== null && <Figure value={document.size} label="members" />}
+          {document.size !== null && <Figure value={<span title={document.size}>{size(document.size)}</span>} label="members" />}
           <Figure value={number(document.trials)} label="finished trials" />
           <Figure value={number(document.choices.length)} label="choices" />
           <Figure value={number(apart)} label="with an effect told apart" note="95 % interval without zero" />
@@ -73,7 +73,7 @@ function Choices({ document, unit }: { document: SpaceDocument; unit: string | n
         <>
           An effect is the mean {document.objective} of trials with an option minus that of trials without it, with its 95 % interval (Welch); below zero the option
           goes with <strong>better</strong> values. The search chose these trials, nobody drew them at random: options that it liked stand beside other options that it
-          liked, and an effect may be theirs. With this many intervals some miss zero by luck. Read them as questions to ask, not as causes.
+          liked, and an effect may be theirs. Of this many intervals some miss zero by luck, and a share of explained variance can hang on a few bad trials. Read all of it as questions to ask, not as causes.
         </>
       }
     >
@@ -108,7 +108,7 @@ interface OneProperties {
 
 function OneChoice({ choice, domain, trials, unit }: OneProperties) {
   const columns: Column<OptionRow>[] = [
-    { key: "option", title: "Option", cell: (row) => <span class="anywhere">{row.option}</span> },
+    { key: "option", title: "Option", cell: (row) => row.option },
     {
       key: "taken",
       title: "Taken, on the front",

@@ -20,6 +20,14 @@ export function optionRows(choice: Choice): OptionRow[] {
   }));
 }
 
+/** A whole number as text, in powers of ten where its digits say nothing. */
+export function size(digits: string): string {
+  if (!/^\d+$/.test(digits)) return digits;
+  if (digits.length <= 9) return Number(digits).toLocaleString("en");
+  const raised = [...String(digits.length - 1)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]).join("");
+  return `${digits[0]}.${digits[1]} × 10${raised}`;
+}
+
 /** Whether the interval leaves zero out. */
 export const toldApart = (effect: Effect): boolean => effect !== null && (effect.low > 0 || effect.high < 0);
 
