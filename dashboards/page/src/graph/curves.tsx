@@ -17,7 +17,9 @@ export function Curves({ curves }: { curves: readonly Curve[] }) {
   const option = useCallback((colours: Palette) => curveOption(drawn, recipes, colours), [curves]);
   return (
     <Panel title="Learning curves" note="Mean training loss by epoch of every training from scratch. A recipe has a dash of its own, a seed a colour.">
-      {drawn.length > 0 ? <Chart option={option} height={280} label={`Training loss of ${drawn.length} trainings, from ${first(drawn)} to ${last(drawn)} nats`} /> : <p class="soft">This network was not trained by itself yet: nas confirm trains the chosen ones.</p>}
+      {drawn.length > 0 && <Chart option={option} height={280} label={`Training loss of ${drawn.length} trainings, from ${first(drawn)} to ${last(drawn)} nats`} />}
+      {curves.length === 0 && <p class="soft">This network was not trained by itself yet: nas confirm trains the chosen ones.</p>}
+      {curves.length > 0 && drawn.length === 0 && <p class="soft">Their losses were not recorded epoch by epoch.</p>}
       {curves.length > 0 && (
         <Table
           caption="Trainings from scratch"

@@ -1,7 +1,8 @@
+import type { ComponentChildren } from "preact";
 import type { ArchitectureDocument } from "../documents";
 import { number, percent } from "../parts/numbers";
 import { boxTitle } from "./marks";
-import { type Box, gateOf, type Line, type Shown } from "./visible";
+import { type Box, type GateOf, gateOf, type Line, type Shown } from "./visible";
 
 export interface DetailsProperties {
   drawn: Shown;
@@ -9,10 +10,13 @@ export interface DetailsProperties {
   whole: ArchitectureDocument;
   onCurrent: (id: string) => void;
   onFold: (folder: string) => void;
+  gates: GateOf;
+  /** What else is known of a node. */
+  more?: ((node: string) => ComponentChildren) | undefined;
 }
 
 /** What is known of the chosen node, and where its edges lead. */
-export function Details({ drawn, current, whole, onCurrent, onFold }: DetailsProperties) {
+export function Details({ drawn, current, whole, onCurrent, onFold, gates, more }: DetailsProperties) {
   const box = current === null ? undefined : drawn.boxes.get(current);
   if (!box) {
     return (
@@ -33,13 +37,14 @@ export function Details({ drawn, current, whole, onCurrent, onFold }: DetailsPro
           </div>
         ))}
       </dl>
+      {box.node && more?.(box.node.id)}
       {folder !== null && (
         <button type="button" onClick={() => onFold(folder)}>
           {box.folder ? `Unfold ${box.folder.label}` : `Fold ${drawn.open.find((each) => each.id === folder)?.label ?? folder}`}
         </button>
       )}
-      <Ends title="Reads" lines={drawn.lines.filter((line) => line.target === box.id)} end="source" drawn={drawn} onCurrent={onCurrent} />
-      <Ends title="Is read by" lines={drawn.lines.filter((line) => line.source === box.id)} end="target" drawn={drawn} onCurrent={onCurrent} />
+      <Ends title="Reads" lines={drawn.lines.filter((line) => line.target === box.id)} end="source" drawn={drawn} gates={gates} onCurrent={onCurrent} />
+      <Ends title="Is read by" lines={drawn.lines.filter((line) => line.source === box.id)} end="target" drawn={drawn} gates={gates} onCurrent={onCurrent} />
     </section>
   );
 }
@@ -66,7 +71,7 @@ function facts(box: Box, whole: ArchitectureDocument): [string, string][] {
   return found.filter((fact): fact is [string, string] => fact[1] !== null);
 }
 
-function Ends({ title, lines, end, drawn, onCurrent }: { title: string; lines: Line[]; end: "source" | "target"; drawn: Shown; onCurrent: (id: string) => void }) {
+function Ends({ title, lines, end, drawn, gates, onCurrent }: { title: string; lines: Line[]; end: "source" | "target"; drawn: Shown; gates: GateOf; onCurrent: (id: string) => void }) {
   if (lines.length === 0) return null;
   return (
     <>
@@ -76,7 +81,7 @@ function Ends({ title, lines, end, drawn, onCurrent }: { title: string; lines: L
       <ul class="node-ends">
         {lines.map((line) => {
           const other = drawn.boxes.get(line[end]);
-          const gate = gateOf(line);
+          const gate = gateOf(line, gates);
           const details = [...line.members[0]?.details ?? [], ...(line.members.length > 1 ? [`${line.members.length} edges`] : []), ...(gate === null ? [] : [`gate ${gate.toFixed(3)}`])];
           return (
             <li key={line.id}>

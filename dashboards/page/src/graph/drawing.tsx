@@ -5,14 +5,14 @@ import type { Folder } from "./hierarchy";
 import { boxSentence, boxText, boxTitle, cut, type Direction, isJoin, mergeSign } from "./marks";
 import { roundedPath } from "./paths";
 import { familyClass, type Paint } from "./tint";
-import { type Box, gateOf, type Line, type Shown } from "./visible";
+import { type Box, type GateOf, gateOf, type Line, type Shown } from "./visible";
 
 /** How the parts of a drawing look; the same for the page and for a saved file. */
 export interface Look {
   direction: Direction;
   paint: Paint;
-  /** Draw edges as wide as their learned gates. */
-  gates: boolean;
+  /** Gates that edges are drawn as wide as; null to draw all edges alike. */
+  gates: GateOf | null;
   /** Texts are left out where they would be too small to be read. */
   texts: boolean;
   nodeMarks: Record<string, Mark>;
@@ -26,14 +26,14 @@ export function LineMark({ line, layout, look }: { line: Line; layout: Layout; l
   const corners = layout.lines[line.id];
   if (!corners || corners.length < 4) return null;
   const mark = look.lineMarks[line.id] ?? "same";
-  const gate = look.gates ? gateOf(line) : null;
+  const gate = look.gates ? gateOf(line, look.gates) : null;
   const adapted = line.members.every((edge) => edge.adapted);
   const style = gate === null ? undefined : { strokeWidth: `${(0.6 + 5 * gate).toFixed(2)}px`, strokeOpacity: `${(0.18 + 0.82 * gate).toFixed(2)}` };
   const count = line.members.length;
   const text = SIGN[mark] || (count > 1 ? `×${count}` : "");
   return (
     <g class={`line ${line.chain ? "chain" : "skip"} ${adapted ? "adapted" : ""} ${mark}`} data-edge={line.id} data-source={line.source} data-target={line.target}>
-      <title>{lineSentence(line)}</title>
+      <title>{lineSentence(line, look.gates ?? undefined)}</title>
       <path class="way" d={roundedPath(corners)} style={style} />
       <path class="head" d={headPath(corners)} style={gate === null ? undefined : { fillOpacity: `${(0.18 + 0.82 * gate).toFixed(2)}` }} />
       {look.texts && text !== "" && <LineText corners={corners} text={text} />}
@@ -41,9 +41,9 @@ export function LineMark({ line, layout, look }: { line: Line; layout: Layout; l
   );
 }
 
-export function lineSentence(line: Line): string {
+export function lineSentence(line: Line, gates?: GateOf): string {
   const details = [...new Set(line.members.flatMap((edge) => edge.details))].join(", ");
-  const gate = gateOf(line);
+  const gate = gateOf(line, gates);
   const count = line.members.length > 1 ? `, ${line.members.length} edges` : "";
   return `${line.source} to ${line.target}${count}${details ? `, ${details}` : ""}${gate === null ? "" : `, gate ${gate.toFixed(3)}`}`;
 }
@@ -99,7 +99,7 @@ export function BoxMark({ box, place, outputs, look, current }: BoxProperties) {
       <rect class="body" x={place.x} y={place.y} width={place.width} height={place.height} rx={shape} style={painted ? { fill: painted.fill } : undefined} />
       {!isJoin(box) && !painted && kind === "operation" && <rect class="stripe" x={place.x + 5} y={place.y + 7} width={4} height={place.height - 14} rx={2} />}
       {look.texts && <BoxTexts box={box} place={place} ink={painted?.ink} sign={SIGN[mark]} />}
-      {!isJoin(box) && !box.folder && box.inputs > 1 && <JoinMark box={box} place={place} direction={look.direction} texts={look.texts} />}
+      {!isJoin(box) && box.inputs > 1 && box.node?.merge && <JoinMark box={box} place={place} direction={look.direction} texts={look.texts} />}
     </g>
   );
 }
@@ -135,7 +135,7 @@ function BoxText({ x, y, kind, text, tags, place }: { x: number; y: number; kind
 }
 
 const Tag = ({ place, text }: { place: Rectangle; text: string }) => (
-  <text class="tag" x={place.x + place.width + 4} y={place.y + place.height / 2 + 4}>
+  <text class="tag" x={place.x + place.width + 4} y={place.y + 9}>
     {text}
   </text>
 );

@@ -12,7 +12,7 @@ import type { Direction } from "./marks";
 import { Matrix } from "./matrix";
 import { saveDrawing } from "./save";
 import { paint, type Tint } from "./tint";
-import { type Shown, shown } from "./visible";
+import { type GateOf, recordedGate, type Shown, shown } from "./visible";
 import { Wiring } from "./wiring";
 import "./graph.css";
 
@@ -32,21 +32,25 @@ export interface ExplorerProperties {
   difference?: Difference | null;
   /** Numbers per node that may tint it beside its own: the supernet's entropy. */
   given?: { name: string; unit: string; values: Record<string, number> };
+  /** Gates of the moment, where they are not those of the document. */
+  gates?: GateOf;
+  /** What else is known of a node, shown with its numbers. */
+  more?: (node: string) => ComponentChildren;
   /** Further controls in the bar, and what stands above the details. */
   controls?: ComponentChildren;
   aside?: ComponentChildren;
 }
 
 /** A network as graph, matrix or text, with what is known of the node that is chosen. */
-export function Explorer({ document, title, difference = null, given, controls, aside }: ExplorerProperties) {
+export function Explorer({ document, title, difference = null, given, gates = recordedGate, more, controls, aside }: ExplorerProperties) {
   const drawnDocument = difference?.union ?? document;
   const tree = useMemo(() => hierarchy(drawnDocument), [drawnDocument]);
   const [folded, setFolded] = useFolded(tree);
   const [mode, setMode] = useState<Mode>("graph");
   const [direction, setDirection] = useState<Direction>("down");
   const [tint, setTint] = useState<Tint>(given ? "given" : "kind");
-  const hasGates = drawnDocument.edges.some((edge) => edge.gate !== null);
-  const [gates, setGates] = useState(true);
+  const hasGates = drawnDocument.edges.some((edge) => gates(edge) !== null);
+  const [byGate, setByGate] = useState(true);
   const [current, setCurrent] = useState<string | null>(null);
   const layout = useRef<Layout | null>(null);
   const colours = usePalette();
@@ -55,10 +59,10 @@ export function Explorer({ document, title, difference = null, given, controls, 
     () => ({
       direction,
       paint: paint(tint, drawn.boxes.values(), colours, given),
-      gates: gates && hasGates,
+      gates: byGate && hasGates ? gates : null,
       ...marksOf(drawn, tree, difference),
     }),
-    [direction, tint, drawn, colours, given, gates, hasGates, difference],
+    [direction, tint, drawn, colours, given, gates, byGate, hasGates, difference],
   );
   const measured = drawnDocument.nodes.some((node) => node.latency_ms !== null);
   const toggle = (folder: string): void => {
@@ -91,7 +95,7 @@ export function Explorer({ document, title, difference = null, given, controls, 
             </label>
             {hasGates && (
               <label>
-                <input type="checkbox" checked={gates} onChange={(event) => setGates(event.currentTarget.checked)} /> Edges by gate
+                <input type="checkbox" checked={byGate} onChange={(event) => setByGate(event.currentTarget.checked)} /> Edges by gate
               </label>
             )}
             <button type="button" onClick={() => setDirection(direction === "down" ? "across" : "down")} aria-label={`Runs ${direction}; turn`}>
@@ -119,15 +123,15 @@ export function Explorer({ document, title, difference = null, given, controls, 
                 onLayout={(made) => (layout.current = made)}
                 label={`${title}: ${drawn.boxes.size} nodes and ${drawn.lines.length} edges are drawn. Arrow keys walk along edges, Enter folds, plus, minus and 0 zoom.`}
               />
-              <Legend tint={tint} paint={look.paint} gates={look.gates} difference={difference !== null} drawn={drawn} />
+              <Legend tint={tint} paint={look.paint} gates={look.gates !== null} difference={difference !== null} drawn={drawn} />
             </>
           )}
-          {mode === "matrix" && <Matrix drawn={drawn} marks={look.lineMarks} title={title} />}
+          {mode === "matrix" && <Matrix drawn={drawn} gates={gates} marks={look.lineMarks} title={title} />}
           {mode === "text" && <pre class="network-text">{document.text}</pre>}
         </div>
         <aside class="explorer-side">
           {aside}
-          {mode === "graph" && <Details drawn={drawn} current={chosen} whole={drawnDocument} onCurrent={setCurrent} onFold={toggle} />}
+          {mode === "graph" && <Details drawn={drawn} current={chosen} whole={drawnDocument} onCurrent={setCurrent} onFold={toggle} gates={gates} more={more} />}
         </aside>
       </div>
     </section>

@@ -2,14 +2,14 @@ import { useState } from "preact/hooks";
 import type { Mark } from "./difference";
 import { lineSentence } from "./drawing";
 import { boxTitle, cut } from "./marks";
-import { gateOf, type Line, type Shown } from "./visible";
+import { type GateOf, gateOf, type Line, type Shown } from "./visible";
 
 const LABEL = 110;
 /** Cells shrink until the whole matrix is as wide as a screen. */
 const WIDEST = 900;
 
 /** Who reads whom: a row per node that reads, a column per node that is read. */
-export function Matrix({ drawn, marks, title }: { drawn: Shown; marks: Record<string, Mark>; title: string }) {
+export function Matrix({ drawn, marks, gates, title }: { drawn: Shown; gates: GateOf; marks: Record<string, Mark>; title: string }) {
   const ids = [...drawn.boxes.keys()];
   const [cell, setCell] = useState<{ row: number; column: number }>({ row: 0, column: 0 });
   const number = new Map(ids.map((id, place) => [id, place]));
@@ -39,7 +39,7 @@ export function Matrix({ drawn, marks, title }: { drawn: Shown; marks: Record<st
     <figure class="matrix">
       <figcaption aria-live="polite">
         {name(cell.row)} {chosen.length > 0 ? "reads" : "does not read"} {name(cell.column)}
-        {chosen.length > 0 && <span class="soft"> ({chosen.map(lineSentence).join("; ")})</span>}
+        {chosen.length > 0 && <span class="soft"> ({chosen.map((line) => lineSentence(line, gates)).join("; ")})</span>}
       </figcaption>
       <div class="scroll">
         <svg class="matrix-cells" width={side} height={side} tabIndex={0} role="img" aria-label={`${title} as a matrix of ${ids.length} nodes; arrow keys move over its cells`} onKeyDown={onKeyDown} onPointerMove={onPoint}>
@@ -47,7 +47,7 @@ export function Matrix({ drawn, marks, title }: { drawn: Shown; marks: Record<st
           <rect class="chosen" x={LABEL + cell.column * step} y={LABEL} width={step} height={step * ids.length} />
           <path class="rules" d={rules(ids.length, step)} />
           {drawn.lines.map((line) => (
-            <MatrixCell key={line.id} line={line} mark={marks[line.id] ?? "same"} row={number.get(line.target) ?? 0} column={number.get(line.source) ?? 0} step={step} />
+            <MatrixCell key={line.id} line={line} gates={gates} mark={marks[line.id] ?? "same"} row={number.get(line.target) ?? 0} column={number.get(line.source) ?? 0} step={step} />
           ))}
           {named &&
             ids.map((id, place) => (
@@ -66,8 +66,8 @@ export function Matrix({ drawn, marks, title }: { drawn: Shown; marks: Record<st
   );
 }
 
-function MatrixCell({ line, mark, row, column, step }: { line: Line; mark: Mark; row: number; column: number; step: number }) {
-  const gate = gateOf(line);
+function MatrixCell({ line, gates, mark, row, column, step }: { line: Line; gates: GateOf; mark: Mark; row: number; column: number; step: number }) {
+  const gate = gateOf(line, gates);
   return (
     <rect
       class={`cell ${line.chain ? "chain" : "skip"} ${mark}`}

@@ -95,8 +95,13 @@ function openFolders(tree: Hierarchy, folded: ReadonlySet<string>): Folder[] {
   return open;
 }
 
+/** Learned probability of an edge; null where none was learned. */
+export type GateOf = (edge: ArchitectureEdge) => number | null;
+
+export const recordedGate: GateOf = (edge) => edge.gate;
+
 /** The largest probability among the edges a line stands for; null where none was learned. */
-export function gateOf(line: Line): number | null {
-  const gates = line.members.map((edge) => edge.gate).filter((gate) => gate !== null);
+export function gateOf(line: Line, gate: GateOf = recordedGate): number | null {
+  const gates = line.members.map(gate).filter((each) => each !== null);
   return gates.length > 0 ? Math.max(...gates) : null;
 }
