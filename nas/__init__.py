@@ -3,8 +3,7 @@
     import nas
 
     run = nas.search("wired_cnn", data="digits", preset="smoke")
-    for point in run.front():
-        print(point["wiring"], point["error_confirmed_mean"], point["latency_ms"])
+    print(run.front()[["trial", "wiring", "error_confirmed_mean", "latency_ms"]])
 
 Everything here is loaded at its first use, so that `import nas` costs nothing.
 """

@@ -45,10 +45,10 @@ def test_a_search_from_python_returns_its_run(tmp_path: Path) -> None:
             "confirm.enabled=false",
         ],
     )
-    points = run.front()
+    points = run.front_points()
     assert points
     again = nas.Run.open(tmp_path / "mine")
-    assert again.front() == points
+    assert again.front_points() == points
     assert again.best()["trial"] == points[0]["trial"]
     assert again.architecture(points[0]["trial"]).nodes
-    assert list(again.front_frame()["trial"]) == [point["trial"] for point in points]
+    assert list(again.front()["trial"]) == [point["trial"] for point in points]

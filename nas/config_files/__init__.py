@@ -6,6 +6,7 @@ line, so that a wrong setting is reported as `file:line, key a.b` long after the
 YAML is version 1.2: `no` is text and `1e-3` is a number.
 """
 
+from nas.config_files.csv_writing import csv_text, no_formula
 from nas.config_files.documents import (
     MAXIMUM_BYTES,
     MAXIMUM_DEPTH,
@@ -25,8 +26,10 @@ __all__ = [
     "MAXIMUM_NODES",
     "Document",
     "apply_overrides",
+    "csv_text",
     "dump_yaml",
     "load_document",
+    "no_formula",
     "parse_document",
     "parse_json",
     "validate_document",

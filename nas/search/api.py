@@ -1,10 +1,10 @@
-"""The Python API: the same words as on the command line, results as lists of dictionaries.
+"""The Python API: the words of the command line; a front is a table, the rest is plain data.
 
 import nas
 
 run = nas.search("wired_cnn", data="digits", preset="smoke")
-for point in run.front():
-    print(point["wiring"], point["error_confirmed_mean"], point["latency_ms"])
+print(run.front()[["trial", "wiring", "error_confirmed_mean", "latency_ms"]])
+run.architecture(run.best(max_latency_ms=1.0)["trial"])
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Self, final
 from nas.errors import NotFoundError
 from nas.run_store import Run
 from nas.run_store.trials import RunState
+from nas.search.front.html import run_html
+from nas.search.front.tables import front_columns
 from nas.search.front_view import front_document
 from nas.search.progress import Listener, no_listener
 from nas.topology.graph import Architecture
@@ -62,7 +64,17 @@ class SearchRun:
         """`created`, `running`, `interrupted`, `finished` or `failed`."""
         return self.store.state()
 
-    def front(self) -> list[dict[str, Any]]:
+    def front(self) -> pd.DataFrame:
+        """Return the front as a table, best first objective first.
+
+        One row per point, one column per searched objective, its unit in the name; the same columns
+        as `nas front --csv`. `front_points` has the same with all details.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(front_columns(self.front_points()))
+
+    def front_points(self) -> list[dict[str, Any]]:
         """Return the points of the front, best first objective first; see `nas front --json`."""
         points: list[dict[str, Any]] = front_document(self.store)["points"]
         return points
@@ -74,17 +86,7 @@ class SearchRun:
 
     def knee(self) -> dict[str, Any] | None:
         """Return the point of balance of the front, None while it is empty."""
-        return next((point for point in self.front() if point["knee"]), None)
-
-    def front_frame(self) -> pd.DataFrame:
-        """Return the front as a table, one column per searched objective, its unit in the name."""
-        import io
-
-        import pandas as pd
-
-        from nas.search.front_view import table_csv
-
-        return pd.read_csv(io.BytesIO(table_csv(self.front())))
+        return next((point for point in self.front_points() if point["knee"]), None)
 
     def baselines(self) -> list[dict[str, Any]]:
         """Return the networks that were trained beside the front."""
@@ -100,7 +102,7 @@ class SearchRun:
             NotFoundError: If no point of the front is within them.
         """
         limits = {"latency_ms": max_latency_ms, "macs": max_macs}
-        for point in self.front():
+        for point in self.front_points():
             if all(
                 limit is None or (point[name] is not None and point[name] <= limit)
                 for name, limit in limits.items()
@@ -127,7 +129,11 @@ class SearchRun:
         return load_architecture(trials[trial].architecture)
 
     def __repr__(self) -> str:
-        return f"<run {self.name!r}, {self.state}, {len(self.front())} points>"
+        return f"<run {self.name!r}, {self.state}, {len(self.front_points())} points>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the front as a table, and how far it is trusted."""
+        return run_html(self.name, self.state, front_document(self.store))
 
 
 def search(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
+from nas.config_files import no_formula
 from nas.study.caption import caption, device, distillation, stamp
 from nas.study.comparison import Against, Panel, Ranking, panels, ranking
 from nas.study.results import RowResult, StudyResults
@@ -237,9 +238,9 @@ def _record(
         f"test_error_percent_seed_{index}": _percent(each) for index, each in enumerate(row.errors)
     }
     return {
-        "data": _plain(row.data),
+        "data": no_formula(row.data),
         "space": row.space,
-        "method": _plain(row.label),
+        "method": no_formula(row.label),
         "kind": row.kind,
         "test_error_percent_mean": _percent(row.mean),
         "test_error_percent_std": _percent(row.deviation),
@@ -247,7 +248,7 @@ def _record(
         "mean_rank": None if ranks is None else ranks.rank(row.label),
         "best": row.label == panel.best,
         "told_apart_from_best": panel.apart_from_best(row.label),
-        "control": None if panel.control is None else _plain(panel.control),
+        "control": None if panel.control is None else no_formula(panel.control),
         "difference_percent": None if found is None else _percent(found.mean),
         "difference_low_percent": None if found is None else _percent(found.low),
         "difference_high_percent": None if found is None else _percent(found.high),
@@ -280,8 +281,3 @@ def _origin(results: StudyResults, row: RowResult) -> dict[str, Any]:
 
 def _percent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 6)
-
-
-def _plain(label: str) -> str:
-    """Keep a spreadsheet from reading a label as a formula."""
-    return f"'{label}" if label[:1] in "=+-@" else label

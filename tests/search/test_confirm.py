@@ -402,15 +402,15 @@ def test_without_confirmation_and_weights_a_search_trains_nothing(tmp_path: Path
 
 def test_the_python_api_reads_a_run(run: Run) -> None:
     opened = SearchRun.open(run.path)
-    assert opened.front() == front_document(run)["points"]
-    assert opened.best() == opened.front()[0]
+    assert opened.front_points() == front_document(run)["points"]
+    assert opened.best() == opened.front_points()[0]
     assert opened.best(max_latency_ms=1000)["latency_ms"] <= 1000
     with pytest.raises(NotFoundError, match="No point of the front of run 'real' has latency_ms"):
         opened.best(max_latency_ms=1e-9)
     assert opened.architecture(0).nodes
     with pytest.raises(NotFoundError, match="has no trial 99"):
         opened.architecture(99)
-    assert len(opened.front_frame()) == len(opened.front())
+    assert len(opened.front()) == len(opened.front_points())
     assert opened.baselines()
     assert "finished" in repr(opened)
 

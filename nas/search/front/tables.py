@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from nas.config_files import csv_text
 from nas.run_store import Run, Trial
 from nas.search.front.reading import is_feasible
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _COLUMNS: Final = (
     "trial",
@@ -35,59 +37,71 @@ _COLUMNS: Final = (
 _PER_OBJECTIVE: Final = ("value", "standard_error", "shrunken")
 
 
-def table_csv(points: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return points as CSV: one row each, per searched objective value, error and shrunken value.
+def front_columns(points: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return points as columns: per searched objective its value, error and shrunken value.
 
-    Columns of objectives are named with their unit; lists are separated by spaces.
+    Columns of objectives are named with their unit.
     """
     names = {name: value["unit"] for point in points for name, value in point["objectives"].items()}
-    heads = [
-        f"{name}{'' if what == 'value' else f' {what}'} ({unit})"
-        for what in _PER_OBJECTIVE
-        for name, unit in names.items()
-    ]
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *heads])
-    for point in points:
-        own = [
-            point["objectives"].get(name, {}).get(what) for what in _PER_OBJECTIVE for name in names
-        ]
-        writer.writerow([*(_cell(point.get(column)) for column in _COLUMNS), *own])
-    return stream.getvalue().encode()
+    columns = {column: [point.get(column) for point in points] for column in _COLUMNS}
+    for what in _PER_OBJECTIVE:
+        for name, unit in names.items():
+            head = f"{name}{'' if what == 'value' else f' {what}'} ({unit})"
+            columns[head] = [point["objectives"].get(name, {}).get(what) for point in points]
+    return columns
 
 
-def _cell(value: object) -> object:
+def table_csv(points: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return `front_columns` as CSV, one row per point; lists are separated by spaces."""
+    columns = front_columns(points)
+    rows = zip(*columns.values(), strict=True)
+    return csv_text(list(columns), ([_joined(cell) for cell in row] for row in rows)).encode()
+
+
+def _joined(value: object) -> object:
     if isinstance(value, list):
         return " ".join(str(each).replace(" ", "_") for each in value)
-    return str(value).lower() if isinstance(value, bool) else value
+    return value
 
 
 def trials_parquet(run: Run) -> bytes:
     """Return `trials.parquet`: one row per trial, whatever became of it."""
+    return table_parquet(trials_table(run))
+
+
+def table_parquet(table: pa.Table) -> bytes:
+    """Return a table as a parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    trials = [trial for _, trial in sorted(run.table().trials.items())]
-    columns = {
-        "trial": pa.array([trial.number for trial in trials], pa.int64()),
-        "batch": pa.array([trial.batch for trial in trials], pa.int64()),
-        "state": pa.array([trial.state for trial in trials], pa.string()),
-        "attempt": pa.array([trial.attempt for trial in trials], pa.int64()),
-        "reason": pa.array([trial.reason for trial in trials], pa.string()),
-        "proposed_by": _texts(trials, "proposed_by"),
-        "wiring": _texts(trials, "wiring"),
-        "architecture": _texts(trials, "architecture_id"),
-        "decisions": pa.array([json.dumps(trial.decisions) for trial in trials], pa.string()),
-        "feasible": pa.array(
-            [is_feasible(trial) if trial.state == "finished" else None for trial in trials],
-            pa.bool_(),
-        ),
-        **_numbers(trials),
-    }
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink)
+    pq.write_table(table, sink)
     return bytes(sink.getvalue())
+
+
+def trials_table(run: Run) -> pa.Table:
+    """Return the trials of a run as a table of columns."""
+    import pyarrow as pa
+
+    trials = [trial for _, trial in sorted(run.table().trials.items())]
+    return pa.table(
+        {
+            "trial": pa.array([trial.number for trial in trials], pa.int64()),
+            "batch": pa.array([trial.batch for trial in trials], pa.int64()),
+            "state": pa.array([trial.state for trial in trials], pa.string()),
+            "attempt": pa.array([trial.attempt for trial in trials], pa.int64()),
+            "reason": pa.array([trial.reason for trial in trials], pa.string()),
+            "proposed_by": _texts(trials, "proposed_by"),
+            "wiring": _texts(trials, "wiring"),
+            "architecture": _texts(trials, "architecture_id"),
+            "decisions": pa.array([json.dumps(trial.decisions) for trial in trials], pa.string()),
+            "feasible": pa.array(
+                [is_feasible(trial) if trial.state == "finished" else None for trial in trials],
+                pa.bool_(),
+            ),
+            **_numbers(trials),
+        }
+    )
 
 
 def _texts(trials: Iterable[Trial], name: str) -> Any:
