@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -24,33 +23,45 @@ class DecisionTable:
 
     Args:
         trials: By number.
+
+    Attributes:
+        names: Column of every question.
+        answers: Per column the answers, by their number.
+        codes: Number of the answer, `(trials, questions)`; -1 where it was not asked.
     """
 
     def __init__(self, trials: Sequence[Trial]) -> None:
         self.trials = trials
         self.numbers = np.array([trial.number for trial in trials], dtype=np.int64)
         self.names: dict[str, int] = {}
-        self._codes: list[dict[str, int]] = []
-        self._answers: list[list[tuple[int, int]]] = [self._read(trial) for trial in trials]
+        self.answers: list[list[Any]] = []
+        rows, columns, codes = self._read(trials)
+        self.codes: NDArray[np.int32] = np.full(
+            (len(trials), len(self.names)), NOT_ASKED, dtype=np.int32
+        )
+        self.codes[rows, columns] = codes
 
-    def _read(self, trial: Trial) -> list[tuple[int, int]]:
-        found = []
-        for name, answer in mapping(trial.decisions).items():
-            column = self.names.setdefault(str(name), len(self.names))
-            if column == len(self._codes):
-                self._codes.append({})
-            codes = self._codes[column]
-            found.append((column, codes.setdefault(repr(answer), len(codes))))
-        return found
-
-    @cached_property
-    def codes(self) -> NDArray[np.int32]:
-        """Number of the answer, `(trials, questions)`; -1 where it was not asked."""
-        table = np.full((len(self.trials), len(self.names)), NOT_ASKED, dtype=np.int32)
-        for row, answers in enumerate(self._answers):
-            for column, code in answers:
-                table[row, column] = code
-        return table
+    def _read(self, trials: Sequence[Trial]) -> tuple[list[int], list[int], list[int]]:
+        """Number questions and answers in the order in which they are met."""
+        rows: list[int] = []
+        columns: list[int] = []
+        codes: list[int] = []
+        known: list[dict[Any, int]] = []
+        for row, trial in enumerate(trials):
+            for name, answer in mapping(trial.decisions).items():
+                column = self.names.setdefault(name, len(self.names))
+                if column == len(known):
+                    known.append({})
+                    self.answers.append([])
+                key = answer if type(answer) is str else (repr(answer),)
+                code = known[column].get(key)
+                if code is None:
+                    code = known[column][key] = len(self.answers[column])
+                    self.answers[column].append(answer)
+                rows.append(row)
+                columns.append(column)
+                codes.append(code)
+        return rows, columns, codes
 
     def distances(self, row: int) -> NDArray[np.int64]:
         """Return in how many questions every trial differs from one, asked or not."""

@@ -22,14 +22,13 @@ LAST_TRIALS = 50
 
 def progress_document(reading: Reading) -> dict[str, Any]:
     """Return how a search is going, or went."""
-    owner = reading.run.owner()
     rate = _rate(reading)
     study = reading.is_study
     return {
         "schema": SCHEMA,
         "seq": reading.seq,
         "state": reading.state,
-        "owner": str(owner) if owner else None,
+        "owner": str(reading.owner) if reading.owner else None,
         "stages": stages(reading),
         "trials": {**trial_counts(reading), "duplicates": _duplicates(reading)},
         "failures": reading.table.failures_by_reason(),

@@ -15,7 +15,7 @@ from nas.errors import NasError, NotFoundError
 from nas.run_store import Run, Trial
 from nas.search.front.reading import Facts
 from nas.search.front.uncertainty import Uncertainty
-from nas.search.front_view import front_document
+from nas.search.front_view import document_of
 from nas.space import AbstractSpace
 from nas.space.declared import space_from_dict
 
@@ -42,23 +42,22 @@ class Reading:
 
     Args:
         run: The run.
+        alone: Say only what its log says: not who owns it now or what its folder is called here,
+            so that a report made again is the same.
 
     Raises:
         RunError: If its log is damaged.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, alone: bool = False) -> None:
         self.run = run
+        self.name = run.name if alone else run.path.name
         self.table = run.table()
         # Only what the table has seen: the log may have grown since.
         self.records = run.records()[: self.table.num_records]
         self.trials: list[Trial] = [self.table.trials[key] for key in sorted(self.table.trials)]
-        self.state = run.state()
-
-    @property
-    def name(self) -> str:
-        """Name of the folder: what the run is asked for by."""
-        return self.run.path.name
+        self.owner = None if alone else run.owner()
+        self.state = self.table.state(owned=self.owner is not None)
 
     @property
     def seq(self) -> int:
@@ -97,8 +96,8 @@ class Reading:
 
     @cached_property
     def front(self) -> dict[str, Any]:
-        """The document of `nas front RUN --json`."""
-        return front_document(self.run)
+        """The document of `nas front RUN --json`, under the name the run is asked for by."""
+        return {**document_of(self.run, self.uncertainty), "run": self.name}
 
     @cached_property
     def front_trials(self) -> frozenset[int]:

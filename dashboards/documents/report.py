@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from nas.run_store import Run
@@ -13,6 +14,7 @@ from .routes import BASE, COMPARE, reading_guard, run_part, run_path
 from .runs import run_document, runs_document
 from .trial import trial_document
 
+FOLDER = "runs"
 MOST_TRIALS = 300
 """Trials that a report carries whole; of more, those on the front or near it."""
 
@@ -26,7 +28,7 @@ def report_documents(run: Run) -> dict[str, dict[str, Any]]:
     Raises:
         RunError: If it is damaged, or its records do not fit together.
     """
-    reading = Reading(run)
+    reading = Reading(run, alone=True)
     with reading_guard(reading.name):
         return _documents(reading)
 
@@ -34,7 +36,7 @@ def report_documents(run: Run) -> dict[str, dict[str, Any]]:
 def _documents(reading: Reading) -> dict[str, dict[str, Any]]:
     own = run_document(reading)
     found = {
-        BASE: runs_document(reading.run.path.parent, [own]),
+        BASE: runs_document(Path(FOLDER), [own]),
         run_path(reading.name): own,
     }
     for name in _parts(reading):

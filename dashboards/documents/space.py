@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import NotFoundError
-from nas.run_store import Trial
 from nas.space import Choice, OneOf
 from nas.statistics import explained_share, mean_difference
 
+from .decisions import NOT_ASKED, DecisionTable
 from .plain import mapping, number, short, text
 from .reading import Reading
 
@@ -42,9 +42,10 @@ def space_document(reading: Reading, objective: str | None = None) -> dict[str, 
     ]
     values = np.array([trial.value(name) for trial in trials], dtype=np.float64)
     front = np.array([trial.number in reading.front_trials for trial in trials], dtype=np.bool_)
+    table = DecisionTable(trials)
     columns = [
-        _Column(choice, kind, options, trials)
-        for choice, (kind, options) in list(_questions(reading, trials).items())[:MOST_CHOICES]
+        _Column(choice, kind, options, table)
+        for choice, (kind, options) in list(_questions(reading, table).items())[:MOST_CHOICES]
     ]
     described = [column.describe(values, front) for column in columns]
     return {
@@ -55,7 +56,7 @@ def space_document(reading: Reading, objective: str | None = None) -> dict[str, 
         "objective": name,
         "trials": len(trials),
         "choices": described,
-        "parallel": _parallel(columns, described, trials, front),
+        "parallel": _parallel(columns, described, table.numbers, front),
         "caution": CAUTION,
     }
 
@@ -76,19 +77,22 @@ def _objective(reading: Reading, wanted: str | None) -> str:
 Questions = dict[str, tuple[str, list[str]]]
 
 
-def _questions(reading: Reading, trials: Sequence[Trial]) -> Questions:
+def _questions(reading: Reading, table: DecisionTable) -> Questions:
     """Return kind and options of every question, as the space asks them; else as they were met."""
     found: Questions = {}
     if reading.space is not None:
         _collect(reading.space.choices, found)
-    for trial in trials:
-        for name, answer in mapping(trial.decisions).items():
+    for name, column in table.names.items():
+        for answer in table.answers[column]:
             kind = "subset_of" if isinstance(answer, list) else "one_of"
-            _, options = found.setdefault(str(name), (kind, []))
-            for each in answer if isinstance(answer, list) else [answer]:
-                if str(each) not in options:
-                    options.append(str(each))
+            _, options = found.setdefault(name, (kind, []))
+            options.extend(each for each in _labels(answer) if each not in options)
     return found
+
+
+def _labels(answer: object) -> list[str]:
+    """Return an answer as the options that it takes."""
+    return [str(each) for each in (answer if isinstance(answer, list) else [answer])]
 
 
 def _collect(choices: Sequence[Choice], found: Questions) -> None:
@@ -112,23 +116,23 @@ class _Column:
         name: The question.
         kind: `one_of` or `subset_of`.
         options: Its answers.
-        trials: The trials.
+        table: Decisions of the trials.
     """
 
-    def __init__(self, name: str, kind: str, options: list[str], trials: Sequence[Trial]) -> None:
+    def __init__(self, name: str, kind: str, options: list[str], table: DecisionTable) -> None:
         self.name = name
         self.kind = kind
         self.options = options
-        place = {option: index for index, option in enumerate(options)}
-        self.taken: NDArray[np.bool_] = np.zeros((len(trials), len(options)), dtype=np.bool_)
-        self.asked: NDArray[np.bool_] = np.zeros(len(trials), dtype=np.bool_)
-        for row, trial in enumerate(trials):
-            decisions = mapping(trial.decisions)
-            if name in decisions:
-                answer = decisions[name]
-                self.asked[row] = True
-                for each in answer if isinstance(answer, list) else [answer]:
-                    self.taken[row, place[str(each)]] = True
+        column = table.names.get(name)
+        answers = [] if column is None else table.answers[column]
+        none = np.full(len(table.numbers), NOT_ASKED, dtype=np.int32)
+        self._codes = none if column is None else table.codes[:, column]
+        self.asked: NDArray[np.bool_] = self._codes != NOT_ASKED
+        # The last row stands for a question that was not asked.
+        takes = np.zeros((len(answers) + 1, len(options)), dtype=np.bool_)
+        for code, answer in enumerate(answers):
+            takes[code, [options.index(each) for each in _labels(answer)]] = True
+        self.taken: NDArray[np.bool_] = takes[self._codes]
 
     def describe(self, values: NDArray[np.float64], front: NDArray[np.bool_]) -> dict[str, Any]:
         """Return how often the answers were taken and what went along with them."""
@@ -155,8 +159,7 @@ class _Column:
         """Return how much of the variance lies between answers, not asked being one of them."""
         if not self.asked.any() or not self.options:
             return None
-        _, groups = np.unique(self.taken, axis=0, return_inverse=True)
-        return explained_share(values, groups.reshape(-1))
+        return explained_share(values, self._codes)
 
     def rows(self) -> list[int | None]:
         """Return the number of the answer per trial, None where it was not asked."""
@@ -167,22 +170,26 @@ class _Column:
 def _parallel(
     columns: Sequence[_Column],
     described: Sequence[Mapping[str, Any]],
-    trials: Sequence[Trial],
+    numbers: NDArray[np.int64],
     front: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """Return the most important single choices as lines, of many trials an even part."""
+    """Return the most important single choices as lines, of many trials an even part.
+
+    Choices that fewer than half of the trials were asked come last: their lines have gaps.
+    """
     single = [
-        (-(number(told["importance"]) or 0.0), place)
+        (column.asked.mean() < 0.5, -(number(told["importance"]) or 0.0), place)
         for place, (column, told) in enumerate(zip(columns, described, strict=True))
-        if column.kind == "one_of" and len(column.options) > 1
+        if column.kind == "one_of" and len(column.options) > 1 and column.asked.any()
     ]
-    chosen = [columns[place] for _, place in sorted(single)[:MOST_PARALLEL]]
-    chosen.sort(key=lambda column: columns.index(column))
-    every = max(1, -(-len(trials) // MOST_LINES))
-    shown = [row for row in range(len(trials)) if row % every == 0 or front[row]]
+    chosen = [
+        columns[place] for place in sorted(place for *_, place in sorted(single)[:MOST_PARALLEL])
+    ]
+    every = max(1, -(-len(numbers) // MOST_LINES))
+    shown = np.flatnonzero(front | (np.arange(len(numbers)) % every == 0))
     found = [column.rows() for column in chosen]
     return {
         "choices": [column.name for column in chosen],
-        "trials": [trials[row].number for row in shown],
+        "trials": numbers[shown].tolist(),
         "rows": [[column[row] for column in found] for row in shown],
     }

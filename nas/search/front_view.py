@@ -52,8 +52,17 @@ def front_document(run: Run, *, calibrated: bool = False) -> dict[str, Any]:
         RunError: If `calibrated` is asked for and the run has no calibration, or it is a study.
     """
     check_is_search(run)
-    facts = Facts(run, calibrated)
-    uncertainty = Uncertainty(facts)
+    return document_of(run, Uncertainty(Facts(run, calibrated)))
+
+
+def document_of(run: Run, uncertainty: Uncertainty) -> dict[str, Any]:
+    """Return the front of a run whose log has been read already, schema `nas.front/1`.
+
+    Args:
+        run: The run, a search.
+        uncertainty: What noise leaves of its front, as far as it is computed.
+    """
+    facts = uncertainty.facts
     points = Points(facts, uncertainty)
     on_front = [points.of_trial(place) for place in uncertainty.front]
     return {

@@ -14,7 +14,7 @@ knows: it is never guessed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self, final
 
 from nas.run_store import Run
@@ -178,10 +178,11 @@ class _Book:
         self._change(part, jobs=jobs, seconds=seconds, device_s=seconds * price)
 
     def _change(self, part: str, **more: float) -> None:
-        values = asdict(self._rows.get(part, Spending(part)))
-        for key, value in more.items():
-            values[key] = (values[key] or 0) + value
-        self._rows[part] = Spending(**values)
+        row = self._rows.get(part, Spending(part))
+        grown: dict[str, Any] = {
+            key: (getattr(row, key) or 0) + value for key, value in more.items()
+        }
+        self._rows[part] = replace(row, **grown)
 
     def _take_started(self, record: Mapping[str, Any]) -> None:
         stage = str(record["stage"])
