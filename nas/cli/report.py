@@ -1,4 +1,4 @@
-"""Write the report of a run: front, drawings and provenance in one HTML file."""
+"""Write the report of a run: the dashboard's page with all its views in one HTML file."""
 
 from __future__ import annotations
 
@@ -44,10 +44,8 @@ def render_report(run: Run) -> bytes:
     """Return the report page of an opened run."""
     import importlib
 
-    from nas.search.front_view import front_document
-
-    page = importlib.import_module(f"{pages_package()}.static_report")
-    text: str = page.report_page(run, front_document(run))
+    page = importlib.import_module(f"{pages_package()}.report")
+    text: str = page.report_page(run)
     return text.encode()
 
 
@@ -55,5 +53,5 @@ def pages_package() -> str:
     """Return where the pages are: beside the package in a checkout, else `nas_dashboards`."""
     import nas
 
-    beside = Path(nas.__file__).resolve().parents[1] / "dashboards" / "static_report.py"
+    beside = Path(nas.__file__).resolve().parents[1] / "dashboards" / "report.py"
     return "dashboards" if beside.is_file() else "nas_dashboards"
