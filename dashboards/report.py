@@ -11,9 +11,10 @@ import base64
 import gzip
 import hashlib
 import json
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from nas.errors import EnvironmentFault
 from nas.run_store.run import Run
@@ -34,15 +35,28 @@ def report_page(run: Run) -> str:
         EnvironmentFault: If the built page is missing.
         NasError: As the documents raise it.
     """
+    return page_of(run.name, report_documents(run))
+
+
+def page_of(name: str, carried: Mapping[str, Any]) -> str:
+    """Return the page with documents inside.
+
+    Args:
+        name: Title of the page.
+        carried: Documents by the paths that the page asks for.
+
+    Raises:
+        EnvironmentFault: If the built page is missing.
+    """
     script, style = _built("app.js"), _built("app.css")
     # What the HTML parser would take for the script's end.
     script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
-    documents = json.dumps(report_documents(run), allow_nan=False, separators=(",", ":"))
+    documents = json.dumps(carried, allow_nan=False, separators=(",", ":"))
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "worker-src blob:; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    title = escape(f"{run.name} - nas")
+    title = escape(f"{name} - nas")
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
