@@ -67,7 +67,7 @@ class Watched:
 
     def check(self) -> None:
         """Fail if the page logged an error or asked for anything elsewhere."""
-        assert self.complaints == []
+        assert self.complaints == [], self.complaints
 
 
 @contextmanager
