@@ -110,12 +110,14 @@ export interface FrontPoint {
   parameters: number | null;
 }
 
-export interface Baseline extends Partial<Omit<FrontPoint, "objectives">> {
+export interface Baseline extends Partial<Omit<FrontPoint, "trial" | "objectives">> {
+  trial?: null;
   name: string;
   /** Unique among the baselines, as names need not be; either opens `/baselines/`. */
   key?: string;
   kind: string;
-  objectives?: Record<string, FrontValue>;
+  /** Nothing is shrunken and nothing tied outside the search. */
+  objectives?: Record<string, Omit<FrontValue, "shrunken" | "ties">>;
   /** False for sizes of a network that are worse and no cheaper than another size of it. */
   on_family_front?: boolean;
 }
