@@ -13,7 +13,7 @@ from typing import Final, final
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp
 
 from nas.errors import ConfigError, EnvironmentFault, NasError, NotFoundError
@@ -21,6 +21,8 @@ from nas.errors import ConfigError, EnvironmentFault, NasError, NotFoundError
 from .addresses import Address, read_address
 from .answers import Body, answer, failure
 from .events import EventAnswer, Streams, known_record
+from .exports import HEAVY, Exports, card_of
+from .files import LIGHT, file_name
 from .folder import Folder
 from .guards import HEALTH, Guard
 from .hosts import Hosts
@@ -35,6 +37,7 @@ _STATUS: Final[tuple[tuple[type[NasError], int], ...]] = (
     (EnvironmentFault, 503),
     (NasError, 422),
 )
+_UNKEPT: Final = {"Cache-Control": "no-store"}
 _logger = logging.getLogger("nas")
 
 
@@ -76,8 +79,11 @@ class Dashboard:
     def __init__(self, runs: Path, pages: Mapping[str, Body]) -> None:
         folder = Folder(runs)
         self._pages = pages
-        self.store = Store(folder, Readings(folder).document)
+        self._folder = folder
+        self._readings = Readings(folder)
+        self.store = Store(folder, self._readings.document)
         self.streams = Streams(self.store)
+        self.exports = Exports()
 
     def app(self) -> FastAPI:
         """Return the app; without descriptions of itself, which nobody reads here."""
@@ -99,6 +105,7 @@ class Dashboard:
         yield
         self.streams.close()
         self.store.close()
+        self.exports.close()
 
     async def _health(self, request: Request) -> Response:
         return Response("ok\n", media_type="text/plain", headers={"Cache-Control": "no-store"})
@@ -127,10 +134,35 @@ class Dashboard:
             return failure(
                 405, "This is only given, not asked about.", None, headers={"Allow": "GET"}
             )
-        return self._follow(request, address)
+        if address.kind == "events":
+            return self._follow(request, address)
+        return await self._file(address)
+
+    async def _file(self, address: Address) -> Response:
+        run, trial, format_ = address.runs[0], address.trial, address.format
+        assert trial is not None and format_ is not None
+        if format_ in LIGHT:
+            data = await self.store.in_thread(self._readings.light_file, address)
+            light = LIGHT[format_]
+            return _download(data, light.media_type, file_name(run, trial, light.ending))
+        if format_ not in HEAVY:
+            known = ", ".join((*LIGHT, *HEAVY))
+            raise NotFoundError(f"There is no format '{format_}'.", fix=f"There are: {known}.")
+        state = self.store.state(address)
+        await self.store.in_thread(self._readings.check_export, address)
+        archive = await self.exports.archive(self._folder.run(run), trial, format_, state)
+        if format_ == "card":
+            return _download(card_of(archive), "text/markdown", file_name(run, trial, "md"))
+        name = file_name(run, trial, f"{format_}.zip")
+        return FileResponse(archive, 200, _UNKEPT, "application/zip", filename=name)
 
     def _follow(self, request: Request, address: Address) -> Response:
         self.store.state(address)  # an unknown run is told before the stream begins
         if self.streams.is_full:
             return failure(503, "Too many pages follow runs.", "Close some of them.")
         return EventAnswer(self.streams, address.runs[0], known_record(request, address.after))
+
+
+def _download(data: bytes, media_type: str, name: str) -> Response:
+    headers = {**_UNKEPT, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(data, 200, headers, media_type)

@@ -17,9 +17,12 @@ from typing import Any, Final, final
 from nas.run_store import Run
 
 from ..documents import Reading, document, increment
+from ..documents.networks import trial_network
 from ..documents.routes import reading_guard
 from ..documents.runs import runs_document
 from .addresses import Address, run_path
+from .exports import check_no_code
+from .files import LIGHT
 from .folder import Fingerprint, Folder
 
 MOST_READINGS: Final = 8
@@ -68,6 +71,33 @@ class Readings:
                 after = -1 if address.after is None else address.after
                 return increment(self._reading(self._folder.path, address.runs[0]), after)
             return document(self._folder.path, address.path, self._reading)
+
+    def light_file(self, address: Address) -> bytes:
+        """Return a file of a trial that needs no torch.
+
+        Raises:
+            NasError: If there is no such trial or network.
+        """
+        assert address.trial is not None and address.format is not None
+        with self._alone(address.runs):
+            reading = self._reading(self._folder.path, address.runs[0])
+            with reading_guard(reading.name):
+                network = trial_network(reading, reading.trial(address.trial))
+            title = f"{reading.name}, trial {address.trial}"
+            return LIGHT[address.format].write(network, title)
+
+    def check_export(self, address: Address) -> None:
+        """Check that a trial's network may be exported from here.
+
+        Raises:
+            NotFoundError: If there is no such trial.
+            RunError: If exporting it would start code of the run.
+        """
+        assert address.trial is not None
+        with self._alone(address.runs):
+            reading = self._reading(self._folder.path, address.runs[0])
+            reading.trial(address.trial)
+            check_no_code(reading.run.config)
 
     def _overview(self, name: str) -> dict[str, Any]:
         """Return what the list of runs tells of one; of most runs it was made already."""
