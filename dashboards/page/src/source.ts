@@ -80,7 +80,9 @@ class Report implements Source {
 
 /** Text of a `<script type="text/plain">` that holds gzip in base64: a report stays small. */
 export async function unpack(element: HTMLElement): Promise<string> {
-  const bytes = Uint8Array.from(atob((element.textContent ?? "").trim()), (letter) => letter.charCodeAt(0));
+  const letters = atob((element.textContent ?? "").trim());
+  const bytes = new Uint8Array(letters.length);
+  for (let place = 0; place < letters.length; place += 1) bytes[place] = letters.charCodeAt(place);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).text();
 }

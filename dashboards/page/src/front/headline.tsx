@@ -1,14 +1,13 @@
 import type { FrontDocument } from "../documents";
 import { number } from "../parts/numbers";
-import { Badge, Figure } from "../parts/panel";
-import { trustWords } from "../parts/words";
+import { Figure } from "../parts/panel";
 import { address } from "../route";
 import type { Rows } from "./rows";
 
 /** What the front as a whole is, and how far its order can be trusted. */
 export function Headline({ front, rows, run }: { front: FrontDocument; rows: Rows; run: string }) {
-  const trust = trustWords(front.trust.verdict);
   const { hypervolume, knee } = front;
+  const leftOut = front.trust.left_out ?? 0;
   return (
     <section class="front-head" aria-label="The front as a whole">
       <div class="figures">
@@ -22,19 +21,11 @@ export function Headline({ front, rows, run }: { front: FrontDocument; rows: Row
         )}
         {hypervolume && <Figure value={number(hypervolume.shrunken, 3)} label="hypervolume" note={`95 %: ${number(hypervolume.low, 3)} to ${number(hypervolume.high, 3)}`} />}
       </div>
-      <div class="front-trust">
-        <p>
-          <Badge tone={trust.tone} title={trust.meaning}>
-            {trust.word}
-          </Badge>{" "}
-          {front.stamp && <span class="stamp">{front.stamp}</span>}
-        </p>
-        <p class="soft">
-          {front.trust.front && `The front compares ${front.trust.front}. `}
-          {trust.meaning}
-          {front.trust.why && ` (${front.trust.why})`}
-        </p>
-      </div>
+      <p class="front-trust soft">
+        {front.trust.front && `The front compares ${front.trust.front}. `}
+        {front.trust.why && `The ranking is ${front.trust.verdict}: ${front.trust.why}.`}
+        {leftOut > 0 && ` ${leftOut} trials without a calibrated score are left out.`}
+      </p>
     </section>
   );
 }

@@ -26,6 +26,12 @@ export interface Hits {
 
 const REACH = { cloud: 9, out: 5, mark: 16, other: 12 };
 
+/** Works the places out when they are first asked for: not at every step of a slider. */
+export function hitsWhenAsked(drawn: Drawn, state: FrontState): () => Hits {
+  let hits: Hits | null = null;
+  return () => (hits ??= hitsOf(drawn, state));
+}
+
 export function hitsOf(drawn: Drawn, state: FrontState): Hits {
   const { scene, rows, frame, overlay } = drawn;
   const [x, y] = [rows.column(state.x).value, rows.column(state.y).value];

@@ -1,5 +1,5 @@
 import { familyStyle } from "../parts/palette";
-import { BASELINE_SYMBOLS, type Drawn, OTHER_RUN_SYMBOL, runColour } from "./option";
+import { BASELINE_SYMBOLS, type Drawn, runColour } from "./option";
 import { titleOf, valueText } from "./quantities";
 import type { FrontState } from "./state";
 import { ShapeSymbol } from "./symbol";
@@ -63,7 +63,7 @@ function RunSigns({ drawn }: { drawn: Drawn }) {
       </span>
       {drawn.overlay.fronts.map((front, place) => (
         <span key={front.run} data-run={front.run}>
-          <ShapeSymbol symbol={OTHER_RUN_SYMBOL} colour={runColour(colours, place + 1)} /> {front.run}
+          <ShapeSymbol symbol="emptyDiamond" colour={runColour(colours, place + 1)} /> {front.run}
         </span>
       ))}
       {drawn.overlay.bands && <span>shaded: attained by some of the runs, dotted: by half of them</span>}

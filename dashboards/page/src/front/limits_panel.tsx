@@ -4,7 +4,7 @@ import { typedNumber } from "../parts/fields";
 import { Panel } from "../parts/panel";
 import { address } from "../route";
 import { bestUnder, fromStep, leastOf, SLIDER_STEPS, toStep, type Track, trackOf } from "./limits";
-import { type Quantity, spanOf, spanText, titleOf, valueText } from "./quantities";
+import { INHERITED, type Quantity, spanOf, spanText, titleOf, valueText } from "./quantities";
 import type { Rows } from "./rows";
 import { isPerFamily, type Scene } from "./scene";
 import type { FrontState } from "./state";
@@ -21,6 +21,7 @@ interface LimitsProperties {
   onPoint: (trial: number | null) => void;
 }
 
+const JUDGED = ["error_inherited", "error_confirmed", "macs", "parameters", "bytes"];
 const MEASURES = ["parameters", "macs", "bytes", "depth"];
 
 /** Sliders over what a reader can afford, and what is the best for it. */
@@ -118,7 +119,9 @@ function BestList(properties: LimitsProperties & { limited: boolean }) {
   const { run, front, rows, scene, quantities, state, limited, onPoint } = properties;
   const objectives = quantities.filter((each) => each.kind === "objective");
   const kept = scene.kept.reduce((sum, each) => sum + each, 0);
-  const bests = objectives.flatMap((quantity) => {
+  // The quantity that stands up is judged as well, though it may be no objective of the search.
+  const judged = quantities.filter((each) => each.kind === "objective" || (each.name === state.y && JUDGED.includes(each.name)));
+  const bests = judged.flatMap((quantity) => {
     const best = bestUnder(rows, scene.kept, quantity.name, state.limits);
     return best ? [{ quantity, best }] : [];
   });
@@ -129,7 +132,7 @@ function BestList(properties: LimitsProperties & { limited: boolean }) {
       <dl>
         {bests.map(({ quantity, best }) => (
           <div key={quantity.name} data-best={quantity.name}>
-            <dt>least {quantity.label}</dt>
+            <dt>least {quantity.name === INHERITED ? "error, inherited" : quantity.label}</dt>
             <dd>
               <a
                 href={address("trial", run, { trial: rows.trial[best.row] as number })}
@@ -146,11 +149,12 @@ function BestList(properties: LimitsProperties & { limited: boolean }) {
           </div>
         ))}
       </dl>
-      <p class="soft" id="front-kept">
-        {limited ? `${kept.toLocaleString("en")} of ${rows.count.toLocaleString("en")} trials and ` : ""}
-        {scene.frontRows.length} of {front.points.length} points of the front{limited ? " keep them" : ""}.
-        {isPerFamily(front) && " Families are not comparable by these scores: each has a front of its own."}
-      </p>
+      {limited && (
+        <p class="soft" id="front-kept">
+          {kept.toLocaleString("en")} of {rows.count.toLocaleString("en")} trials keep them; {scene.frontRows.length} of these are on the front.
+        </p>
+      )}
+      {isPerFamily(front) && <p class="soft">Families are not comparable by these scores: each has a front of its own.</p>}
     </div>
   );
 }

@@ -31,7 +31,7 @@ const LARGE = 1500;
 const STAR = "path://M5 0L6.3 3.5H10L7 5.8L8.1 9.6L5 7.3L1.9 9.6L3 5.8L0 3.5H3.7Z";
 const CROSS = "path://M1.8 0L5 3.2L8.2 0L10 1.8L6.8 5L10 8.2L8.2 10L5 6.8L1.8 10L0 8.2L3.2 5L0 1.8Z";
 export const BASELINE_SYMBOLS: Record<string, string> = { hand_made: STAR, random: CROSS, other: "rect" };
-export const OTHER_RUN_SYMBOL = "emptyDiamond";
+export const OTHER_RUN_SYMBOL = "diamond";
 
 export function frontOption(drawn: Drawn, colours: Palette): EChartsCoreOption {
   const { scene, frame } = drawn;
@@ -90,17 +90,13 @@ const edges = (scene: Scene): [number, number] => [
 const lineOf = (scene: Scene, corners: readonly Corner[]): [number, number][] =>
   extended(corners, ...edges(scene)).map(([x, y]) => at(scene, x, y));
 
-const stroke = (data: unknown, lineStyle: object, z: number): Series => ({
-  type: "line",
-  data,
-  lineStyle,
-  z,
-  silent: true,
-  showSymbol: false,
-  symbol: "none",
-  clip: true,
-  emphasis: { disabled: true },
-});
+/** A line through exact corners; a line series would leave out steps of less than a pixel. */
+const stroke = (corners: readonly (readonly number[])[], style: object, z: number): Series =>
+  shapes(z, [corners.flat()], (pixels) => ({
+    type: "polyline",
+    shape: { points: pairs(pixels) },
+    style: { fill: "none", lineJoin: "miter", ...style },
+  }));
 
 export const runColour = (colours: Palette, place: number): string => colours.series[place % colours.series.length] ?? colours.ink;
 
@@ -111,6 +107,7 @@ function styleOf(drawn: Drawn, family: string | null, colours: Palette): { colou
   return compares(drawn) ? { ...style, colour: runColour(colours, 0) } : style;
 }
 
+const OUT = 0.22;
 const CLOUD_OPACITY = { dominated: 0.5, out: 0.13, infeasible: 0.35 };
 
 function cloudSeries(cloud: Cloud, drawn: Drawn, colours: Palette): Series {
@@ -139,31 +136,35 @@ function cloudSeries(cloud: Cloud, drawn: Drawn, colours: Palette): Series {
   };
 }
 
-const markSize = (mark: Mark): number => {
+const MANY = 60;
+
+/** Across in pixels; many points on the front are drawn smaller. */
+function markSize(mark: Mark, drawn: Drawn): number {
   if (mark.kind === "hand_made") return 15;
+  const factor = drawn.scene.marks.length > MANY ? 0.75 : 1;
   if (mark.kind === "random" || mark.kind === "other") return 12;
-  if (mark.kind === "retrained") return 12;
+  if (mark.kind === "retrained") return 11 * factor;
   const least = mark.kind === "near" ? 7 : 10;
-  return mark.size === null ? least + 2 : least + 13 * Math.sqrt(mark.size);
-};
+  return factor * (mark.size === null ? least + 2 : least + 13 * Math.sqrt(mark.size));
+}
 
 /** Fuller is surer: the probability of being non-dominated is the strength of the filling. */
 export const fillOpacity = (probability: number | null): number => (probability === null ? 1 : 0.15 + 0.85 * probability);
 
 function markItem(mark: Mark, drawn: Drawn, colours: Palette): Series {
   const { colour, symbol } = styleOf(drawn, mark.family, colours);
-  const shape = mark.kind === "retrained" ? "emptyCircle" : (BASELINE_SYMBOLS[mark.kind] ?? symbol);
+  const shape = mark.kind === "retrained" ? "circle" : (BASELINE_SYMBOLS[mark.kind] ?? symbol);
   const isTrial = mark.kind === "front" || mark.kind === "near";
   const hollow = mark.kind === "retrained";
   return {
     value: at(drawn.scene, mark.x.value, mark.y.value),
     symbol: shape,
-    symbolSize: markSize(mark),
+    symbolSize: markSize(mark, drawn),
     itemStyle: {
       color: hollow ? colours.paper : withOpacity(colour, isTrial ? fillOpacity(mark.probability) : 1),
       borderColor: isTrial || hollow ? colour : colours.ink,
       borderWidth: mark.kind === "near" ? 1 : hollow ? 2.5 : isTrial ? 1.6 : 0.8,
-      opacity: mark.out ? 0.22 : mark.kind === "near" ? 0.7 : 1,
+      opacity: mark.out ? OUT : mark.kind === "near" ? 0.7 : 1,
     },
   };
 }
@@ -179,10 +180,10 @@ function markSeries(drawn: Drawn, colours: Palette): Series[] {
     {
       ...scatter,
       z: 7,
-      data: knees.map((mark) => ({ value: at(drawn.scene, mark.x.value, mark.y.value), symbolSize: markSize(mark) + 11 })),
+      data: knees.map((mark) => ({ value: at(drawn.scene, mark.x.value, mark.y.value), symbolSize: markSize(mark, drawn) + 11 })),
       symbol: "circle",
       itemStyle: { color: "transparent", borderColor: colours.ink, borderWidth: 1.8 },
-      label: { show: true, formatter: "knee", position: "bottom", distance: 3, color: colours.ink, fontSize: 12, fontWeight: 600 },
+      label: { show: true, formatter: "knee", position: "bottom", distance: 3, color: colours.ink, fontSize: 12, fontWeight: 600, textBorderColor: colours.paper, textBorderWidth: 3 },
     },
   ];
 }
@@ -197,9 +198,13 @@ function lineSeries(drawn: Drawn, colours: Palette): Series[] {
   const families = compares(drawn) ? [] : scene.familyLines;
   return [
     ...families.map((each) =>
-      stroke(lineOf(scene, each.corners), { color: styleOf(drawn, each.family, colours).colour, width: 1, opacity: 0.55 }, 3),
+      stroke(
+        each.corners.map(([x, y]) => at(scene, x, y)),
+        { stroke: styleOf(drawn, each.family, colours).colour, lineWidth: 1.2, opacity: 0.7 },
+        3,
+      ),
     ),
-    stroke(lineOf(scene, scene.line), { color: compares(drawn) ? runColour(colours, 0) : colours.ink, width: 1.8 }, 4),
+    stroke(lineOf(scene, scene.line), { stroke: compares(drawn) ? runColour(colours, 0) : colours.ink, lineWidth: 1.8 }, 4),
   ];
 }
 
@@ -207,7 +212,7 @@ function otherRunSeries(drawn: Drawn, colours: Palette): Series[] {
   return drawn.overlay.fronts.flatMap((front, place) => {
     const colour = runColour(colours, place + 1);
     return [
-      stroke(lineOf(drawn.scene, front.line), { color: colour, width: 1.8, type: "dashed" }, 4),
+      stroke(lineOf(drawn.scene, front.line), { stroke: colour, lineWidth: 1.8, lineDash: [6, 4] }, 4),
       {
         type: "scatter",
         silent: true,
@@ -215,7 +220,7 @@ function otherRunSeries(drawn: Drawn, colours: Palette): Series[] {
         z: 5,
         symbol: OTHER_RUN_SYMBOL,
         symbolSize: 10,
-        itemStyle: { color: colour, borderWidth: 1.8 },
+        itemStyle: { color: colours.paper, borderColor: colour, borderWidth: 1.8 },
         data: front.points.map((point) => at(drawn.scene, ...point.at)),
       },
     ];
@@ -233,7 +238,7 @@ function bandSeries(drawn: Drawn, colours: Palette): Series[] {
       shape: { points: pairs(pixels) },
       style: { fill: colours.accent, opacity: 0.12 },
     })),
-    stroke(lineOf(scene, bands.median), { color: colours.accent, width: 1.4, type: "dotted" }, 3),
+    stroke(lineOf(scene, bands.median), { stroke: colours.accent, lineWidth: 1.4, lineDash: [2, 3] }, 3),
   ];
 }
 
@@ -259,8 +264,7 @@ function shapes(z: number, rows: readonly (readonly number[])[], draw: (pixels: 
 function barSeries(drawn: Drawn, colours: Palette): Series {
   const { scene } = drawn;
   const marks = scene.marks.filter((mark) => mark.kind !== "near" && !mark.out);
-  const rows: number[][] = [];
-  const colour: string[] = [];
+  const groups = new Map<string, number[]>();
   // Zero cannot be shown on a logarithmic axis: a bar that reaches it ends at the axis.
   const end = (scale: Scale, value: number): number => (scale.log && value <= 0 ? scale.low : transformed(scale.log, value));
   for (const mark of marks) {
@@ -269,31 +273,45 @@ function barSeries(drawn: Drawn, colours: Palette): Series {
       const { low, high } = mark[side];
       if (low === null || high === null || low === high) continue;
       const [from, to] = [end(scene[side], low), end(scene[side], high)];
-      rows.push(side === "x" ? [from, y, to, y] : [x, from, x, to]);
-      colour.push(styleOf(drawn, mark.family, colours).colour);
+      const { colour } = styleOf(drawn, mark.family, colours);
+      groups.set(colour, [...(groups.get(colour) ?? []), ...(side === "x" ? [from, y, to, y] : [x, from, x, to])]);
     }
   }
-  return shapes(5, rows, ([x1, y1, x2, y2], row) => ({
+  // One path per colour: hundreds of bars are then drawn as fast as one.
+  const colour = [...groups.keys()];
+  return shapes(5, [...groups.values()], (pixels, row) => ({
     type: "path",
-    shape: { pathData: barPath(x1 as number, y1 as number, x2 as number, y2 as number) },
+    shape: { pathData: segments(pixels).map(barPath).join("") },
     style: { fill: "none", stroke: colour[row], lineWidth: 1.2, opacity: 0.6 },
   }));
 }
 
+type Segment = [number, number, number, number];
+
+const segments = (numbers: readonly number[]): Segment[] =>
+  Array.from({ length: numbers.length / 4 }, (_, place) => numbers.slice(4 * place, 4 * place + 4) as Segment);
+
 const CAP = 3;
 
-function barPath(x1: number, y1: number, x2: number, y2: number): string {
+function barPath([x1, y1, x2, y2]: Segment): string {
   const caps = x1 === x2 ? [y1, y2].map((y) => `M${x1 - CAP} ${y}h${2 * CAP}`) : [x1, x2].map((x) => `M${x} ${y1 - CAP}v${2 * CAP}`);
   return `M${x1} ${y1}L${x2} ${y2}${caps.join("")}`;
 }
 
 function joinSeries(drawn: Drawn, colours: Palette): Series {
-  const { joins } = drawn.scene;
-  const rows = joins.map((each) => [...at(drawn.scene, ...each.from), ...at(drawn.scene, ...each.to)]);
-  return shapes(5, rows, ([x1, y1, x2, y2], row) => ({
-    type: "line",
-    shape: { x1, y1, x2, y2 },
-    style: { stroke: styleOf(drawn, joins[row]?.family ?? null, colours).colour, lineWidth: 1.8, lineDash: [5, 3] },
+  const groups = new Map<string, { colour: string; out: boolean; ends: number[] }>();
+  for (const join of drawn.scene.joins) {
+    const { colour } = styleOf(drawn, join.family, colours);
+    const key = `${colour} ${join.out}`;
+    const group = groups.get(key) ?? { colour, out: join.out, ends: [] };
+    group.ends.push(...at(drawn.scene, ...join.from), ...at(drawn.scene, ...join.to));
+    groups.set(key, group);
+  }
+  const drawnGroups = [...groups.values()];
+  return shapes(5, drawnGroups.map((group) => group.ends), (pixels, row) => ({
+    type: "path",
+    shape: { pathData: segments(pixels).map(([x1, y1, x2, y2]) => `M${x1} ${y1}L${x2} ${y2}`).join("") },
+    style: { fill: "none", stroke: drawnGroups[row]?.colour, lineWidth: 1.8, lineDash: [5, 3], opacity: drawnGroups[row]?.out ? OUT : 1 },
   }));
 }
 
@@ -303,7 +321,7 @@ function limitSeries(drawn: Drawn, colours: Palette): Series[] {
     const place = transformed(scene[axis].log, value);
     const other = scene[axis === "x" ? "y" : "x"];
     const ends = [other.low, other.high].map((each) => (axis === "x" ? [place, each] : [each, place]));
-    return stroke(ends, { color: own ? colours.soft : colours.warning, width: 1.6, type: own ? "dotted" : "dashed" }, 3);
+    return stroke(ends, { stroke: own ? colours.soft : colours.warning, lineWidth: 1.6, lineDash: own ? [2, 3] : [6, 4] }, 3);
   });
 }
 

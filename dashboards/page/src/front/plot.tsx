@@ -12,7 +12,7 @@ import type { Palette } from "../parts/palette";
 import { address, go } from "../route";
 import { insideLoop, nearest } from "./geometry";
 import { type Drawn, frontOption } from "./option";
-import { type Hit, hitsOf, type Hits } from "./hits";
+import { type Hit, type Hits, hitsWhenAsked } from "./hits";
 import { pixelX, pixelY } from "./scale";
 import { markText, type Mark } from "./scene";
 import type { FrontState } from "./state";
@@ -35,16 +35,16 @@ type Loop = [number, number][];
 
 export function Plot(properties: PlotProperties) {
   const { run, drawn, state, lasso, pointed, onPoint } = properties;
-  const hits = useMemo(() => hitsOf(drawn, state), [drawn, state]);
+  const hits = useMemo(() => hitsWhenAsked(drawn, state), [drawn]);
   const option = useCallback((colours: Palette) => frontOption(drawn, colours), [drawn]);
   const [hit, setHit] = useState<Hit | null>(null);
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => setHit(null), [hits]);
-  const shown = hit ?? (pointed === null ? null : (hits.ofTrial(pointed) ?? null));
+  const shown = hit ?? (pointed === null ? null : (hits().ofTrial(pointed) ?? null));
 
   const meet = (event: TargetedPointerEvent<HTMLDivElement>): Hit | null => {
     const box = event.currentTarget.getBoundingClientRect();
-    return hits.at(nearest(hits.places, event.clientX - box.left, event.clientY - box.top));
+    return hits().at(nearest(hits().places, event.clientX - box.left, event.clientY - box.top));
   };
   const point = (found: Hit | null): void => {
     setHit(found);
@@ -55,7 +55,7 @@ export function Plot(properties: PlotProperties) {
     if (to) location.hash = to;
   };
   const loop = useLoop(lasso, (drawnLoop, add) => {
-    properties.onChoose(inLoop(hits, drawnLoop), add);
+    properties.onChoose(inLoop(hits(), drawnLoop), add);
     properties.onLassoEnd();
   });
 
@@ -139,7 +139,7 @@ interface LinksProperties {
   run: string;
   drawn: Drawn;
   state: FrontState;
-  hits: Hits;
+  hits: () => Hits;
   onPoint: (trial: number | null) => void;
   onFocus: (hit: Hit | null) => void;
 }
@@ -171,7 +171,7 @@ function PointLinks({ run, drawn, state, hits, onPoint, onFocus }: LinksProperti
           onFocus={() => {
             setCurrent(mark.trial);
             onPoint(mark.trial);
-            onFocus(hits.ofTrial(mark.trial as number) ?? null);
+            onFocus(hits().ofTrial(mark.trial as number) ?? null);
           }}
           onBlur={() => onFocus(null)}
           onClick={(event) => {

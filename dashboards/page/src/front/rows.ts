@@ -34,6 +34,13 @@ export function familiesOf(found: Iterable<string | null | undefined>): string[]
   return others.length === 0 ? PATTERNS : [...PATTERNS, ...others];
 }
 
+/** Family of an entry; where none is told, its wiring tells it: one pattern throughout, or mixed. */
+export function familyOf(entry: { family?: string | null; wiring?: string | null }): string | null {
+  if (entry.family) return entry.family;
+  const patterns = new Set((entry.wiring ?? "").split("-").filter((each) => each !== ""));
+  return patterns.size > 1 ? "mixed" : ([...patterns][0] ?? null);
+}
+
 /** Joins both documents by trial; while the trials are not there yet, the front's points stand alone. */
 export function rowsOf(front: FrontDocument, trials: TrialsDocument | null): Rows {
   const points = new Map(front.points.map((point) => [point.trial, point]));
@@ -54,7 +61,7 @@ export function rowsOf(front: FrontDocument, trials: TrialsDocument | null): Row
     feasible: trials ? places.map((place) => trials.feasible[place] !== false) : trial.map(() => true),
     front: onFront,
     placeOf: new Map(trial.map((each, place) => [each, place])),
-    families: familiesOf([...family, ...front.baselines.map((each) => each.family)]),
+    families: familiesOf([...family, ...front.baselines.map(familyOf)]),
     near,
     column(name) {
       const column = columns.get(name) ?? make(name);

@@ -48,19 +48,19 @@ const FEWEST_TO_LEAVE_OUT = 15;
 /**
  * The range of an axis.
  *
- * `held` are values that must be inside, such as the front with its error bars; of `others` the far
- * worst stay outside with the fit "most", and all with "front".
+ * `held` are values that must be inside, such as the front; of `others` the far worst stay outside
+ * with the fit "most", and all with "front". The ends of error bars count as the others do, so that
+ * one bar of a hopeless network cannot squeeze the front; with "front" the far ones stay outside.
  */
-export function scaleOf(held: readonly number[], others: readonly number[], log: boolean, fit: Fit, wanted = 6): Scale {
+export function scaleOf(held: readonly number[], bars: readonly number[], others: readonly number[], log: boolean, fit: Fit, wanted = 6): Scale {
   const usable = (values: readonly number[]): number[] =>
     values.map((value) => transformed(log, value)).filter((value) => Number.isFinite(value));
   const inside = usable(held);
-  let rest = usable(others);
-  if (fit === "most" && rest.length >= FEWEST_TO_LEAVE_OUT) {
-    const limit = robustLimit(rest);
+  let rest = usable(fit === "front" && inside.length ? bars : [...bars, ...others]);
+  if (fit !== "all" && rest.length >= FEWEST_TO_LEAVE_OUT) {
+    const limit = robustLimit([...inside, ...rest]);
     rest = rest.filter((value) => value <= limit);
   }
-  if (fit === "front" && inside.length) rest = [];
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const values of [inside, rest]) {

@@ -3,7 +3,7 @@
 import type { Baseline, FrontDocument } from "../documents";
 import { frontUnder, keptMask } from "./limits";
 import { CONFIRMED, retrainedTwin, type Span, spanOf, valueText } from "./quantities";
-import type { ColumnOfNumbers, Rows } from "./rows";
+import { type ColumnOfNumbers, familyOf, type Rows } from "./rows";
 import { type Scale, scaleOf } from "./scale";
 import { type Corner, staircase } from "./staircase";
 import type { FrontState } from "./state";
@@ -45,7 +45,7 @@ export interface Scene {
   clouds: Cloud[];
   marks: Mark[];
   /** From the inherited to the retrained value of one network. */
-  joins: { from: Corner; to: Corner; family: string | null }[];
+  joins: { from: Corner; to: Corner; family: string | null; out: boolean }[];
   line: Corner[];
   familyLines: { family: string; corners: Corner[] }[];
   kept: Uint8Array;
@@ -64,7 +64,7 @@ const PER_FAMILY = /each family by itself/;
 /** Whether values of different families may be compared: where ranking is not trusted, they may not. */
 export const isPerFamily = (front: FrontDocument): boolean => PER_FAMILY.test(front.trust.front ?? "");
 
-export interface SceneInput {
+export interface AxesInput {
   front: FrontDocument;
   rows: Rows;
   state: FrontState;
@@ -73,47 +73,78 @@ export interface SceneInput {
   ticks: { x: number; y: number };
 }
 
-export function sceneOf({ front, rows, state, others, ticks }: SceneInput): Scene {
+/** The axes, whatever the limits are: they stay where they are while a limit moves. */
+export function axesOf({ front, rows, state, others, ticks }: AxesInput): { x: Scale; y: Scale } {
+  const { marks } = marksOf(front, rows, { ...state, limits: {} });
+  const cloud = cloudRowsOf(rows, state, marks);
+  const axis = (side: "x" | "y", place: 0 | 1): Scale => {
+    const log = side === "x" ? state.logX : state.logY;
+    const { value } = rows.column(state[side]);
+    const firm = marks.filter((mark) => mark.kind !== "near");
+    const held = [...firm.map((mark) => mark[side].value), ...others.map((each) => each[place])];
+    const bars = firm.flatMap((mark) => ends(mark[side], log));
+    return scaleOf(held, bars, cloud.map((row) => value[row] as number), log, state.fit, ticks[side]);
+  };
+  return { x: axis("x", 0), y: axis("y", 1) };
+}
+
+interface Marks {
+  marks: Mark[];
+  joins: Scene["joins"];
+  kept: Uint8Array;
+  frontRows: number[];
+  sizer: Sizer;
+}
+
+function marksOf(front: FrontDocument, rows: Rows, state: FrontState): Marks {
   const kept = keptMask(rows, state.limits);
   const objectives = front.objectives.map((each) => each.name);
   const frontRows = frontUnder(rows, kept, state.limits, objectives, isPerFamily(front));
   const sizer = sizerOf(rows, state.size);
   const hidden = new Set(state.hidden);
-  const marks = [
-    ...trialMarks(rows, state, kept, frontRows, sizer),
-    ...front.baselines.filter((each) => each.on_family_front !== false).flatMap((each) => baselineMark(each, state)),
-  ].filter((mark) => !hidden.has(mark.family ?? ""));
+  const found = [...trialMarks(rows, state, kept, frontRows, sizer), ...judgedBaselines(front).flatMap((each) => baselineMark(each, state))];
+  const marks = found.filter((mark) => !hidden.has(mark.family ?? ""));
   const retrained = marks.flatMap((mark) => retrainedMark(mark, rows, state));
-  const all = [...marks, ...retrained];
-  const placed = new Set(marks.map((mark) => mark.trial));
-  const x = rows.column(state.x);
-  const y = rows.column(state.y);
-  const isCloud = (row: number): boolean =>
-    !placed.has(rows.trial[row] as number) && !hidden.has(rows.family[row] ?? "") && !Number.isNaN(x.value[row]) && !Number.isNaN(y.value[row]);
-  const cloudRows = Array.from({ length: rows.count }, (_, row) => row).filter(isCloud);
-  const axis = (log: boolean, column: ColumnOfNumbers, side: "x" | "y", place: 0 | 1): Scale => {
-    const held = [...all.filter((mark) => mark.kind !== "near").flatMap((mark) => ends(mark[side], log)), ...others.map((each) => each[place])];
-    return scaleOf(held, cloudRows.map((row) => column.value[row] as number), log, state.fit, ticks[side]);
-  };
-  const scales = { x: axis(state.logX, x, "x", 0), y: axis(state.logY, y, "y", 1) };
+  return { marks: [...marks, ...retrained], joins: joinsOf(marks, retrained), kept, frontRows, sizer };
+}
+
+/** Sizes of a network that are worse and no cheaper than another size of it stay away. */
+const judgedBaselines = (front: FrontDocument): Baseline[] => front.baselines.filter((each) => each.on_family_front !== false);
+
+/** Rows that have a place on the axes and no mark of their own. */
+function cloudRowsOf(rows: Rows, state: FrontState, marks: readonly Mark[]): number[] {
+  const marked = new Set(marks.map((mark) => mark.trial));
+  const hidden = new Set(state.hidden);
+  const [x, y] = [rows.column(state.x).value, rows.column(state.y).value];
+  const found: number[] = [];
+  for (let row = 0; row < rows.count; row += 1) {
+    if (Number.isNaN(x[row]) || Number.isNaN(y[row])) continue;
+    if (!hidden.has(rows.family[row] ?? "") && !marked.has(rows.trial[row] as number)) found.push(row);
+  }
+  return found;
+}
+
+export function sceneOf(front: FrontDocument, rows: Rows, state: FrontState, axes: { x: Scale; y: Scale }): Scene {
+  const { marks, joins, kept, frontRows, sizer } = marksOf(front, rows, state);
+  const cloudRows = cloudRowsOf(rows, state, marks);
   const onFront = marks.filter((mark) => mark.kind === "front" && !mark.out);
   return {
-    ...scales,
+    ...axes,
     clouds: cloudsOf(rows, cloudRows, kept, sizer),
-    marks: all,
-    joins: joinsOf(marks, retrained),
+    marks,
+    joins,
     line: staircase(onFront.map((mark) => [mark.x.value, mark.y.value])),
     familyLines: isPerFamily(front) ? familyLinesOf(onFront) : [],
     kept,
     frontRows,
-    beyond: countBeyond(scales, cloudRows, x.value, y.value),
-    unplaced: front.baselines.filter((each) => each.on_family_front !== false && baselineMark(each, state).length === 0).length,
+    beyond: countBeyond(axes, cloudRows, rows.column(state.x).value, rows.column(state.y).value),
+    unplaced: judgedBaselines(front).filter((each) => baselineMark(each, state).length === 0).length,
     sizeEnds: sizer.ends,
   };
 }
 
 const ends = (span: Span, log: boolean): number[] =>
-  [span.value, span.low ?? span.value, span.high ?? span.value].filter((value) => !log || value > 0);
+  [span.low, span.high].filter((value) => value !== null).filter((value) => !log || value > 0);
 
 const spanAt = (column: ColumnOfNumbers, row: number): Span => {
   const [low, high] = [column.low[row] as number, column.high[row] as number];
@@ -180,7 +211,7 @@ function baselineMark(baseline: Baseline, state: FrontState): Mark[] {
       name: baseline.name,
       trial: null,
       baseline,
-      family: baseline.family ?? null,
+      family: familyOf(baseline),
       x,
       y,
       size: null,
@@ -208,7 +239,7 @@ function joinsOf(marks: readonly Mark[], retrained: readonly Mark[]): Scene["joi
   const from = new Map(marks.map((mark) => [mark.trial, mark]));
   return retrained.flatMap((mark) => {
     const start = from.get(mark.trial);
-    return start ? [{ from: [start.x.value, start.y.value], to: [mark.x.value, mark.y.value], family: mark.family }] : [];
+    return start ? [{ from: [start.x.value, start.y.value], to: [mark.x.value, mark.y.value], family: mark.family, out: mark.out }] : [];
   });
 }
 

@@ -10,7 +10,8 @@ import { Share } from "../parts/spark";
 import { type Column, Table } from "../parts/table";
 import { address, go } from "../route";
 import { CONFIRMED, INHERITED, type Quantity, spanOf, spanText, titleOf, valueText } from "./quantities";
-import type { Rows } from "./rows";
+import { BASELINE_SYMBOLS } from "./option";
+import { familyOf, type Rows } from "./rows";
 import { ShapeSymbol } from "./symbol";
 import { usePalette } from "./use_palette";
 import { type Confirmation, confirmationText, type VerdictRow, verdictRows } from "./verdicts";
@@ -19,12 +20,13 @@ type Entry = FrontPoint | Baseline;
 
 const isPoint = (entry: Entry): entry is FrontPoint => !("name" in entry);
 
-/** Names a family with its shape and colour on the chart. */
-function Family({ family, families }: { family: string | null | undefined; families: readonly string[] }) {
-  const style = familyStyle(family ?? null, families, usePalette());
+/** A wiring behind the shape and colour that its family has on the chart. */
+function Wiring({ entry, families, symbol }: { entry: { family?: string | null; wiring?: string | null }; families: readonly string[]; symbol?: string | undefined }) {
+  const family = familyOf(entry);
+  const style = familyStyle(family, families, usePalette());
   return (
-    <span class="front-family">
-      <ShapeSymbol symbol={style.symbol} colour={style.colour} /> {family ?? "-"}
+    <span class="front-wiring" title={family ?? undefined}>
+      <ShapeSymbol symbol={symbol ?? style.symbol} colour={style.colour} /> <span>{entry.wiring ?? "-"}</span>
     </span>
   );
 }
@@ -40,11 +42,13 @@ function spanColumn(name: string, title: string, help: string): Column<Entry> {
   };
 }
 
-function wiringColumns(families: readonly string[]): Column<Entry>[] {
-  return [
-    { key: "family", title: "family", cell: (entry) => <Family family={entry.family} families={families} />, sort: (entry) => entry.family },
-    { key: "wiring", title: "wiring", cell: (entry) => <span class="front-wiring">{entry.wiring ?? "-"}</span>, sort: (entry) => entry.wiring },
-  ];
+function wiringColumn(families: readonly string[]): Column<Entry> {
+  return {
+    key: "wiring",
+    title: "wiring",
+    cell: (entry) => <Wiring entry={entry} families={families} symbol={isPoint(entry) ? undefined : BASELINE_SYMBOLS[entry.kind]} />,
+    sort: (entry) => `${familyOf(entry)} ${entry.wiring}`,
+  };
 }
 
 function numberColumns(objectives: readonly Quantity[]): Column<Entry>[] {
@@ -67,7 +71,7 @@ function frontColumns(points: readonly Entry[]): Column<Entry>[] {
       "-"
     ) : (
       <>
-        {text} <Share share={0} part={of > 0 ? value / of : 0} label={`${title} ${text}`} width={44} />
+        {text} <Share share={0} part={of > 0 ? value / of : 0} label={`${title} ${text}`} width={36} />
       </>
     );
   return [
@@ -82,8 +86,8 @@ function frontColumns(points: readonly Entry[]): Column<Entry>[] {
     },
     {
       key: "hypervolume_contribution",
-      title: "hypervolume added",
-      help: "What the front would lose without this point",
+      title: "adds",
+      help: "Hypervolume that the front would lose without this point",
       number: true,
       descending: true,
       cell: (entry) => share("hypervolume added", entry.hypervolume_contribution, valueText("", entry.hypervolume_contribution, 2), most),
@@ -106,6 +110,7 @@ export function remarksOf(entry: Entry): string {
   return parts.join("; ") || "-";
 }
 
+const PATTERN: Column<Entry> = { key: "family", title: "family", cell: familyOf, sort: familyOf };
 const REMARKS: Column<Entry> = { key: "remarks", title: "remarks", cell: remarksOf };
 
 interface PointsProperties {
@@ -122,7 +127,7 @@ interface PointsProperties {
 export function PointsTable({ run, points, objectives, rows, chosen, onChoose, pointed, onPoint }: PointsProperties) {
   const picked = useMemo(() => new Set(chosen), [chosen]);
   const columns = useMemo<Column<Entry>[]>(
-    () => [chooseColumn(picked, onChoose), trialColumn(run), ...wiringColumns(rows.families), ...numberColumns(objectives), ...frontColumns(points), REMARKS],
+    () => [chooseColumn(picked, onChoose), trialColumn(run), wiringColumn(rows.families), ...numberColumns(objectives), ...frontColumns(points), REMARKS],
     [run, rows, objectives, points, picked, onChoose],
   );
   return (
@@ -135,10 +140,14 @@ export function PointsTable({ run, points, objectives, rows, chosen, onChoose, p
       selected={pointed}
       onSelect={(entry) => onPoint(entry.trial ?? null)}
       onOpen={(entry) => go("trial", run, { trial: entry.trial ?? -1 })}
+      limit={rowsAtFirst()}
       stack
     />
   );
 }
+
+/** Cards on a telephone are long: fewer of them before "show more". */
+const rowsAtFirst = (): number => (matchMedia("(max-width: 700px)").matches ? 5 : 50);
 
 const trialColumn = (run: string): Column<Entry> => ({
   key: "trial",
@@ -203,7 +212,7 @@ export function ChosenTable({ run, rows, quantities, chosen, onClear, pointed, o
         onSelect={(row) => onPoint(rows.trial[row] as number)}
         onOpen={(row) => go("trial", run, { trial: rows.trial[row] as number })}
         order={{ key: quantities[0]?.name ?? "trial", descending: false }}
-        limit={20}
+        limit={Math.min(20, rowsAtFirst())}
         stack
       />
     </Panel>
@@ -223,8 +232,12 @@ function chosenColumns(run: string, rows: Rows, quantities: readonly Quantity[])
       ),
       sort: (row) => rows.trial[row],
     },
-    { key: "family", title: "family", cell: (row) => <Family family={rows.family[row]} families={rows.families} />, sort: (row) => rows.family[row] },
-    { key: "wiring", title: "wiring", cell: (row) => <span class="front-wiring">{rows.wiring[row] ?? "-"}</span>, sort: (row) => rows.wiring[row] },
+    {
+      key: "wiring",
+      title: "wiring",
+      cell: (row) => <Wiring entry={{ family: rows.family[row] ?? null, wiring: rows.wiring[row] ?? null }} families={rows.families} />,
+      sort: (row) => `${rows.family[row]} ${rows.wiring[row]}`,
+    },
     ...wanted.map(
       (each): Column<number> => ({
         key: each.name,
@@ -244,7 +257,7 @@ export function BaselinesTable({ front, objectives, rows }: { front: FrontDocume
     () => [
       { key: "name", title: "network", cell: nameOf, sort: nameOf },
       { key: "kind", title: "kind", cell: kindOf, sort: kindOf },
-      ...wiringColumns(rows.families),
+      wiringColumn(rows.families),
       ...numberColumns(objectives.filter((each) => front.baselines.some((baseline) => spanOf(baseline, each.name)))),
       REMARKS,
     ],
@@ -254,7 +267,7 @@ export function BaselinesTable({ front, objectives, rows }: { front: FrontDocume
   if (shown.length === 0) return null;
   return (
     <Panel title="Baselines" note="Hand-made and random networks, retrained with the recipe of the front. Errors are on test images.">
-      <Table<Entry> caption="Baselines" columns={columns} rows={shown} rowKey={nameOf} rowData={(entry) => ({ "data-baseline": nameOf(entry) })} stack />
+      <Table<Entry> caption="Baselines" columns={columns} rows={shown} rowKey={nameOf} rowData={(entry) => ({ "data-baseline": nameOf(entry) })} limit={rowsAtFirst()} stack />
     </Panel>
   );
 }
@@ -265,7 +278,7 @@ const kindOf = (entry: Entry): string => (isPoint(entry) ? "searched" : entry.ki
 export function FamiliesTable({ run, front, objectives, rows }: { run: string; front: FrontDocument; objectives: readonly Quantity[]; rows: Rows }) {
   const best = front.best_per_pattern ?? [];
   const columns = useMemo<Column<Entry>[]>(
-    () => [wiringColumns(rows.families)[0] as Column<Entry>, trialColumn(run), wiringColumns(rows.families)[1] as Column<Entry>, ...numberColumns(objectives), REMARKS],
+    () => [PATTERN, trialColumn(run), wiringColumn(rows.families), ...numberColumns(objectives), REMARKS],
     [run, objectives, rows],
   );
   if (best.length === 0) return null;
@@ -276,6 +289,7 @@ export function FamiliesTable({ run, front, objectives, rows }: { run: string; f
         columns={columns}
         rows={best}
         rowKey={(entry) => `${entry.family} ${entry.trial}`}
+        limit={rowsAtFirst()}
         onOpen={(entry) => go("trial", run, { trial: entry.trial ?? -1 })}
         stack
       />

@@ -6,6 +6,9 @@ import { type FrontState, formatState, parseState } from "./state";
 /** Browsers refuse too many changes of the address in a row, so the last of a drag is written. */
 const QUIET_MS = 200;
 
+const isSame = (first: FrontState, second: FrontState, quantities: readonly Quantity[]): boolean =>
+  JSON.stringify(formatState(first, quantities)) === JSON.stringify(formatState(second, quantities));
+
 export type Change = (change: Partial<FrontState>) => void;
 
 /** The state of the view: it follows the address, and the address follows it. */
@@ -16,7 +19,8 @@ export function useFrontState(run: string, parameters: URLSearchParams, quantiti
   const state = draft ?? told;
   const latest = useRef(state);
   latest.current = state;
-  useEffect(() => setDraft(null), [told]);
+  // An address that says what is shown already keeps the state as it is, and nothing is drawn again.
+  useEffect(() => setDraft((old) => (old && isSame(old, told, quantities) ? old : null)), [told]);
   useEffect(() => () => clearTimeout(waiting.current), [run]);
   const change = useCallback<Change>(
     (part) => {

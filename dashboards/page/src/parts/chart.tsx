@@ -60,12 +60,15 @@ export function Chart({ option, label, height = 420, onReady }: ChartProperties)
   useEffect(() => {
     const element = place.current;
     if (!element) return;
+    element.style.height = `${height}px`;
     const made = init(element, undefined, { renderer: "canvas" });
     chart.current = made;
     const draw = (): void => made.setOption(latest.current(palette()), { notMerge: true });
-    draw();
     onReady?.(made);
-    const watcher = new ResizeObserver(() => made.resize());
+    // A watcher also reports the size that the chart was made with: drawing it again would be in vain.
+    const watcher = new ResizeObserver(() => {
+      if (made.getWidth() !== element.clientWidth || made.getHeight() !== element.clientHeight) made.resize();
+    });
     watcher.observe(element);
     addEventListener("nas-theme", draw);
     const system = matchMedia("(prefers-color-scheme: dark)");
@@ -83,7 +86,6 @@ export function Chart({ option, label, height = 420, onReady }: ChartProperties)
   }, [option]);
   useEffect(() => {
     if (place.current) place.current.style.height = `${height}px`;
-    chart.current?.resize();
   }, [height]);
   return <div ref={place} class="chart" role="img" aria-label={label} />;
 }

@@ -9,9 +9,9 @@ import { LimitsPanel } from "../front/limits_panel";
 import type { Drawn } from "../front/option";
 import { comparePath, overlayOf } from "../front/overlay";
 import { Plot } from "../front/plot";
-import { quantitiesOf, quantityOf, retrainedTwin, spanOf, titleOf } from "../front/quantities";
-import { rowsOf } from "../front/rows";
-import { sceneOf } from "../front/scene";
+import { quantitiesOf, type Quantity, quantityOf, retrainedTwin, spanOf, titleOf } from "../front/quantities";
+import { type Rows, rowsOf } from "../front/rows";
+import { axesOf, sceneOf } from "../front/scene";
 import type { FrontState } from "../front/state";
 import { BaselinesTable, ChosenTable, ClassifiersTable, FamiliesTable, PointsTable, VerdictsTable } from "../front/tables";
 import { useFrontState } from "../front/use_state";
@@ -51,6 +51,24 @@ interface LoadedProperties {
 function Loaded({ run, front, trials, parameters }: LoadedProperties) {
   const quantities = useMemo(() => quantitiesOf(front, trials), [front, trials]);
   const rows = useMemo(() => rowsOf(front, trials), [front, trials]);
+  if (rows.count === 0 && front.baselines.length === 0)
+    return (
+      <Nothing title="The front is empty">
+        <p>No feasible trial has finished yet. This page shows the first as soon as it has.</p>
+      </Nothing>
+    );
+  return <Shown run={run} front={front} rows={rows} quantities={quantities} parameters={parameters} />;
+}
+
+interface ShownProperties {
+  run: string;
+  front: FrontDocument;
+  rows: Rows;
+  quantities: readonly Quantity[];
+  parameters: URLSearchParams;
+}
+
+function Shown({ run, front, rows, quantities, parameters }: ShownProperties) {
   const [state, change] = useFrontState(run, parameters, quantities);
   const [lasso, setLasso] = useState(false);
   const [pointed, setPointed] = useState<number | null>(null);
@@ -72,12 +90,34 @@ function Loaded({ run, front, trials, parameters }: LoadedProperties) {
     [change, state.chosen],
   );
   const objectives = useMemo(() => quantities.filter((each) => each.kind === "objective"), [quantities]);
-  if (rows.count === 0 && front.baselines.length === 0)
-    return (
-      <Nothing title="The front is empty">
-        <p>No feasible trial has finished yet. This page shows the first as soon as it has.</p>
-      </Nothing>
-    );
+  // These are made anew only when what they show changes: a pointer moves, a slider slides, and they rest.
+  const limits = useMemo(
+    () => drawn && <LimitsPanel run={run} front={front} rows={rows} scene={drawn.scene} quantities={quantities} state={state} change={change} onPoint={setPointed} />,
+    [drawn?.scene, state.limits, change],
+  );
+  const points = useMemo(
+    () => (
+      <Panel title="Points of the front" note="Behind each ± stands half a 95 % interval; for retrained errors, the standard deviation over seeds. Arrows walk through the rows, Enter opens the architecture.">
+        {front.points.length === 0 ? (
+          <p>No feasible trial has finished, so the front is empty.</p>
+        ) : (
+          <PointsTable run={run} points={front.points} objectives={objectives} rows={rows} chosen={state.chosen} onChoose={chooseOne} pointed={pointed} onPoint={setPointed} />
+        )}
+      </Panel>
+    ),
+    [run, front, rows, objectives, state.chosen, chooseOne, pointed],
+  );
+  const others = useMemo(
+    () => (
+      <>
+        <VerdictsTable run={run} front={front} />
+        <BaselinesTable front={front} objectives={objectives} rows={rows} />
+        <FamiliesTable run={run} front={front} objectives={objectives} rows={rows} />
+        <ClassifiersTable front={front} />
+      </>
+    ),
+    [run, front, rows, objectives],
+  );
   return (
     <div class="front">
       <Headline front={front} rows={rows} run={run} />
@@ -110,33 +150,22 @@ function Loaded({ run, front, trials, parameters }: LoadedProperties) {
           {drawn && <Legend drawn={drawn} state={state} change={change} />}
           <Remarks front={front} state={state} drawn={drawn} compareError={compareError} change={change} />
         </Panel>
-        {drawn && (
-          <LimitsPanel run={run} front={front} rows={rows} scene={drawn.scene} quantities={quantities} state={state} change={change} onPoint={setPointed} />
-        )}
+        {limits}
       </div>
       <ChosenTable run={run} rows={rows} quantities={quantities} chosen={state.chosen} onClear={() => change({ chosen: [] })} pointed={pointed} onPoint={setPointed} />
-      <Panel title="Points of the front" note="Behind each ± stands half a 95 % interval; for retrained errors, the standard deviation over seeds. Arrows walk through the rows, Enter opens the architecture.">
-        {front.points.length === 0 ? (
-          <p>No feasible trial has finished, so the front is empty.</p>
-        ) : (
-          <PointsTable run={run} points={front.points} objectives={objectives} rows={rows} chosen={state.chosen} onChoose={chooseOne} pointed={pointed} onPoint={setPointed} />
-        )}
-      </Panel>
-      <VerdictsTable run={run} front={front} />
-      <BaselinesTable front={front} objectives={objectives} rows={rows} />
-      <FamiliesTable run={run} front={front} objectives={objectives} rows={rows} />
-      <ClassifiersTable front={front} />
+      {points}
+      {others}
     </div>
   );
 }
 
-const isPositive = (rows: ReturnType<typeof rowsOf>, name: string): boolean => rows.column(name).value.some((value) => value > 0);
+const isPositive = (rows: Rows, name: string): boolean => rows.column(name).value.some((value) => value > 0);
 
 const labelOf = (drawn: Drawn): string =>
   `Chart of ${titleOf(drawn.y)} against ${titleOf(drawn.x)}: ${drawn.scene.frontRows.length} points of the front among ${drawn.rows.count} trials. The table below has the same numbers.`;
 
 /** Measures the place of the chart and makes the scene for it. */
-function useDrawn(run: string, front: FrontDocument, rows: ReturnType<typeof rowsOf>, quantities: ReturnType<typeof quantitiesOf>, state: FrontState) {
+function useDrawn(run: string, front: FrontDocument, rows: Rows, quantities: readonly Quantity[], state: FrontState) {
   const place = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
   useEffect(() => {
@@ -149,11 +178,12 @@ function useDrawn(run: string, front: FrontDocument, rows: ReturnType<typeof row
   const compared = useDocument<CompareDocument>(comparePath(run, state.runs));
   const overlay = useMemo(() => overlayOf(compared.document, run, state.x, state.y), [compared.document, run, state.x, state.y]);
   const ticks = { x: Math.max(3, Math.floor(width / 95)), y: width < 600 ? 5 : 7 };
-  const scene = useMemo(
-    () => sceneOf({ front, rows, state, others: overlay.fronts.flatMap((each) => each.points.map((point) => point.at)), ticks }),
-    // What is chosen is drawn over the scene and does not change it.
-    [front, rows, state.x, state.y, state.size, state.logX, state.logY, state.fit, state.limits, state.hidden, overlay, ticks.x, ticks.y],
+  const axes = useMemo(
+    () => axesOf({ front, rows, state, others: overlay.fronts.flatMap((each) => each.points.map((point) => point.at)), ticks }),
+    [front, rows, state.x, state.y, state.logX, state.logY, state.fit, state.hidden, overlay, ticks.x, ticks.y],
   );
+  // What is chosen is drawn over the scene and does not change it.
+  const scene = useMemo(() => sceneOf(front, rows, state, axes), [axes, state.size, state.limits]);
   const drawn = useMemo<Drawn | null>(() => {
     if (width === 0) return null;
     const named = (name: string) => quantities.find((each) => each.name === name) ?? quantityOf({ name, unit: null, source: null });
