@@ -12,6 +12,7 @@ from nas.cli.arch_bench import bench
 from nas.cli.arch_draw import draw
 from nas.cli.arch_edit import diff, edit
 from nas.cli.arch_export import export
+from nas.cli.arch_train import train
 from nas.cli.commands import command_group
 from nas.cli.output import draws_unicode, print_json, print_table, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunsOption
@@ -26,6 +27,7 @@ app.command()(bench)
 app.command()(edit)
 app.command()(diff)
 app.command()(export)
+app.command()(train)
 app.command()(draw)
 
 DEFAULT_INPUT = "3x32x32"

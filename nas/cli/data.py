@@ -1,4 +1,4 @@
-"""Check a data set, or convert one to .npz."""
+"""Check a data set, convert one to .npz, or write its images as files."""
 
 from __future__ import annotations
 
@@ -63,6 +63,32 @@ def convert(
         data = convert_data(source, output, limit=limit, image_size=image_size, progress=report)
     _show(summarise(data), as_json)
     typer.echo(f"wrote {output}; next: nas search wired_cnn --data {output}", err=True)
+
+
+@app.command()
+def images(
+    source: Annotated[str, typer.Argument(help="digits, a path, or module:function.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
+    part: Annotated[str, typer.Option(metavar="train|test", help="Which images.")] = "test",
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="At most N images, each class with its share.")
+    ] = None,
+    image_size: ImageSize = None,
+) -> None:
+    """Write images of a data set as PNG files, CLASS/NUMBER.png."""
+    from nas.errors import ConfigError
+    from nas.training.data.load import load_data
+    from nas.training.data.picture_files import write_pictures
+
+    if part not in ("train", "test"):
+        raise ConfigError(
+            f"A data set has no part '{part[:40]}'.", where="--part", fix="Write train or test."
+        )
+    with _progress("decoding") as report:
+        data = load_data(source, image_size=image_size, progress=report)
+    count = write_pictures(data, output.expanduser(), "test" if part == "test" else "train", limit)
+    typer.echo(f"wrote {count} {part} images to {output}")
+    typer.echo(f"next: nas predict RUN:best {output}", err=True)
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def _labelled(parcel: Parcel, spec: str) -> RealImages:
     from nas.export.parcel import RealImages
     from nas.search.take_home.networks import images_of
 
-    material = _material(spec)
+    material = material_of_spec(spec)
     expected, given = parcel.preprocessing, material.preprocessing()
     fits = given.input_shape == parcel.network.input_shape
     if not fits or given.classes != (expected.classes if expected else given.classes):
@@ -126,7 +126,7 @@ def _labelled(parcel: Parcel, spec: str) -> RealImages:
     return RealImages(expected.normalised(pixels), own.labels, own.told)
 
 
-def _material(spec: str) -> Material:
+def material_of_spec(spec: str) -> Material:
     """Return any data as a search would prepare them."""
     from nas.search.config import SearchConfig
     from nas.search.material import prepare_material
@@ -137,27 +137,21 @@ def _material(spec: str) -> Material:
 def _of_name(source: str, runs: Path, wishes: ParcelWishes, command: str) -> FoundParcel:
     from nas.cli.arch import DEFAULT_CLASSES, DEFAULT_INPUT, parse_shape
     from nas.cli.named_architectures import find_network
-    from nas.errors import ArchitectureError
     from nas.export.parcel import Facts, Parcel, Weights
     from nas.export.sample_images import sample_images
     from nas.model.network import Network
-    from nas.search.take_home.networks import images_of
-    from nas.topology.identity import structural_id
+    from nas.search.take_home.networks import identity_of, images_of
 
     found = find_network(source, runs)
     shape = parse_shape(wishes.input_shape) if wishes.input_shape else found.input_shape
     shape = shape or parse_shape(DEFAULT_INPUT)
     num_classes = wishes.classes or found.num_classes or DEFAULT_CLASSES
-    material = _material(wishes.data) if wishes.data is not None else None
+    material = material_of_spec(wishes.data) if wishes.data is not None else None
     if material is not None:
         shape, num_classes = material.data.input_shape, material.data.num_classes
     network = Network(
         found.architecture, shape, num_classes, initialisation="default", seed=UNTRAINED_SEED
     )
-    try:
-        identity = structural_id(found.architecture)
-    except ArchitectureError:
-        identity = None
     parcel = Parcel(
         title=source if len(source) <= 200 else f"{source[:200]}...",
         network=network.eval(),
@@ -170,6 +164,6 @@ def _of_name(source: str, runs: Path, wishes: ParcelWishes, command: str) -> Fou
             commands=(command.format(source),),
             remarks=("Its weights are random: what it answers means nothing yet.",),
         ),
-        identity=identity,
+        identity=identity_of(found.architecture),
     )
     return FoundParcel(parcel, images_of(material) if material else sample_images(shape))

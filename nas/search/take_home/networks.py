@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from nas.errors import NotFoundError
-from nas.export.parcel import Parcel, RealImages, Weights
+from nas.export.parcel import Facts, Figure, Parcel, RealImages, Weights
 from nas.run_store import Run, Trial
 from nas.search.driver import check_unchanged, run_config
 from nas.search.material import Material, prepare_material
@@ -20,6 +20,7 @@ from nas.training.data.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from nas.model.network import Network
+    from nas.search.take_home.training import TrainedNetwork
 
 MOST_CHECKED: Final = 1000
 """Most test images that an export is checked on."""
@@ -122,14 +123,7 @@ def parcel_of(run: Run, trial: Trial, source: Source, command: str) -> Parcel:
         source: Weights to take.
         command: What to type to get this parcel again.
     """
-    from nas.errors import ArchitectureError
-    from nas.topology.identity import structural_id
-
     architecture = architecture_of(run, trial)
-    try:
-        identity = structural_id(architecture)
-    except ArchitectureError:  # too long for one
-        identity = None
     expected = preprocessing_of(run)
     return Parcel(
         title=f"trial {trial.number} of run {run.path.name}",
@@ -138,8 +132,57 @@ def parcel_of(run: Run, trial: Trial, source: Source, command: str) -> Parcel:
         preprocessing=expected,
         weights=Weights(source.kind, told(source, run), source.sha256),
         facts=facts_of(run, trial, source, command),
-        identity=identity,
+        identity=identity_of(architecture),
     )
+
+
+def trained_parcel(title: str, trained: TrainedNetwork, material: Material, name: str) -> Parcel:
+    """Return a network that was just trained, for a folder outside of any run.
+
+    Args:
+        title: What it is called.
+        trained: The network.
+        material: What it was trained on.
+        name: What was typed for it.
+    """
+    facts, data = trained.facts, material.data
+    told_error = f"{100 * float(facts['test_error']):.2f} %"
+    size = " x ".join(map(str, data.input_shape))
+    recipe = f"recipe {facts['recipe_hash']}, seed {facts['seed']}"
+    return Parcel(
+        title=title,
+        network=trained.network,
+        num_classes=data.num_classes,
+        preprocessing=material.preprocessing(),
+        weights=Weights(
+            "trained", f"trained alone on all training images by nas arch train with {recipe}"
+        ),
+        facts=Facts(
+            task=f"tell {data.num_classes} classes of images apart ({size} pixels)",
+            data=f"{data.name}, {len(data.y_train)} images for training and {len(data.y_test)} for "
+            f"testing, fingerprint {data.fingerprint[:12]}",
+            figures=(
+                Figure(
+                    "test error of these weights",
+                    told_error,
+                    f"{facts['test_images']} test images, once",
+                ),
+            ),
+            commands=(f"nas arch train {name} --seed {facts['seed']} -o FOLDER  # {recipe}",),
+        ),
+        identity=identity_of(trained.network.architecture),
+    )
+
+
+def identity_of(architecture: Architecture) -> str | None:
+    """Return the structural id of a network, None where it is too long for one."""
+    from nas.errors import ArchitectureError
+    from nas.topology.identity import structural_id
+
+    try:
+        return structural_id(architecture)
+    except ArchitectureError:
+        return None
 
 
 def told(source: Source, run: Run) -> str:
