@@ -242,7 +242,15 @@ def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 def _fold(front: nn.Conv2d | _Projection, norm: nn.BatchNorm2d) -> nn.Module:
     if isinstance(front, _Projection):
-        return _Projection(cast(nn.Conv2d, _fold(front.conv, norm)), front.degree)
+        return _Projection(fold_norm(front.conv, norm), front.degree)
+    return fold_norm(front, norm)
+
+
+def fold_norm(front: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """Return a copy of a convolution that also does what a batch norm behind it does in eval mode.
+
+    Call it under `torch.no_grad`.
+    """
     scale, shift = _scale_and_shift(norm)
     if front.bias is not None:
         shift = shift + front.bias.double() * scale
