@@ -87,8 +87,15 @@ const edges = (scene: Scene): [number, number] => [
   scene.y.log ? 10 ** scene.y.high : scene.y.high,
 ];
 
-const lineOf = (scene: Scene, corners: readonly Corner[]): [number, number][] =>
-  extended(corners, ...edges(scene)).map(([x, y]) => at(scene, x, y));
+const lineOf = (scene: Scene, corners: readonly Corner[], [right, top] = edges(scene)): [number, number][] =>
+  extended(corners, right, top).map(([x, y]) => at(scene, x, y));
+
+/** What is over a limit is out of the question: the line of the front ends there. */
+function ownEdges(drawn: Drawn): [number, number] {
+  const [right, top] = edges(drawn.scene);
+  const limit = (axis: "x" | "y"): number => Math.min(...drawn.limits.filter((each) => each.axis === axis && !each.own).map((each) => each.value), Number.POSITIVE_INFINITY);
+  return [Math.min(right, limit("x")), Math.min(top, limit("y"))];
+}
 
 /** A line through exact corners; a line series would leave out steps of less than a pixel. */
 const stroke = (corners: readonly (readonly number[])[], style: object, z: number): Series =>
@@ -204,7 +211,7 @@ function lineSeries(drawn: Drawn, colours: Palette): Series[] {
         3,
       ),
     ),
-    stroke(lineOf(scene, scene.line), { stroke: compares(drawn) ? runColour(colours, 0) : colours.ink, lineWidth: 1.8 }, 4),
+    stroke(lineOf(scene, scene.line, ownEdges(drawn)), { stroke: compares(drawn) ? runColour(colours, 0) : colours.ink, lineWidth: 1.8 }, 4),
   ];
 }
 

@@ -71,7 +71,8 @@ export function Plot(properties: PlotProperties) {
       onPointerDown={loop.start}
       onPointerUp={loop.end}
       onClick={(event) => {
-        if (lasso || event.defaultPrevented) return;
+        // A loop ends with a click of its own, which means no point.
+        if (lasso || loop.ended() || event.defaultPrevented) return;
         const found = meet(event as unknown as TargetedPointerEvent<HTMLDivElement>);
         // A finger covers what it touches: the first touch tells, and the card has the link.
         if ((event as unknown as PointerEvent).pointerType === "touch") return point(found);
@@ -105,6 +106,7 @@ function Ring({ x, y }: { x: number; y: number }) {
 /** A loop drawn by a pointer that is held down; Shift adds to what was chosen before. */
 function useLoop(active: boolean, onEnd: (loop: Loop, add: boolean) => void) {
   const loop = useRef<Loop | null>(null);
+  const ended = useRef(false);
   const [path, setPath] = useState<string | null>(null);
   const add = (event: TargetedPointerEvent<HTMLDivElement>): void => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -113,7 +115,9 @@ function useLoop(active: boolean, onEnd: (loop: Loop, add: boolean) => void) {
   };
   return {
     path,
+    ended: (): boolean => ended.current,
     start: (event: TargetedPointerEvent<HTMLDivElement>): void => {
+      ended.current = false;
       if (!active || event.button !== 0) return;
       event.currentTarget.setPointerCapture(event.pointerId);
       event.preventDefault();
@@ -129,6 +133,7 @@ function useLoop(active: boolean, onEnd: (loop: Loop, add: boolean) => void) {
       if (!loop.current) return;
       const drawn = loop.current;
       loop.current = null;
+      ended.current = true;
       setPath(null);
       if (drawn.length > 2) onEnd(drawn, event.shiftKey);
     },
