@@ -246,9 +246,7 @@ def _one_line(name: str) -> str:
 def _tell(answers: Sequence[Answer], failures: Sequence[DataError], found: Pictures) -> None:
     changed = sum(bool(each.changed) for each in answers)
     if changed:
-        talk(
-            f"{changed} of {len(answers)} pictures were not as the training images and were fitted"
-        )
+        talk(f"fitted to the size and colours of the training images: {changed} of {len(answers)}")
     accuracy = _accuracy(answers)
     if accuracy is not None:
         right = sum(each.label == each.expected for each in answers)

@@ -83,7 +83,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise NotFoundError(
             f"The folder '{folder}' holds no exported network: there is no {ABOUT} in it.",
-            fix="Make one with: nas arch export RUN:TRIAL -o FOLDER",
+            fix="Name a trial (RUN:TRIAL), or make a folder: nas arch export RUN:TRIAL -o FOLDER",
         )
     if path.stat().st_size > MOST_BYTES:
         raise _unreadable(path, "it is larger than such a file can be")

@@ -69,10 +69,11 @@ def check_output(output: Path, name: str, options: FormatOptions) -> None:
             where="--output",
             fix=f"Name a folder, for example -o {output.stem}, or {output.stem}{ZIP}.",
         )
-    if chosen.plain and (options.fold or options.batch is not None):
-        option = "--fold" if options.fold else "--batch"
+    if (chosen.plain and options.fold) or (not chosen.traced and options.batch is not None):
+        option = "--fold" if chosen.plain and options.fold else "--batch"
         raise ConfigError(
-            f"The format '{name}' takes no {option}: it holds the network as it is.",
+            f"The format '{name}' takes no {option}: "
+            + ("it holds the network as it is." if option == "--fold" else "any number fits."),
             where=option,
             fix="Leave it out, or take another format.",
         )

@@ -64,13 +64,15 @@ class AbstractFormat(abc.ABC):
         summary: What it is, for the help.
         ending: Of its main file.
         alone: Whether its main file is all there is to it.
-        plain: Whether it holds the network as it is: never folded, for any batch.
+        plain: Whether it holds the network as it is, batch norms and all.
+        traced: Whether it may be made for one size of batch.
     """
 
     summary: ClassVar[str]
     ending: ClassVar[str]
     alone: ClassVar[bool] = True
     plain: ClassVar[bool] = False
+    traced: ClassVar[bool] = True
 
     @abc.abstractmethod
     def check(self) -> None:

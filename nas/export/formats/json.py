@@ -23,6 +23,7 @@ class Json(AbstractFormat):
     summary: ClassVar[str] = "architecture and weights as plain data; nas reads it back"
     ending: ClassVar[str] = ".json"
     alone: ClassVar[bool] = False
+    traced: ClassVar[bool] = False
     plain: ClassVar[bool] = True
 
     def check(self) -> None:
