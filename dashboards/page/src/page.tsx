@@ -138,7 +138,7 @@ function RunPlace({ name, live }: { name: string; live: Live }) {
       <span class="run-name" title={name}>
         {name}
       </span>
-      {live.run && <StateBadge state={live.run.state} />}
+      {live.run && <StateBadge state={live.run.state} kind={live.run.kind} />}
       <span class="soft live" role="status">
         {live.connected === false && live.run?.state === "running" ? "not connected" : ""}
       </span>

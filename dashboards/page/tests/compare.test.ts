@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { CompareDocument } from "../src/documents";
 import { cautions, named } from "../src/views/compare";
-import { between, staircase } from "../src/views/compare_chart";
+import { between, dominated, staircase } from "../src/views/compare_chart";
 import { runWith } from "./runs";
 
 describe("a staircase", () => {
@@ -52,5 +52,13 @@ describe("cautions", () => {
   });
   test("say that inherited values belong to their supernet", () => {
     expect(told({ objectives: [{ name: "cross_entropy", unit: "nats", source: "inherited" }] })).toMatch(/supernet of their own run/);
+  });
+});
+
+describe("a point behind its staircase", () => {
+  test("is dominated by another, never by its equal", () => {
+    const points: [number, number][] = [[1, 5], [3, 2], [3, 6]];
+    expect(points.map((point) => dominated(point, points))).toEqual([false, false, true]);
+    expect(dominated([1, 5], [[1, 5]])).toBe(false);
   });
 });

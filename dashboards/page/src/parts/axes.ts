@@ -4,7 +4,7 @@ import type { Palette } from "./palette";
 export function axisStyle(colours: Palette): Record<string, unknown> {
   return {
     nameTextStyle: { color: colours.soft, fontSize: 12 },
-    axisLabel: { color: colours.soft, fontSize: 12 },
+    axisLabel: { color: colours.soft, fontSize: 12, hideOverlap: true },
     axisLine: { lineStyle: { color: colours.soft } },
     axisTick: { lineStyle: { color: colours.soft } },
     splitLine: { lineStyle: { color: colours.line } },

@@ -1,10 +1,11 @@
 import type { RunDocument, RunState } from "../documents";
 import { Command } from "./command";
 import { Badge } from "./panel";
-import { Nothing } from "./told";
+import { Nothing, Sentence } from "./told";
 import { stampWords, stateWords, trustWords } from "./words";
 
-export function StateBadge({ state }: { state: RunState }) {
+export function StateBadge({ state, kind }: { state: RunState; kind?: RunDocument["kind"] }) {
+  if (kind === "unreadable") return <Badge tone="warning">cannot be opened</Badge>;
   const said = stateWords(state);
   return (
     <Badge tone={said.tone} title={said.meaning}>
@@ -27,19 +28,25 @@ export function RunNotice({ run }: { run: RunDocument }) {
   if (run.kind === "unreadable") {
     return (
       <Nothing title={run.problem ?? "This run cannot be opened."}>
-        {run.fix && <p>{run.fix}</p>}
-        <Command label="What is wrong with it" text={`nas doctor ${run.name}`} />
+        {run.fix ? (
+          <p>
+            <Sentence text={run.fix} />
+          </p>
+        ) : (
+          <Command label="What is wrong with it" text={`nas doctor ${run.name}`} />
+        )}
       </Nothing>
     );
   }
   const trust = trustWords(run.trust.verdict);
   const doubt = run.kind === "search" && trust.tone === "warning" && run.front_size > 0;
-  if (!run.problem && !run.stamp && !doubt) return null;
+  if (!run.problem && !run.fix && !run.stamp && !doubt) return null;
   return (
     <div class="caution several" role="note" aria-label="How far to believe this run">
-      {run.problem && (
+      {(run.problem ?? run.fix) && (
         <p>
-          <strong>{run.problem}</strong> {run.fix}
+          <strong>{run.problem ?? `${stateWords(run.state).word}.`}</strong> {run.problem === null && stateWords(run.state).meaning}{" "}
+          {run.fix && <Sentence text={run.fix} />}
         </p>
       )}
       {run.stamp && (

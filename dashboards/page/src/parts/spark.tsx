@@ -47,8 +47,9 @@ export function IntervalMark({ value, low, high, domain, mark, label, width = 16
 interface ShareProperties {
   /** 0 to 1. */
   share: number;
-  /** A part of the share that is shown darker, 0 to 1. */
+  /** A part of the share in the accent's colour, 0 to 1. */
   part?: number;
+  /** Empty where the number stands beside the bar. */
   label: string;
   width?: number;
 }
@@ -57,7 +58,7 @@ interface ShareProperties {
 export function Share({ share, part, label, width = 96 }: ShareProperties) {
   const length = (each: number): number => width * Math.min(1, Math.max(0, each));
   return (
-    <svg class="share" width={width} height={10} viewBox={`0 0 ${width} 10`} preserveAspectRatio="none" role="img" aria-label={label}>
+    <svg class="share" width={width} height={10} viewBox={`0 0 ${width} 10`} preserveAspectRatio="none" {...(label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" })}>
       <rect class="all" width={width} height={10} rx={2} />
       <rect class="filled" width={length(share)} height={10} rx={2} />
       {part !== undefined && <rect class="part" width={length(part)} height={10} rx={2} />}

@@ -13,6 +13,8 @@ export interface Column<Row> {
   number?: boolean;
   /** No wider than its text: another column takes the room. */
   narrow?: boolean;
+  /** Left out below 700 pixels: its content stands elsewhere too. */
+  wide?: boolean;
   /** What the column means, as a tooltip of its head. */
   help?: string;
 }
@@ -115,7 +117,7 @@ export function Table<Row>(properties: TableProperties<Row>) {
   );
 }
 
-const classOf = <Row,>(column: Column<Row>): string | undefined => [column.number && "number", column.narrow && "narrow"].filter(Boolean).join(" ") || undefined;
+const classOf = <Row,>(column: Column<Row>): string | undefined => [column.number && "number", column.narrow && "narrow", column.wide && "wide"].filter(Boolean).join(" ") || undefined;
 
 interface HeadProperties<Row> {
   column: Column<Row>;

@@ -11,9 +11,22 @@ export function Nothing({ title, children }: { title: string; children?: Compone
   );
 }
 
+/** A sentence in which `commands` stand as code, or a sentence that is a command as a whole. */
+export function Sentence({ text }: { text: string }) {
+  if (/^nas [a-z]/.test(text)) return <code>{text}</code>;
+  const parts = text.split(/(`[^`]+`)/);
+  return <>{parts.map((part, place) => (place % 2 === 1 ? <code key={place}>{part.slice(1, -1)}</code> : part))}</>;
+}
+
 export function Problem({ error }: { error: Missing }) {
   return (
-    <Nothing title={error.message}>{error.fix !== null && <p>{error.fix}</p>}</Nothing>
+    <Nothing title={error.message}>
+      {error.fix !== null && (
+        <p>
+          <Sentence text={error.fix} />
+        </p>
+      )}
+    </Nothing>
   );
 }
 

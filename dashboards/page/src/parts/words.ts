@@ -11,7 +11,7 @@ export interface Said {
 const STATES: Record<RunState, Said> = {
   created: { tone: "plain", word: "created", meaning: "The folder is there; nothing has been tried yet." },
   running: { tone: "active", word: "running", meaning: "A search writes to this run now. What is shown grows with it." },
-  interrupted: { tone: "warning", word: "interrupted", meaning: "The search stopped before its end. Nothing that was recorded is lost: nas resume goes on." },
+  interrupted: { tone: "warning", word: "interrupted", meaning: "The search stopped before its end. Nothing that was recorded is lost, and it can go on." },
   finished: { tone: "good", word: "finished", meaning: "The search came to its planned end." },
   failed: { tone: "warning", word: "failed", meaning: "The search gave up. Failures tell why." },
   damaged: { tone: "warning", word: "damaged", meaning: "The run's record is not whole. nas doctor says what is wrong and can keep what is whole." },

@@ -1,6 +1,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { useDocument, useSource } from "../context";
 import type { CompareDocument, RunDocument, RunsDocument } from "../documents";
+import { quantityOf, titleOf, valueText } from "../front/quantities";
 import { CheckField } from "../parts/fields";
 import { number } from "../parts/numbers";
 import { Panel } from "../parts/panel";
@@ -8,7 +9,7 @@ import { TrustBadge } from "../parts/run_notice";
 import { type Column, Table } from "../parts/table";
 import { Loading, Nothing, Problem } from "../parts/told";
 import { address, go } from "../route";
-import { CompareChart } from "./compare_chart";
+import { behind, CompareChart } from "./compare_chart";
 
 export const named = (parameters: URLSearchParams): string[] => [...new Set((parameters.get("runs") ?? "").split(",").filter(Boolean))];
 
@@ -98,7 +99,7 @@ function Overlaid({ document, runs }: { document: CompareDocument; runs: readonl
       </div>
       <Panel
         title="Fronts"
-        note="Each staircase is the edge of what a run's recorded front dominates; lower and further left is better. The band lies between what every run attained and what at least one attained; its middle line was attained by half of them."
+        note={`Each staircase is the edge of what a run's front dominates; lower and further left is better. ${behind(document) ? "Paler points are on their front all the same: by a further objective, or because an unverified ranking is read for each family by itself. " : ""}${document.attainment === null ? "" : "The band lies between what every run attained and what at least one attained."}${document.runs.length > 2 ? " Half of the runs attained its middle line." : ""}`}
         aside={document.attainment !== null && <CheckField label="attainment band" value={band} onChange={setBand} />}
       >
         <CompareChart document={document} band={band} />
@@ -111,7 +112,7 @@ function Overlaid({ document, runs }: { document: CompareDocument; runs: readonl
 }
 
 const referenceText = (document: CompareDocument): string =>
-  (document.objectives ?? []).map((objective, place) => `${objective.name} ${number(document.reference[place], 3)}`).join(", ");
+  (document.objectives ?? []).map((objective, place) => `${quantityOf(objective).label} ${valueText(objective.name, document.reference[place], 3)}`).join(", ");
 
 interface Row {
   name: string;
@@ -131,10 +132,11 @@ function columnsOf(document: CompareDocument): Column<Row>[] {
     { key: "front", title: "Front", number: true, descending: true, sort: (row) => document.fronts[row.name]?.length, cell: (row) => number(document.fronts[row.name]?.length) },
     ...(document.objectives ?? []).map((objective, place) => ({
       key: `best ${objective.name}`,
-      title: `Best ${objective.name}${objective.unit ? `, ${objective.unit}` : ""}`,
+      title: `Best ${titleOf(quantityOf({ ...objective, name: objective.name.replace(/\[.*/, "") }))}`,
+      help: objective.name,
       number: true,
       sort: (row: Row) => best(row.name, place),
-      cell: (row: Row) => number(best(row.name, place), 3),
+      cell: (row: Row) => valueText(objective.name, best(row.name, place), 3),
     })),
     { key: "volume", title: "Hypervolume", number: true, descending: true, sort: (row) => document.hypervolume[row.name], cell: (row) => number(document.hypervolume[row.name], 4) },
     { key: "trust", title: "Trust", cell: (row) => row.run && <TrustBadge verdict={row.run.trust.verdict} /> },

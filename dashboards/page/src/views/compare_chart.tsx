@@ -1,11 +1,14 @@
 import type { EChartsCoreOption } from "echarts/core";
 import { useCallback } from "preact/hooks";
 import type { CompareDocument } from "../documents";
+import { quantityOf, titleOf, valueText } from "../front/quantities";
 import { axisStyle, TEXT, tooltipStyle } from "../parts/axes";
 import { Chart } from "../parts/chart";
 import { type Domain, domainOf } from "../parts/marks";
-import { number } from "../parts/numbers";
 import { type Palette, SYMBOLS } from "../parts/palette";
+
+/** Name of the line that half of the runs attained. */
+const MIDDLE = "half of the runs";
 
 export function CompareChart({ document, band }: { document: CompareDocument; band: boolean }) {
   const option = useCallback((colours: Palette) => compareOption(document, band, colours), [document, band]);
@@ -26,6 +29,20 @@ export function staircase(points: readonly (readonly [number, number])[], corner
   return corners;
 }
 
+/** Whether a point is dominated by another of the list in these two quantities. */
+export const dominated = ([x, y]: readonly [number, number], points: readonly (readonly [number, number])[]): boolean =>
+  points.some(([otherX, otherY]) => otherX <= x && otherY <= y && (otherX < x || otherY < y));
+
+const placesOf = (document: CompareDocument, name: string): [number, number][] =>
+  (document.fronts[name] ?? []).map((point) => [point.values[1] ?? 0, point.values[0] ?? 0]);
+
+/** Whether any front has points behind its own staircase. */
+export const behind = (document: CompareDocument): boolean =>
+  document.runs.some((name) => {
+    const places = placesOf(document, name);
+    return places.some((place) => dominated(place, places));
+  });
+
 /** The area between two staircases, as one closed outline. */
 export const between = (best: readonly (readonly number[])[], worst: readonly (readonly number[])[]): number[][] => [
   ...best.map((point) => [...point]),
@@ -45,22 +62,25 @@ function compareOption(document: CompareDocument, band: boolean, colours: Palett
   const across = room(all.map((point) => point.values[1]));
   const up = room(all.map((point) => point.values[0]));
   const corner: [number, number] = [across.max, up.max];
-  const title = (objective: typeof value): string => (objective ? objective.name + (objective.unit ? `, ${objective.unit}` : "") : "");
+  const title = (objective: typeof value): string => (objective ? titleOf(quantityOf(objective)) : "");
+  // The ends of the axes are no round numbers.
+  const inner = { ...(axisStyle(colours)["axisLabel"] as object), showMinLabel: false, showMaxLabel: false };
   const shown = band && document.attainment !== null;
   return {
     textStyle: TEXT,
     animation: false,
-    grid: { left: 8, right: 16, top: 40, bottom: 30, containLabel: true },
-    legend: { type: "scroll", top: 0, left: 0, textStyle: { color: colours.soft }, data: [...document.runs, ...(shown ? ["half of the runs"] : [])] },
+    grid: { left: 8, right: 16, top: 58, bottom: 30, containLabel: true },
+    legend: { type: "scroll", top: 0, left: 0, textStyle: { color: colours.soft }, data: [...document.runs, ...(shown && document.runs.length > 2 ? [MIDDLE] : [])] },
     tooltip: tooltipStyle(colours),
-    xAxis: { ...axisStyle(colours), type: "value", name: title(cost), nameLocation: "middle", nameGap: 30, ...across },
-    yAxis: { ...axisStyle(colours), type: "value", name: title(value), nameLocation: "end", nameTextStyle: { color: colours.soft, align: "left" }, ...up },
+    xAxis: { ...axisStyle(colours), type: "value", name: title(cost), nameLocation: "middle", nameGap: 30, ...across, axisLabel: inner },
+    yAxis: { ...axisStyle(colours), type: "value", name: title(value), nameLocation: "end", nameTextStyle: { color: colours.soft, align: "left" }, ...up, axisLabel: inner },
     series: [...(shown ? bandSeries(document, corner, colours) : []), ...document.runs.flatMap((name, place) => runSeries(document, name, place, corner, colours))],
   };
 }
 
 function runSeries(document: CompareDocument, name: string, place: number, corner: [number, number], colours: Palette): Record<string, unknown>[] {
-  const points = (document.fronts[name] ?? []).map((point) => ({ trial: point.trial, x: point.values[1] ?? 0, y: point.values[0] ?? 0 }));
+  const places = placesOf(document, name);
+  const trials = (document.fronts[name] ?? []).map((point) => point.trial);
   const colour = colours.series[place % colours.series.length];
   const symbol = SYMBOLS[place % SYMBOLS.length];
   const [value, cost] = document.objectives ?? [];
@@ -73,7 +93,7 @@ function runSeries(document: CompareDocument, name: string, place: number, corne
       clip: true,
       lineStyle: { color: colour, width: 2, type: place < colours.series.length ? "solid" : "dashed" },
       itemStyle: { color: colour },
-      data: staircase(points.map((point) => [point.x, point.y] as const), corner),
+      data: staircase(places, corner),
     },
     {
       name,
@@ -83,11 +103,11 @@ function runSeries(document: CompareDocument, name: string, place: number, corne
       itemStyle: { color: colour, borderColor: colours.paper, borderWidth: 1 },
       tooltip: {
         formatter: (item: { dataIndex: number }) => {
-          const point = points[item.dataIndex];
-          return point ? `${name}, trial ${point.trial}\n${value?.name ?? ""} ${number(point.y)}\n${cost?.name ?? ""} ${number(point.x)}` : "";
+          const [x, y] = places[item.dataIndex] ?? [];
+          return `${name}, trial ${trials[item.dataIndex] ?? ""}\n${value ? `${titleOf(quantityOf(value))} ${valueText(value.name, y)}` : ""}\n${cost ? `${titleOf(quantityOf(cost))} ${valueText(cost.name, x)}` : ""}`;
         },
       },
-      data: points.map((point) => [point.x, point.y]),
+      data: places.map((place) => ({ value: place, itemStyle: { opacity: dominated(place, places) ? 0.4 : 1 } })),
     },
   ];
 }
@@ -98,7 +118,7 @@ function bandSeries(document: CompareDocument, corner: [number, number], colours
   // Costs lie along the page, so the objectives change places.
   const stairs = (corners: number[][]): [number, number][] => staircase(corners.map(([value = 0, cost = 0]) => [cost, value] as const), corner);
   const outline = between(stairs(attained.best), stairs(attained.worst));
-  return [
+  const series = [
     {
       name: "band",
       type: "custom",
@@ -113,7 +133,7 @@ function bandSeries(document: CompareDocument, corner: [number, number], colours
       data: [[0, 0]],
     },
     {
-      name: "half of the runs",
+      name: MIDDLE,
       type: "line",
       symbol: "none",
       silent: true,
@@ -124,4 +144,6 @@ function bandSeries(document: CompareDocument, corner: [number, number], colours
       data: stairs(attained.median),
     },
   ];
+  // Of two runs the middle is the best.
+  return document.runs.length > 2 ? series : series.slice(0, 1);
 }

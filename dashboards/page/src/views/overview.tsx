@@ -1,17 +1,18 @@
 import { useMemo, useState } from "preact/hooks";
 import { useDocument, useSource } from "../context";
 import type { RunDocument, RunsDocument } from "../documents";
+import { quantityOf, titleOf, valueText } from "../front/quantities";
 import { Command } from "../parts/command";
 import { ChoiceField, NumberField, TextField, typedNumber } from "../parts/fields";
-import { duration, moment, number } from "../parts/numbers";
+import { moment, number } from "../parts/numbers";
 import { Badge, Panel } from "../parts/panel";
 import { StateBadge, TrustBadge } from "../parts/run_notice";
 import { Share, Spark } from "../parts/spark";
 import { type Column, Table } from "../parts/table";
-import { Loading, Nothing, Problem } from "../parts/told";
+import { Loading, Nothing, Problem, Sentence } from "../parts/told";
 import { stampWords, stateWords, trustWords } from "../parts/words";
 import { address, go } from "../route";
-import { bestUnder, type Cost, costOf, costs, usualBudget } from "./budget";
+import { bestUnder, type Cost, costOf, costs, OWN_LATENCY, usualBudget } from "./budget";
 import { useRefreshed } from "./refreshed";
 
 export function Overview(_: { parameters: URLSearchParams }) {
@@ -35,7 +36,8 @@ function NoRuns({ folder }: { folder: string }) {
 }
 
 function Runs({ document }: { document: RunsDocument }) {
-  const { runs } = document;
+  const runs = useMemo(() => document.runs.filter((run) => run.kind !== "unreadable"), [document]);
+  const shut = document.runs.filter((run) => run.kind === "unreadable");
   const several = runs.length > 1;
   const [text, setText] = useState("");
   const [state, setState] = useState("all");
@@ -48,7 +50,7 @@ function Runs({ document }: { document: RunsDocument }) {
   return (
     <>
       <h1>Runs</h1>
-      <Summary runs={runs} folder={document.folder} />
+      <Summary runs={document.runs} folder={document.folder} />
       <Panel
         title="All runs"
         note={
@@ -83,8 +85,26 @@ function Runs({ document }: { document: RunsDocument }) {
           <Table caption="Runs" columns={several ? columns : columns.slice(1)} rows={shown} rowKey={(run) => run.name} order={{ key: "run", descending: true }} limit={50} stack />
         )}
       </Panel>
+      {shut.length > 0 && <Unreadable runs={shut} />}
       <Legend runs={runs} />
     </>
+  );
+}
+
+function Unreadable({ runs }: { runs: readonly RunDocument[] }) {
+  return (
+    <Panel title="Cannot be opened" note="Nothing was changed in these folders: this page only reads.">
+      <dl class="words">
+        {runs.map((run) => (
+          <div key={run.name}>
+            <dt class="strong anywhere">{run.name}</dt>
+            <dd>
+              {run.problem} {run.fix && <Sentence text={run.fix} />}
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </Panel>
   );
 }
 
@@ -133,7 +153,7 @@ function useBudget(runs: readonly RunDocument[]): Budget {
   return { cost, limit: typedNumber(text), fields };
 }
 
-const labelOf = (cost: Cost): string => (cost.name === "latency_ms" ? "latency on the run's device" : cost.name);
+const labelOf = (cost: Cost): string => (cost.name === OWN_LATENCY ? "latency on the run's device" : titleOf(quantityOf({ ...cost, source: null })));
 
 function columnsOf(budget: Budget, chosen: ReadonlySet<string>, setChosen: (chosen: ReadonlySet<string>) => void): Column<RunDocument>[] {
   const toggle = (name: string): void => {
@@ -180,7 +200,11 @@ function Name({ run }: { run: RunDocument }) {
         </span>
       )}
       {run.problem && <span class="problem small">{run.problem}</span>}
-      {run.fix && <span class="soft small">{run.fix}</span>}
+      {run.fix && (
+        <span class="soft small">
+          <Sentence text={run.fix} />
+        </span>
+      )}
     </div>
   );
 }
@@ -238,7 +262,7 @@ function Best({ run, budget }: { run: RunDocument; budget: Budget }) {
     <div class="stacked">
       <a href={address("trial", run.name, { trial: found.trial })}>trial {found.trial}</a>
       <span class="small">
-        {first.name} {number(found.values[first.name], 3)}
+        {quantityOf(first).label} {valueText(first.name, found.values[first.name], 3)}
         {first.unit ? ` ${first.unit}` : ""}
         {spent !== null && <span class="soft"> at {number(spent, 3)}{budget.cost?.unit ? ` ${budget.cost.unit}` : ""}</span>}
       </span>
@@ -251,7 +275,6 @@ function Best({ run, budget }: { run: RunDocument; budget: Budget }) {
 function Legend({ runs }: { runs: readonly RunDocument[] }) {
   const verdicts = [...new Set(runs.filter((run) => run.kind === "search").map((run) => run.trust.verdict))];
   const states = [...new Set(runs.map((run) => run.state))];
-  const seconds = runs.flatMap((run) => run.stages).reduce((sum, stage) => sum + (stage.seconds ?? 0), 0);
   return (
     <Panel title="What the words mean">
       <dl class="words">
@@ -272,7 +295,6 @@ function Legend({ runs }: { runs: readonly RunDocument[] }) {
           </div>
         ))}
       </dl>
-      {seconds > 0 && <p class="soft small">All stages of these runs took {duration(seconds)} together.</p>}
     </Panel>
   );
 }

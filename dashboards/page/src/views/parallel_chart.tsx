@@ -1,6 +1,7 @@
 import type { EChartsCoreOption } from "echarts/core";
 import { useCallback } from "preact/hooks";
 import type { SpaceDocument } from "../documents";
+import { quantityOf, titleOf } from "../front/quantities";
 import { axisStyle, shortened, TEXT } from "../parts/axes";
 import { Chart } from "../parts/chart";
 import { domainOf, thinned } from "../parts/marks";
@@ -46,6 +47,12 @@ export function parallelRows(document: SpaceDocument, axes: number, values: Read
   return thinned(rows, MOST_LINES);
 }
 
+/** Values without the highest tenth. */
+function middle(values: readonly number[]): number[] {
+  const ordered = [...values].sort((first, second) => first - second);
+  return ordered.slice(0, Math.ceil(0.9 * ordered.length));
+}
+
 function parallelOption(
   document: SpaceDocument,
   axes: number,
@@ -56,7 +63,10 @@ function parallelOption(
 ): EChartsCoreOption {
   const names = document.parallel.choices.slice(0, axes);
   const rows = parallelRows(document, axes, values, only);
-  const scale = domainOf(rows.map((row) => row.at(-1) as number)) ?? { low: 0, high: 1 };
+  const ends = rows.map((row) => row.at(-1) as number);
+  const scale = domainOf(ends) ?? { low: 0, high: 1 };
+  // A few far worse trials would take all colours for themselves.
+  const usual = domainOf(middle(ends)) ?? scale;
   const style = axisStyle(colours);
   const byName = new Map(document.choices.map((choice) => [choice.name, choice]));
   return {
@@ -65,8 +75,8 @@ function parallelOption(
     parallel: { left: 80, right: 120, top: 44, bottom: 16 },
     visualMap: {
       type: "continuous",
-      min: scale.low,
-      max: scale.high,
+      min: usual.low,
+      max: usual.high,
       dimension: names.length,
       right: 0,
       top: "middle",
@@ -88,12 +98,14 @@ function parallelOption(
           data: options.map((option) => shortened(option, 16)),
           splitLine: { show: false },
           axisTick: { show: false },
+          axisLabel: { ...(style["axisLabel"] as object), color: colours.ink, backgroundColor: colours.paper, padding: [1, 3], borderRadius: 2 },
+          z: 10,
         };
       }),
       {
         ...style,
         dim: names.length,
-        name: shortened(unit ? `${document.objective}, ${unit}` : document.objective, 24),
+        name: shortened(titleOf(quantityOf({ name: document.objective, unit, source: null })), 24),
         type: "value",
         min: scale.low,
         max: scale.high,

@@ -40,7 +40,7 @@ export function volumeOption(values: Volumes, colours: Palette): EChartsCoreOpti
     legend: { top: 0, left: 0, textStyle: { color: colours.soft }, data: ["as recorded", "95 % interval"].slice(0, known.length > 0 ? 2 : 1) },
     tooltip: { ...tooltipStyle(colours), trigger: "axis" },
     xAxis: { ...axisStyle(colours), type: "value", name: "finished trials", nameLocation: "middle", nameGap: 28, minInterval: 1, min: "dataMin", max: "dataMax", splitLine: { show: false } },
-    yAxis: { ...axisStyle(colours), type: "value", min: 0, max: highest },
+    yAxis: { ...axisStyle(colours), type: "value", min: 0, max: highest, axisLabel: { ...(axisStyle(colours)["axisLabel"] as object), showMaxLabel: false } },
     series: [
       {
         name: "as recorded",
@@ -49,7 +49,6 @@ export function volumeOption(values: Volumes, colours: Palette): EChartsCoreOpti
         symbol: "none",
         lineStyle: { color: colours.accent, width: 2 },
         itemStyle: { color: colours.accent },
-        areaStyle: { color: colours.accent, opacity: 0.08 },
         tooltip: { valueFormatter: (value: unknown) => number(Number(value), 4) },
         data: shown.map((each) => [each.finished, each.value]),
       },
@@ -90,8 +89,8 @@ export function workersOption(workers: Workers, colours: Palette): EChartsCoreOp
   return {
     textStyle: TEXT,
     animation: false,
-    grid: { left: 8, right: 8, top: 44, bottom: 8, containLabel: true },
-    legend: { top: 0, left: 0, textStyle: { color: colours.soft } },
+    grid: { left: 8, right: 8, top: 62, bottom: 8, containLabel: true },
+    legend: { type: "scroll", top: 0, left: 0, textStyle: { color: colours.soft } },
     tooltip: { ...tooltipStyle(colours), trigger: "axis" },
     xAxis: { ...axisStyle(colours), type: "time", splitLine: { show: false } },
     yAxis: [

@@ -64,6 +64,12 @@ function Pairs({ pairs }: { pairs: readonly (readonly [string, ComponentChildren
   );
 }
 
+const LEDGER_WORDS: Record<string, string> = {
+  search_device_s: "the search alone",
+  total_device_s: "with rivals and controls",
+  unknown: "jobs without a recorded time",
+};
+
 function Ledger({ ledger }: { ledger: Record<string, unknown> }) {
   const { rows, facts, unit } = ledgerRows(ledger);
   const most = Math.max(...rows.map((row) => row.device ?? 0), 0);
@@ -73,19 +79,20 @@ function Ledger({ ledger }: { ledger: Record<string, unknown> }) {
       title="What it cost"
       note="Time of the device that each part used: rivals and controls are counted too, so that a comparison at equal cost can be checked. Wall time includes waiting."
     >
-      <Facts facts={facts.map(([name, value]) => [spaced(name), typeof value === "number" && name.endsWith("_s") ? duration(value) : String(value)])} />
+      <Facts facts={facts.map(([name, value]) => [LEDGER_WORDS[name] ?? spaced(name), typeof value === "number" && name.endsWith("_s") ? duration(value) : String(value)])} />
       <Table
         caption="Cost by part of the run"
         rows={rows}
         rowKey={(row) => row.part}
-        stack
         columns={[
           { key: "part", title: "Part", sort: (row: LedgerRow) => row.part, cell: (row) => row.part },
           { key: "jobs", title: "Jobs", number: true, descending: true, sort: (row) => row.jobs, cell: (row) => number(row.jobs) },
           { key: "device", title: unit, number: true, descending: true, sort: (row) => row.device, cell: (row) => duration(row.device) },
-          { key: "share", title: "", cell: (row) => row.device !== null && most > 0 && <Share share={row.device / most} label={duration(row.device)} /> },
+          { key: "share", title: "", wide: true, cell: (row) => row.device !== null && most > 0 && <Share share={row.device / most} label={duration(row.device)} /> },
           { key: "wall", title: "Wall time", number: true, descending: true, sort: (row) => row.wall, cell: (row) => duration(row.wall) },
-          { key: "unknown", title: "Unknown", help: "jobs whose time is not recorded", number: true, sort: (row) => row.unknown, cell: (row) => number(row.unknown) },
+          ...(rows.some((row) => row.unknown)
+            ? [{ key: "unknown", title: "Unknown", help: "jobs whose time is not recorded", number: true, cell: (row: LedgerRow) => number(row.unknown) }]
+            : []),
         ]}
       />
     </Panel>

@@ -2,6 +2,7 @@ import { useMemo, useState } from "preact/hooks";
 import { useDocument } from "../context";
 import type { RunDocument, SpaceDocument, TrialsDocument } from "../documents";
 import type { ViewProperties } from "../page";
+import { quantityOf } from "../front/quantities";
 import { CheckField, ChoiceField, TextField } from "../parts/fields";
 import { type Domain, domainOf } from "../parts/marks";
 import { number } from "../parts/numbers";
@@ -56,6 +57,7 @@ const ORDERS = [
 const FIRST = 12;
 
 function Choices({ document, unit }: { document: SpaceDocument; unit: string | null }) {
+  const label = quantityOf({ name: document.objective, unit, source: null }).label;
   const [order, setOrder] = useState("importance");
   const [text, setText] = useState("");
   const [only, setOnly] = useState(false);
@@ -68,10 +70,10 @@ function Choices({ document, unit }: { document: SpaceDocument; unit: string | n
   const shown = all ? found : found.slice(0, FIRST);
   return (
     <Panel
-      title={`Choices and ${document.objective}`}
+      title={`Choices and ${label}`}
       note={
         <>
-          An effect is the mean {document.objective} of trials with an option minus that of trials without it, with its 95 % interval (Welch); below zero the option
+          An effect is the mean {label} of trials with an option minus that of trials without it, with its 95 % interval (Welch); below zero the option
           goes with <strong>better</strong> values. The search chose these trials, nobody drew them at random: options that it liked stand beside other options that it
           liked, and an effect may be theirs. Of this many intervals some miss zero by luck, and a share of explained variance can hang on a few bad trials. Read all of it as questions to ask, not as causes.
         </>
@@ -111,16 +113,16 @@ function OneChoice({ choice, domain, trials, unit }: OneProperties) {
     { key: "option", title: "Option", cell: (row) => row.option },
     {
       key: "taken",
-      title: "Taken, on the front",
+      title: "Taken",
       number: true,
-      help: "trials that took it; the darker part are those on the front",
+      help: "finished trials that took it; the coloured part of the bar are those on the front",
       cell: (row) => (
         <>
-          <Share share={row.count / Math.max(1, trials)} part={row.onFront / Math.max(1, trials)} label={`${row.count} trials, ${row.onFront} on the front`} width={64} />{" "}
-          {number(row.count)}, {number(row.onFront)}
+          <Share share={row.count / Math.max(1, trials)} part={row.onFront / Math.max(1, trials)} label="" width={64} /> {number(row.count)}
         </>
       ),
     },
+    { key: "front", title: "Front", number: true, help: "of these, trials on the front", cell: (row) => number(row.onFront) },
     { key: "effect", title: unit ? `Effect, ${unit}` : "Effect", cell: (row) => <EffectMark effect={row.effect} domain={domain} option={row.option} /> },
   ];
   return (
@@ -167,7 +169,7 @@ function Parallel({ document, run, version, unit }: { document: SpaceDocument; r
   return (
     <Panel
       title="Parallel coordinates"
-      note={`One line per finished trial through the choices that explain most of ${document.objective}, and last its value. Bundles are what the search kept trying; a colour that gathers at an option is a hint, as weak as the effects above. Drag along an axis to keep only lines that pass there; a click on the axis lets go.`}
+      note={`One line per finished trial through the choices that explain most of ${quantityOf({ name: document.objective, unit, source: null }).label}, and last its value. Bundles are what the search kept trying; a colour that gathers at an option is a hint, as weak as the effects above. Drag along an axis to keep only lines that pass there; a click on the axis lets go.`}
       aside={
         <span class="bar">
           <ChoiceField label="Choices" value={axes} onChange={setAxes} options={AXES.map((each) => ({ value: String(each), label: String(each) }))} />
