@@ -51,7 +51,7 @@ def front(
     from nas.run_store import Run
     from nas.search.front_view import front_document, table_csv
 
-    _check_forms(chart, as_csv, as_json)
+    check_forms(chart, as_csv, as_json)
     path = find_run(run, runs)
     with Run.open(path) as opened:
         document = front_document(opened, calibrated=calibrated)
@@ -78,7 +78,12 @@ def front(
         say_next(document, shown_run(path), state, why_empty)
 
 
-def _check_forms(chart: bool | None, as_csv: bool, as_json: bool) -> None:
+def check_forms(chart: bool | None, as_csv: bool, as_json: bool) -> None:
+    """Refuse two forms of output at once.
+
+    Raises:
+        ConfigError: If two are asked for.
+    """
     from nas.errors import ConfigError
 
     if as_csv and as_json:

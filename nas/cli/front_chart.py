@@ -41,7 +41,7 @@ def print_chart(document: Mapping[str, Any], finished: Sequence[Trial]) -> None:
     for line in draw_chart(
         marks,
         [_place(point["objectives"], names) for point in document["points"]],
-        (_label(rightward), _label(upward)),
+        (objective_label(rightward), objective_label(upward)),
         width=min(size.columns, WIDEST),
         height=max(_FEWEST_ROWS, min(_ROWS, size.lines - _OTHER_LINES)),
         ascii_only=not draws_unicode(),
@@ -107,6 +107,7 @@ def _place(values: Mapping[str, Any], names: tuple[str, str]) -> Point:
     return float(values[names[0]]["value"]), float(values[names[1]]["value"])
 
 
-def _label(objective: Mapping[str, Any]) -> str:
+def objective_label(objective: Mapping[str, Any]) -> str:
+    """Return the name of an axis."""
     unit = objective.get("unit")
     return f"{objective['name']} ({unit})" if unit and unit != "1" else str(objective["name"])
