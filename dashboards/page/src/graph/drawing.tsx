@@ -89,7 +89,7 @@ export function BoxMark({ box, place, outputs, look, current }: BoxProperties) {
     <g
       class={`box ${kind} ${isJoin(box) ? "merge" : ""} ${familyClass(box)} ${mark} ${painted ? "painted" : ""}`}
       role="button"
-      tabIndex={current ? 0 : -1}
+      tabindex={current ? 0 : -1}
       aria-pressed={current}
       aria-label={boxSentence(box, outputs)}
       {...hooks}
@@ -162,7 +162,7 @@ function JoinMark({ box, place, direction, texts }: { box: Box; place: Rectangle
 export function GroupMark({ folder, place, texts }: { folder: Folder; place: Rectangle; texts: boolean }) {
   const letters = Math.max(3, Math.floor((place.width - 40) / LETTER));
   return (
-    <g class="group" data-group={folder.id} role="button" tabIndex={0} aria-expanded aria-label={`${folder.label}, ${folder.size} nodes; fold`}>
+    <g class="group" data-group={folder.id} role="button" tabindex={0} aria-expanded={true} aria-label={`${folder.label}, ${folder.size} nodes; fold`}>
       <title>{`${folder.label}, ${folder.size} nodes; press to fold`}</title>
       <rect class="frame" x={place.x} y={place.y} width={place.width} height={place.height} rx={9} />
       <rect class="title" x={place.x} y={place.y} width={Math.min(place.width, 34 + LETTER * Math.min(letters, folder.label.length))} height={22} rx={9} />

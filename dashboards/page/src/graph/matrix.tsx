@@ -42,7 +42,7 @@ export function Matrix({ drawn, marks, gates, title }: { drawn: Shown; gates: Ga
         {chosen.length > 0 && <span class="soft"> ({chosen.map((line) => lineSentence(line, gates)).join("; ")})</span>}
       </figcaption>
       <div class="scroll">
-        <svg class="matrix-cells" width={side} height={side} tabIndex={0} role="img" aria-label={`${title} as a matrix of ${ids.length} nodes; arrow keys move over its cells`} onKeyDown={onKeyDown} onPointerMove={onPoint}>
+        <svg class="matrix-cells" width={side} height={side} tabindex={0} role="img" aria-label={`${title} as a matrix of ${ids.length} nodes; arrow keys move over its cells`} onKeyDown={onKeyDown} onPointerMove={onPoint}>
           <rect class="chosen" x={LABEL} y={LABEL + cell.row * step} width={step * ids.length} height={step} />
           <rect class="chosen" x={LABEL + cell.column * step} y={LABEL} width={step} height={step * ids.length} />
           <path class="rules" d={rules(ids.length, step)} />

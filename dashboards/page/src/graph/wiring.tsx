@@ -4,6 +4,7 @@ import { type Camera, fitted, holds, meets, opening, seen, showing, zoomed } fro
 import { BoxMark, GroupMark, LineMark, type Look, outputCounts } from "./drawing";
 import type { Layout, Rectangle } from "./elk_graph";
 import { layOut } from "./engine";
+import type { Direction } from "./marks";
 import { usePan } from "./pan";
 import type { Shown } from "./visible";
 import { stepOf, walk } from "./walk";
@@ -26,12 +27,14 @@ export interface WiringProperties {
 /** The graph: panned by dragging, zoomed by keys, buttons and pinches, walked along its edges by arrows. */
 export function Wiring(properties: WiringProperties) {
   const { document, drawn, look, current, onCurrent, onFold, label } = properties;
-  const { layout, laidOut, error } = useLayout(properties);
+  const { layout, laidOut, busy, error } = useLayout(properties);
   const place = useRef<HTMLDivElement>(null);
   const stage = useRef<SVGGElement>(null);
   const camera = useRef<Camera>({ scale: 1, x: 0, y: 0 });
   const anchor = useRef<{ folder: string; x: number; y: number } | null>(null);
   const drawnFor = useRef("");
+  /** What gets the focus once it is in the page. */
+  const focusNext = useRef<string | null>(null);
   const [view, setView] = useState<{ seen: Rectangle; far: boolean }>({ seen: { x: 0, y: 0, width: 0, height: 0 }, far: false });
   const size = useCallback((): [number, number] => [place.current?.clientWidth ?? 800, place.current?.clientHeight ?? 600], []);
   const move = useCallback((next: Camera): void => {
@@ -49,16 +52,17 @@ export function Wiring(properties: WiringProperties) {
   useLayoutEffect(() => {
     if (!layout || !laidOut) return;
     const [width, height] = size();
-    const key = `${document.id} ${look.direction}`;
+    const key = `${document.id} ${laidOut.direction}`;
     const held = anchor.current;
     const around = held ? (layout.groups[held.folder] ?? layout.boxes[`fold:${held.folder}`]) : undefined;
     if (drawnFor.current !== key || !held || !around) {
-      if (drawnFor.current !== key) move(opening(layout, layout.boxes[laidOut.boxes.keys().next().value ?? ""], width, height));
+      if (drawnFor.current !== key) move(opening(layout, layout.boxes[laidOut.drawn.boxes.keys().next().value ?? ""], width, height));
     } else {
       const scale = camera.current.scale;
       const kept = { scale, x: held.x - around.x * scale, y: held.y - around.y * scale };
       move(showing(kept, { ...around, height: Math.min(around.height, height / scale / 2), width: Math.min(around.width, width / scale / 2) }, width, height));
     }
+    if (held) focusNext.current = `fold:${held.folder}`;
     anchor.current = null;
     drawnFor.current = key;
   }, [layout, laidOut]);
@@ -71,6 +75,7 @@ export function Wiring(properties: WiringProperties) {
     const around = layout?.groups[folder] ?? layout?.boxes[`fold:${folder}`];
     if (around) anchor.current = { folder, x: around.x * camera.current.scale + camera.current.x, y: around.y * camera.current.scale + camera.current.y };
     onFold(folder);
+    onCurrent(`fold:${folder}`);
   };
   const { onPointerDown, moved } = usePan(place, camera, move);
   const visit = (id: string): void => {
@@ -80,11 +85,10 @@ export function Wiring(properties: WiringProperties) {
     onCurrent(id);
     focusNext.current = id;
   };
-  const focusNext = useRef<string | null>(null);
   useEffect(() => {
     const wanted = focusNext.current;
     if (wanted === null) return;
-    const found = [...(stage.current?.querySelectorAll<SVGGElement>("g.box") ?? [])].find((each) => idOf(each) === wanted);
+    const found = [...(stage.current?.querySelectorAll<SVGGElement>("[data-node], [data-group]") ?? [])].find((each) => idOf(each) === wanted);
     if (found) {
       focusNext.current = null;
       found.focus({ preventScroll: true });
@@ -114,15 +118,15 @@ export function Wiring(properties: WiringProperties) {
     event.preventDefault();
   };
   const texts = !view.far || drawn.boxes.size < 200;
-  const marks = useMemo(() => (layout && laidOut ? <Marks drawn={laidOut} layout={layout} look={{ ...look, texts }} view={view.seen} current={current} /> : null), [layout, laidOut, look, texts, view, current]);
+  const marks = useMemo(() => (layout && laidOut ? <Marks drawn={laidOut.drawn} layout={layout} look={{ ...look, direction: laidOut.direction, texts }} view={view.seen} current={current} /> : null), [layout, laidOut, look, texts, view, current]);
   return (
     <div class="wiring-place" ref={place}>
       <svg
         class={`wiring ${view.far ? "far" : ""}`}
         role="group"
         aria-label={label}
-        aria-busy={laidOut !== drawn}
-        tabIndex={current === null || !drawn.boxes.has(current) ? 0 : -1}
+        aria-busy={busy}
+        tabindex={current === null || !drawn.boxes.has(current) ? 0 : -1}
         onKeyDown={onKeyDown}
         onPointerDown={onPointerDown}
         onClick={(event) => !moved() && press(event.target)}
@@ -130,7 +134,7 @@ export function Wiring(properties: WiringProperties) {
         <g ref={stage}>{marks}</g>
       </svg>
       <p class="wiring-told" role="status">
-        {error ?? (laidOut === drawn ? "" : `Laying out ${drawn.boxes.size} nodes and ${drawn.lines.length} edges.`)}
+        {error ?? (!busy ? "" : `Laying out ${drawn.boxes.size} nodes and ${drawn.lines.length} edges.`)}
       </p>
       <div class="wiring-keys">
         <button type="button" aria-label="Zoom in" onClick={() => zoom(1.25)}>
@@ -152,23 +156,32 @@ const idOf = (mark: Element | null): string => {
   return folder ? `fold:${folder}` : (mark?.getAttribute("data-node") ?? "");
 };
 
-function useLayout({ document, drawn, look, onLayout }: WiringProperties): { layout: Layout | null; laidOut: Shown | null; error: string | null } {
-  const [state, setState] = useState<{ layout: Layout | null; laidOut: Shown | null; error: string | null }>({ layout: null, laidOut: null, error: null });
+interface LaidOut {
+  layout: Layout | null;
+  /** What the layout is of: a fold or a turn shows once it is laid out. */
+  laidOut: { drawn: Shown; direction: Direction } | null;
+  error: string | null;
+}
+
+function useLayout({ document, drawn, look, onLayout }: WiringProperties): LaidOut & { busy: boolean } {
+  const [state, setState] = useState<LaidOut>({ layout: null, laidOut: null, error: null });
+  const { direction } = look;
   useEffect(() => {
     let wanted = true;
-    layOut(document, drawn, look.direction).then(
+    layOut(document, drawn, direction).then(
       (layout) => {
         if (!wanted) return;
-        setState({ layout, laidOut: drawn, error: null });
+        setState({ layout, laidOut: { drawn, direction }, error: null });
         onLayout?.(layout);
       },
-      (error: unknown) => wanted && setState((old) => ({ ...old, laidOut: drawn, error: `No drawing: ${error instanceof Error ? error.message : String(error)}` })),
+      (error: unknown) => wanted && setState((old) => ({ ...old, error: `No drawing: ${error instanceof Error ? error.message : String(error)}` })),
     );
     return () => {
       wanted = false;
     };
-  }, [document, drawn, look.direction]);
-  return state;
+  }, [document, drawn, direction]);
+  const busy = state.error === null && (state.laidOut?.drawn !== drawn || state.laidOut.direction !== direction);
+  return { ...state, busy };
 }
 
 function Marks({ drawn, layout, look, view, current }: { drawn: Shown; layout: Layout; look: Look; view: Rectangle; current: string | null }) {
