@@ -227,6 +227,6 @@ describe("several runs", () => {
   test("that cannot be laid over each other say why", () => {
     expect(overlayOf(comparison, "a", "macs", "error").why).toContain("error and latency");
     expect(overlayOf({ ...comparison, objectives: null, why_not: "no two objectives" }, "a", "x", "y").why).toBe("no two objectives");
-    expect(overlayOf(null, "a", "x", "y")).toEqual({ fronts: [], bands: null, why: null });
+    expect(overlayOf(null, "a", "x", "y")).toMatchObject({ fronts: [], bands: null, why: null });
   });
 });

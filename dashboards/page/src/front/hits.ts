@@ -19,6 +19,7 @@ export interface Hit {
 
 export interface Hits {
   places: Places;
+  /** What a lasso takes: trials that keep the limits. */
   choosable: Hit[];
   at: (place: number) => Hit | null;
   ofTrial: (trial: number) => Hit | undefined;
@@ -58,7 +59,7 @@ export function hitsOf(drawn: Drawn, state: FrontState): Hits {
   for (const hit of hits) if (hit.trial !== null && hit.run === null && hit.mark?.kind !== "retrained") ofTrial.set(hit.trial, hit);
   return {
     places: { x: Float64Array.from(hits, (hit) => hit.x), y: Float64Array.from(hits, (hit) => hit.y), reach: Float64Array.from(reach) },
-    choosable: [...ofTrial.values()],
+    choosable: [...ofTrial.values()].filter((hit) => scene.kept[hit.row] === 1 || rows.feasible[hit.row] === false),
     at: (place) => hits[place] ?? null,
     ofTrial: (trial) => ofTrial.get(trial),
   };

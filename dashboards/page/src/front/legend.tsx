@@ -48,7 +48,9 @@ export function Legend({ drawn, state, change }: LegendProperties) {
             larger marks: more {titleOf(drawn.size)}, {valueText(drawn.size.name, scene.sizeEnds[0], 3)} to {valueText(drawn.size.name, scene.sizeEnds[1], 3)}
           </span>
         )}
-        {scene.beyond > 0 && <span>{scene.beyond.toLocaleString("en")} of the worst trials lie beyond the axes</span>}
+        {scene.beyond > 0 && <span>
+            {scene.beyond.toLocaleString("en")} far worse {scene.beyond === 1 ? "trial lies" : "trials lie"} beyond the axes
+          </span>}
       </p>
     </div>
   );
@@ -72,7 +74,7 @@ function RunSigns({ drawn }: { drawn: Drawn }) {
 }
 
 /** Signs that are on the chart now. */
-function signs({ scene }: Drawn): [string, string][] {
+function signs({ scene, limits }: Drawn): [string, string][] {
   const kinds = new Set(scene.marks.map((mark) => mark.kind));
   const clouds = new Set(scene.clouds.map((cloud) => cloud.tone));
   const bars = scene.marks.some((mark) => mark.x.low !== null || mark.y.low !== null);
@@ -85,6 +87,7 @@ function signs({ scene }: Drawn): [string, string][] {
     [clouds.has("infeasible"), "emptyCircle", "small and grey: breaks a constraint of the run"],
     [clouds.has("out") || scene.marks.some((mark) => mark.out), "", "faint: over a limit"],
     [bars, "", "bars: 95 %"],
+    [limits.some((each) => each.own), "", "dotted: a constraint of the run"],
     [scene.familyLines.length > 1, "", "thin lines: the front of each family"],
   ];
   return all.filter(([is]) => is).map(([, symbol, text]) => [symbol, text]);

@@ -4,7 +4,7 @@ import { typedNumber } from "../parts/fields";
 import { Panel } from "../parts/panel";
 import { address } from "../route";
 import { bestUnder, fromStep, leastOf, SLIDER_STEPS, toStep, type Track, trackOf } from "./limits";
-import { INHERITED, type Quantity, spanOf, spanText, titleOf, valueText } from "./quantities";
+import { INHERITED, isFraction, type Quantity, spanOf, spanText, titleOf, valueText } from "./quantities";
 import type { Rows } from "./rows";
 import { isPerFamily, type Scene } from "./scene";
 import type { FrontState } from "./state";
@@ -82,7 +82,7 @@ function Limit({ quantity, track, limit, onLimit }: LimitProperties) {
   const [typed, setTyped] = useState<string | null>(null);
   const shown = typed ?? (limit === null ? "" : String(limit));
   const step = limit === null ? SLIDER_STEPS : toStep(track, limit);
-  const title = titleOf({ ...quantity, detail: null });
+  const title = titleOf({ ...quantity, detail: null, unit: isFraction(quantity.name) ? "fraction" : quantity.unit });
   return (
     <div class="front-limit" data-limit={quantity.name}>
       <label for={id} title={titleOf(quantity)}>

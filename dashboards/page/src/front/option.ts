@@ -40,7 +40,7 @@ export function frontOption(drawn: Drawn, colours: Palette): EChartsCoreOption {
     textStyle: TEXT,
     grid: { left: frame.left, right: frame.right, top: frame.top, bottom: frame.bottom, containLabel: false, outerBoundsMode: "none" },
     xAxis: axisOption(scene.x, drawn.x, colours, 30),
-    yAxis: { ...axisOption(scene.y, drawn.y, colours, frame.left - 16), nameRotate: 90 },
+    yAxis: { ...axisOption(scene.y, drawn.y, colours, frame.left - 20), nameRotate: 90 },
     series: [
       ...bandSeries(drawn, colours),
       ...limitSeries(drawn, colours),
@@ -337,18 +337,19 @@ function chosenSeries(drawn: Drawn, colours: Palette): Series[] {
   const [x, y] = [rows.column(drawn.x.name).value, rows.column(drawn.y.name).value];
   const places = drawn.chosen.map((trial) => rows.placeOf.get(trial)).filter((row) => row !== undefined);
   if (places.length === 0) return [];
+  const many = places.length > 300;
   return [
     {
       type: "scatter",
       silent: true,
       clip: true,
-      z: 8,
+      z: many ? 3 : 8,
       progressive: 0,
       large: places.length > LARGE,
       largeThreshold: LARGE,
       symbol: "circle",
-      symbolSize: places.length > 300 ? 7 : 13,
-      itemStyle: { color: "transparent", borderColor: colours.accent, borderWidth: 1.6 },
+      symbolSize: many ? 4 : 13,
+      itemStyle: many ? { color: colours.accent, opacity: 0.6 } : { color: "transparent", borderColor: colours.accent, borderWidth: 1.6 },
       data: places.map((row) => at(scene, x[row] as number, y[row] as number)),
     },
   ];

@@ -6,11 +6,12 @@ import { type Corner, staircase } from "./staircase";
 export interface Overlay {
   fronts: { run: string; points: { trial: number; at: Corner }[]; line: Corner[] }[];
   bands: { best: Corner[]; median: Corner[]; worst: Corner[] } | null;
+  sameData: boolean;
   /** Why nothing can be laid over, in plain words. */
   why: string | null;
 }
 
-const NOTHING: Overlay = { fronts: [], bands: null, why: null };
+const NOTHING: Overlay = { fronts: [], bands: null, sameData: true, why: null };
 
 /** Turns a comparison to the axes that are shown; what is compared in other objectives stays away. */
 export function overlayOf(comparison: CompareDocument | null, run: string, x: string, y: string): Overlay {
@@ -31,7 +32,7 @@ export function overlayOf(comparison: CompareDocument | null, run: string, x: st
   const flat = xPlace < 2 && yPlace < 2 ? comparison.attainment : null;
   const line = (corners: readonly (readonly number[])[]): Corner[] => staircase(corners.map(turn));
   const bands = flat ? { best: line(flat.best), median: line(flat.median), worst: line(flat.worst) } : null;
-  return { fronts, bands, why: null };
+  return { fronts, bands, sameData: comparison.same_data, why: null };
 }
 
 /** Path of the comparison of a run with others; null without others. */

@@ -39,7 +39,7 @@ const MEASURES: Record<string, { label: string; unit: string | null }> = {
   trial: { label: "trial number", unit: null },
 };
 
-const isFraction = (name: string): boolean => /^(error|accuracy|probability)(_|$)/.test(name);
+export const isFraction = (name: string): boolean => /^(error|accuracy|probability)(_|$)/.test(name);
 
 /** Name of a quantity in words: `latency_ms[eager,b1]` is "latency" with the detail "eager, b1". */
 export function quantityOf(objective: Objective, kind: Quantity["kind"] = "objective"): Quantity {
@@ -127,6 +127,9 @@ export function spanOf(entry: FrontPoint | Baseline, name: string): Span | null 
 export const retrainedTwin = (name: string): string | null => (name === INHERITED || name === "error" ? CONFIRMED : null);
 
 const COSTS = /^(latency|energy|macs|parameters|bytes|memory|critical_path|depth)/;
+
+/** Whether an objective tells the inherited error already, so that it need not stand twice. */
+export const tellsInherited = (names: Iterable<string>): boolean => [...names].includes("error");
 
 /** Default axes: a cost below, what is learned beside it; a third objective gives the size. */
 export function defaultAxes(quantities: readonly Quantity[]): { x: string; y: string; size: string | null } {

@@ -9,7 +9,7 @@ import { familyStyle } from "../parts/palette";
 import { Share } from "../parts/spark";
 import { type Column, Table } from "../parts/table";
 import { address, go } from "../route";
-import { CONFIRMED, INHERITED, type Quantity, spanOf, spanText, titleOf, valueText } from "./quantities";
+import { CONFIRMED, INHERITED, type Quantity, spanOf, spanText, tellsInherited, titleOf, valueText } from "./quantities";
 import { BASELINE_SYMBOLS } from "./option";
 import { familyOf, type Rows } from "./rows";
 import { ShapeSymbol } from "./symbol";
@@ -51,12 +51,14 @@ function wiringColumn(families: readonly string[]): Column<Entry> {
   };
 }
 
+const INHERITED_HELP = "On validation images, with the shared weights; behind ± half a 95 % interval";
+
 function numberColumns(objectives: readonly Quantity[]): Column<Entry>[] {
   const searched = objectives.map((each) => spanColumn(each.name, titleOf({ ...each, detail: null }), `${titleOf(each)}; behind ± half a 95 % interval`));
   const latency = objectives.some((each) => each.name.startsWith("latency_ms")) ? [] : [spanColumn("latency_ms", "latency (ms)", "Measured, behind ± half a 95 % interval")];
   return [
     ...searched,
-    spanColumn(INHERITED, "error, inherited", "On validation images, with the shared weights; behind ± half a 95 % interval"),
+    ...(tellsInherited(objectives.map((each) => each.name)) ? [] : [spanColumn(INHERITED, "error, inherited", INHERITED_HELP)]),
     spanColumn(CONFIRMED, "error, retrained", "On test images, trained alone; behind ± the standard deviation over seeds"),
     ...latency,
     spanColumn("macs", "MACs", "Multiply-accumulate operations of one image"),
@@ -64,7 +66,7 @@ function numberColumns(objectives: readonly Quantity[]): Column<Entry>[] {
   ];
 }
 
-function frontColumns(points: readonly Entry[]): Column<Entry>[] {
+function frontColumns(points: readonly Entry[], volume: number | null): Column<Entry>[] {
   const most = Math.max(0, ...points.map((point) => point.hypervolume_contribution ?? 0));
   const share = (title: string, value: number | null | undefined, text: string, of = 1): ComponentChildren =>
     value === null || value === undefined ? (
@@ -86,14 +88,20 @@ function frontColumns(points: readonly Entry[]): Column<Entry>[] {
     },
     {
       key: "hypervolume_contribution",
-      title: "adds",
-      help: "Hypervolume that the front would lose without this point",
+      title: volume ? "adds" : "adds, hypervolume",
+      help: "What the front would lose of its hypervolume without this point",
       number: true,
       descending: true,
-      cell: (entry) => share("hypervolume added", entry.hypervolume_contribution, valueText("", entry.hypervolume_contribution, 2), most),
+      cell: (entry) => share("hypervolume added", entry.hypervolume_contribution, addedText(entry.hypervolume_contribution, volume), most),
       sort: (entry) => entry.hypervolume_contribution,
     },
   ];
+}
+
+/** A contribution as a share of the whole hypervolume, where that is known. */
+export function addedText(contribution: number | null | undefined, volume: number | null): string {
+  if (contribution === null || contribution === undefined) return "-";
+  return volume ? percent(contribution / volume, 1) : valueText("", contribution, 2);
 }
 
 /** What an entry has beside numbers: number formats, knee, ties, flags. */
@@ -116,6 +124,8 @@ const REMARKS: Column<Entry> = { key: "remarks", title: "remarks", cell: remarks
 interface PointsProperties {
   run: string;
   points: readonly FrontPoint[];
+  /** Hypervolume of the front as recorded. */
+  volume: number | null;
   objectives: readonly Quantity[];
   rows: Rows;
   chosen: readonly number[];
@@ -124,11 +134,11 @@ interface PointsProperties {
   onPoint: (trial: number | null) => void;
 }
 
-export function PointsTable({ run, points, objectives, rows, chosen, onChoose, pointed, onPoint }: PointsProperties) {
+export function PointsTable({ run, points, volume, objectives, rows, chosen, onChoose, pointed, onPoint }: PointsProperties) {
   const picked = useMemo(() => new Set(chosen), [chosen]);
   const columns = useMemo<Column<Entry>[]>(
-    () => [chooseColumn(picked, onChoose), trialColumn(run), wiringColumn(rows.families), ...numberColumns(objectives), ...frontColumns(points), REMARKS],
-    [run, rows, objectives, points, picked, onChoose],
+    () => [chooseColumn(picked, onChoose), trialColumn(run), wiringColumn(rows.families), ...numberColumns(objectives), ...frontColumns(points, volume), REMARKS],
+    [run, rows, objectives, points, volume, picked, onChoose],
   );
   return (
     <Table<Entry>
@@ -162,7 +172,8 @@ const trialColumn = (run: string): Column<Entry> => ({
 
 const chooseColumn = (picked: ReadonlySet<number>, onChoose: (trial: number, on: boolean) => void): Column<Entry> => ({
   key: "choose",
-  title: "chosen",
+  title: "pick",
+  help: "Chosen trials stand together in a table and are ringed on the chart",
   cell: (entry) => (
     <input
       type="checkbox"
@@ -194,6 +205,7 @@ export function ChosenTable({ run, rows, quantities, chosen, onClear, pointed, o
   const onFront = places.filter((row) => rows.front[row]).length;
   return (
     <Panel
+      class="front-chosen"
       title={`Chosen: ${places.length.toLocaleString("en")} ${places.length === 1 ? "trial" : "trials"}`}
       note={`${onFront} of them on the front.`}
       aside={

@@ -2,7 +2,7 @@ import { familyStyle } from "../parts/palette";
 import { address } from "../route";
 import type { Hit } from "./hits";
 import { BASELINE_SYMBOLS, type Drawn } from "./option";
-import { CONFIRMED, INHERITED, type Quantity, quantityOf, type Span, spanOf, spanText, titleOf } from "./quantities";
+import { CONFIRMED, INHERITED, type Quantity, quantityOf, type Span, spanOf, spanText, tellsInherited, titleOf } from "./quantities";
 import type { FrontState } from "./state";
 import { ShapeSymbol } from "./symbol";
 import { usePalette } from "./use_palette";
@@ -92,7 +92,7 @@ function factsOf(hit: Hit, drawn: Drawn): [string, string][] {
   const inherited = entry ? spanOf(entry, INHERITED) : spanAt(hit, drawn, quantityOf({ name: INHERITED, unit: null, source: null }));
   const probability = hit.mark?.probability;
   return [
-    ["error, inherited", spanText(INHERITED, inherited)],
+    ["error, inherited", tellsInherited([drawn.x.name, drawn.y.name]) ? "-" : spanText(INHERITED, inherited)],
     ["error, retrained", entry ? spanText(CONFIRMED, spanOf(entry, CONFIRMED)) : "-"],
     ["P(front)", probability === null || probability === undefined ? "-" : probability.toFixed(2)],
     ["hypervolume added", hit.mark?.kind === "front" && entry ? spanText("hypervolume_contribution", spanOf(entry, "hypervolume_contribution")) : "-"],

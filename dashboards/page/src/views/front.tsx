@@ -101,7 +101,7 @@ function Shown({ run, front, rows, quantities, parameters }: ShownProperties) {
         {front.points.length === 0 ? (
           <p>No feasible trial has finished, so the front is empty.</p>
         ) : (
-          <PointsTable run={run} points={front.points} objectives={objectives} rows={rows} chosen={state.chosen} onChoose={chooseOne} pointed={pointed} onPoint={setPointed} />
+          <PointsTable run={run} points={front.points} volume={front.hypervolume?.value ?? null} objectives={objectives} rows={rows} chosen={state.chosen} onChoose={chooseOne} pointed={pointed} onPoint={setPointed} />
         )}
       </Panel>
     ),
@@ -126,9 +126,16 @@ function Shown({ run, front, rows, quantities, parameters }: ShownProperties) {
           title={`${drawn?.y.label ?? "Front"} against ${drawn?.x.label ?? ""}`}
           class="front-chart"
           aside={
-            <button type="button" id="front-lasso" aria-pressed={lasso} title="Draw around points to choose them (L); with Shift they are added" onClick={() => setLasso(!lasso)}>
-              Lasso
-            </button>
+            <span class="front-lasso">
+              {state.chosen.length > 0 && (
+                <button type="button" class="link" onClick={() => document.querySelector(".front-chosen")?.scrollIntoView()}>
+                  {state.chosen.length.toLocaleString("en")} chosen
+                </button>
+              )}
+              <button type="button" id="front-lasso" aria-pressed={lasso} title="Draw around points to choose them (L); with Shift they are added" onClick={() => setLasso(!lasso)}>
+                Lasso
+              </button>
+            </span>
           }
         >
           <Controls quantities={quantities} state={state} change={change} positive={{ x: isPositive(rows, state.x), y: isPositive(rows, state.y) }} otherRuns={otherRuns} />
@@ -177,7 +184,7 @@ function useDrawn(run: string, front: FrontDocument, rows: Rows, quantities: rea
   }, []);
   const compared = useDocument<CompareDocument>(comparePath(run, state.runs));
   const overlay = useMemo(() => overlayOf(compared.document, run, state.x, state.y), [compared.document, run, state.x, state.y]);
-  const ticks = { x: Math.max(3, Math.floor(width / 95)), y: width < 600 ? 5 : 7 };
+  const ticks = { x: Math.max(4, Math.floor(width / 95)), y: width < 600 ? 5 : 7 };
   const axes = useMemo(
     () => axesOf({ front, rows, state, others: overlay.fronts.flatMap((each) => each.points.map((point) => point.at)), ticks }),
     [front, rows, state.x, state.y, state.logX, state.logY, state.fit, state.hidden, overlay, ticks.x, ticks.y],
@@ -192,7 +199,7 @@ function useDrawn(run: string, front: FrontDocument, rows: Rows, quantities: rea
       scene,
       overlay,
       rows,
-      frame: { width, height: width < 600 ? 380 : Math.min(620, Math.max(440, Math.round(width * 0.62))), left: width < 600 ? 54 : 66, right: 14, top: 12, bottom: 46 },
+      frame: { width, height: width < 600 ? 380 : Math.min(620, Math.max(440, Math.round(width * 0.62))), left: width < 600 ? 58 : 68, right: 14, top: 12, bottom: 46 },
       x: named(state.x),
       y: named(state.y),
       size: state.size === null ? null : named(state.size),
@@ -240,6 +247,9 @@ function Remarks({ front, state, drawn, compareError, change }: RemarksPropertie
         <p class="front-remark">{drawn.scene.unplaced} baselines have no value on these axes; the table of baselines has them all.</p>
       )}
       {drawn?.overlay.why && <p class="front-remark">{drawn.overlay.why}</p>}
+      {drawn?.overlay.fronts.length !== 0 && drawn?.overlay.sameData === false && (
+        <p class="front-remark">These runs have different data: their errors cannot be compared.</p>
+      )}
       {compareError && (
         <p class="front-remark">
           {compareError.message} {compareError.fix}
