@@ -2,7 +2,7 @@ import { useMemo } from "preact/hooks";
 import { useDocument } from "../context";
 import type { ArchitectureDocument, FrontDocument, RunDocument, TrialDocument } from "../documents";
 import { runPath } from "../source";
-import { type Difference, difference, type Mark } from "./difference";
+import { type Difference, difference, SIGN } from "./difference";
 
 /** Path of a network's document by the name that addresses carry: a trial's number, or a baseline's name. */
 export const networkPath = (run: string, name: string): string => runPath(run, /^\d+$/.test(name) ? `/trials/${name}` : `/baselines/${encodeURIComponent(name)}`);
@@ -67,7 +67,6 @@ export function ComparePicker({ run, trial, front, other, onChange }: PickerProp
   );
 }
 
-const SIGN: Record<Mark, string> = { same: "", added: "+", removed: "−", changed: "~" };
 const MOST = 200;
 
 /** Every difference in words; the sign tells what the colour tells. */

@@ -53,7 +53,7 @@ function facts(box: Box, whole: ArchitectureDocument): [string, string][] {
   const node = box.node;
   const share = (own: number, of: (each: ArchitectureDocument["nodes"][number]) => number): string => {
     const all = whole.nodes.reduce((sum, each) => sum + of(each), 0);
-    return all > 0 ? `${number(own)} (${percent(own / all, 1)})` : number(own);
+    return all > 0 && own > 0 ? `${number(own)} (${percent(own / all, 1)})` : number(own);
   };
   const found: [string, string | null][] = [
     ["Nodes", box.folder ? String(box.folder.size) : null],

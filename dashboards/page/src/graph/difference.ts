@@ -2,6 +2,9 @@ import type { ArchitectureDocument, ArchitectureEdge, ArchitectureNode } from ".
 
 export type Mark = "same" | "added" | "removed" | "changed";
 
+/** What is told by colour is told by a sign, too. */
+export const SIGN: Record<Mark, string> = { same: "", added: "+", removed: "−", changed: "~" };
+
 /** Two networks as one drawing, by the names of their nodes. */
 export interface Difference {
   /** Nodes and edges of both; what only the first has is marked removed. */

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import type { Mark } from "./difference";
+import { type Mark, SIGN } from "./difference";
 import type { Layout, Rectangle } from "./elk_graph";
 import type { Folder } from "./hierarchy";
 import { boxSentence, boxText, boxTitle, cut, type Direction, isJoin, mergeSign } from "./marks";
@@ -19,7 +19,6 @@ export interface Look {
   lineMarks: Record<string, Mark>;
 }
 
-const SIGN: Record<Mark, string> = { same: "", added: "+", removed: "−", changed: "~" };
 const LETTER = 6.4;
 
 export function LineMark({ line, layout, look }: { line: Line; layout: Layout; look: Look }) {

@@ -34,7 +34,7 @@ export function GateMap({ gates, step, onStep }: { gates: Gates; step: number; o
     >
       <Chart
         option={option}
-        height={Math.min(900, 90 + 18 * rows.names.length)}
+        height={90 + Math.max(15, 26 - rows.names.length / 4) * rows.names.length}
         label={`Heat map of ${rows.what}: ${rows.names.length} rows, ${epochs.length} epochs`}
         onReady={(chart) => chart.on("click", (event) => Array.isArray(event.value) && onStep(Number(event.value[0])))}
       />
@@ -46,14 +46,14 @@ function mapOption(rows: Rows, epochs: readonly number[], step: number, colours:
   return {
     animation: false,
     textStyle: TEXT,
-    grid: { left: 172, right: 20, top: 10, bottom: 66 },
+    grid: { left: 8, right: 20, top: 10, bottom: 66, containLabel: true },
     tooltip: {
       ...tooltipStyle(colours),
       formatter: ({ value }: { value: [number, number, number] }) => `${rows.names[value[1]] ?? ""}\nepoch ${epochs[value[0]] ?? ""}: ${value[2].toFixed(3)}`,
     },
     xAxis: { type: "category", data: epochs.map((epoch, at) => (at === step ? `▸${epoch}` : String(epoch))), name: "epoch", nameLocation: "middle", nameGap: 26, ...axisStyle(colours), splitLine: { show: false } },
-    yAxis: { type: "category", inverse: true, data: rows.names.map((name) => shortened(name, 26)), ...axisStyle(colours), splitLine: { show: false } },
-    visualMap: { min: 0, max: 1, orient: "horizontal", left: 172, bottom: 0, itemHeight: 120, itemWidth: 12, text: ["1", "0"], textStyle: { color: colours.soft }, inRange: { color: [...colours.scale] }, calculable: false },
+    yAxis: { type: "category", inverse: true, data: rows.names.map((name) => shortened(name, 24)), ...axisStyle(colours), axisLabel: { color: colours.soft, fontSize: 11, interval: 0 }, splitLine: { show: false } },
+    visualMap: { min: 0, max: 1, orient: "horizontal", left: 8, bottom: 0, itemHeight: 120, itemWidth: 12, text: ["1", "0"], textStyle: { color: colours.soft }, inRange: { color: [...colours.scale] }, calculable: false },
     series: [
       {
         type: "heatmap",
@@ -101,7 +101,7 @@ function linesOption(series: { label: string; data: [number, number][] }[], unit
   return {
     animation: false,
     textStyle: TEXT,
-    grid: { left: 56, right: 16, top: 40, bottom: 40 },
+    grid: { left: 56, right: 16, top: 58, bottom: 40 },
     legend: { top: 0, left: 0, type: "scroll", textStyle: { color: colours.ink } },
     tooltip: { trigger: "axis", ...tooltipStyle(colours) },
     xAxis: { type: "value", name: "epoch", nameLocation: "middle", nameGap: 26, minInterval: 1, min: "dataMin", max: "dataMax", ...axisStyle(colours) },

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import type { Mark } from "./difference";
+import { type Mark, SIGN } from "./difference";
 import { lineSentence } from "./drawing";
 import { boxTitle, cut } from "./marks";
 import { type GateOf, gateOf, type Line, type Shown } from "./visible";
@@ -68,16 +68,16 @@ export function Matrix({ drawn, marks, gates, title }: { drawn: Shown; gates: Ga
 
 function MatrixCell({ line, gates, mark, row, column, step }: { line: Line; gates: GateOf; mark: Mark; row: number; column: number; step: number }) {
   const gate = gateOf(line, gates);
+  const [x, y] = [LABEL + column * step, LABEL + row * step];
   return (
-    <rect
-      class={`cell ${line.chain ? "chain" : "skip"} ${mark}`}
-      data-cell={line.id}
-      x={LABEL + column * step + 0.5}
-      y={LABEL + row * step + 0.5}
-      width={step - 1}
-      height={step - 1}
-      style={gate === null ? undefined : { fillOpacity: String(0.15 + 0.85 * gate) }}
-    />
+    <g class={`cell ${line.chain ? "chain" : "skip"} ${mark}`} data-cell={line.id}>
+      <rect x={x + 0.5} y={y + 0.5} width={step - 1} height={step - 1} style={gate === null ? undefined : { fillOpacity: String(0.15 + 0.85 * gate) }} />
+      {mark !== "same" && step >= 9 && (
+        <text x={x + step / 2} y={y + step / 2 + 4}>
+          {SIGN[mark]}
+        </text>
+      )}
+    </g>
   );
 }
 

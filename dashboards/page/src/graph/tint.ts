@@ -1,4 +1,3 @@
-import { number } from "../parts/numbers";
 import { type Palette } from "../parts/palette";
 import { familyOf, isJoin } from "./marks";
 import type { Box } from "./visible";
@@ -44,10 +43,13 @@ function scaled(value: (box: Box) => number | null, unit: string, boxes: Box[], 
       const fill = colours.scale[step(amount)] ?? colours.paper;
       return { fill, ink: readableOn(fill) };
     },
-    legend: most === 0 ? [] : colours.scale.map((fill, place) => ({ fill, label: `${number((most * place) / steps, 2)} to ${number((most * (place + 1)) / steps, 2)}` })),
+    legend: most === 0 ? [] : colours.scale.map((fill, place) => ({ fill, label: `${rounded((most * place) / steps)} to ${rounded((most * (place + 1)) / steps)}` })),
     unit,
   };
 }
+
+const ROUNDED = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
+const rounded = (value: number): string => ROUNDED.format(value);
 
 /** Black or white, whichever contrasts more (relative luminance as WCAG 2 defines it). */
 export function readableOn(fill: string): string {
