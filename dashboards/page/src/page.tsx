@@ -73,6 +73,7 @@ function Frame() {
   }, [place]);
   usePageKeys(route, live.run, nextTheme, () => setHelp(true));
   const views = viewsOf(live.run);
+  const shown = views.find((each) => each.view === route.view) ?? views[0];
   return (
     <>
       <a
@@ -100,14 +101,14 @@ function Frame() {
         </div>
         {route.run !== null && views.length > 0 && (
           <div>
-            <Tabs views={views} route={route} run={route.run} />
+            <Tabs views={views} shown={shown?.view} run={route.run} />
           </div>
         )}
       </header>
       <main id="content" tabIndex={-1} ref={content}>
         {route.run === null && route.view === "overview" && <Overview parameters={route.parameters} />}
         {route.run === null && route.view === "compare" && <Compare parameters={route.parameters} />}
-        {route.run !== null && <OfRun name={route.run} route={route} live={live} views={views} />}
+        {route.run !== null && <OfRun name={route.run} route={route} live={live} shown={shown} />}
       </main>
       <KeyHelp open={help} onClose={() => setHelp(false)} />
     </>
@@ -122,9 +123,9 @@ function usePageKeys(route: Route, run: RunDocument | null, nextTheme: () => voi
     const name = route.run;
     const views = name === null ? [] : viewsOf(run);
     const made: KeyBinding[] = [
-      { key: "?", label: "list the keys", run: () => latest.current.openHelp() },
-      { key: "o", label: "all runs", run: () => go("overview", null) },
-      { key: "t", label: "colours: system, light, dark", run: () => latest.current.nextTheme() },
+      { key: "?", label: "List the keys", run: () => latest.current.openHelp() },
+      { key: "o", label: "All runs", run: () => go("overview", null) },
+      { key: "t", label: "Colours: as the system, light, dark", run: () => latest.current.nextTheme() },
       ...views.map((each) => ({ key: each.key, label: each.label, run: () => go(each.view, name) })),
     ];
     return made;
@@ -146,16 +147,16 @@ function RunPlace({ name, live }: { name: string; live: Live }) {
   );
 }
 
-function Tabs({ views, route, run }: { views: RunView[]; route: Route; run: string }) {
+function Tabs({ views, shown, run }: { views: RunView[]; shown: View | undefined; run: string }) {
   const strip = useRef<HTMLElement>(null);
   useEffect(() => {
     const tab = strip.current?.querySelector<HTMLElement>("[aria-current]");
     if (strip.current && tab) strip.current.scrollLeft = tab.offsetLeft - strip.current.offsetLeft - 40;
-  }, [route.view]);
+  }, [shown]);
   return (
     <nav aria-label="Views of the run" ref={strip}>
       {views.map((each) => (
-        <a key={each.view} href={address(each.view, run)} aria-current={each.view === route.view ? "page" : undefined}>
+        <a key={each.view} href={address(each.view, run)} aria-current={each.view === shown ? "page" : undefined}>
           {each.label}
         </a>
       ))}
@@ -163,10 +164,9 @@ function Tabs({ views, route, run }: { views: RunView[]; route: Route; run: stri
   );
 }
 
-function OfRun({ name, route, live, views }: { name: string; route: Route; live: Live; views: RunView[] }) {
+function OfRun({ name, route, live, shown }: { name: string; route: Route; live: Live; shown: RunView | undefined }) {
   if (live.error) return <Problem error={live.error} />;
   if (!live.run) return <Loading what={name} />;
-  const shown = views.find((each) => each.view === route.view) ?? views[0];
   return (
     <>
       <RunNotice run={live.run} />

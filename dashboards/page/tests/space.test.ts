@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { SpaceDocument } from "../src/documents";
 import { parallelRows } from "../src/views/parallel_chart";
-import { type Choice, effectDomain, optionRows, ordered, size, toldApart } from "../src/views/space_rows";
+import { ALL, type Choice, effectDomain, keptTrials, optionRows, ordered, size, toldApart } from "../src/views/space_rows";
 
 const choice = (parts: Partial<Choice>): Choice => ({
   name: "stage1.depth",
@@ -54,6 +54,11 @@ describe("parallel lines", () => {
 
   test("end in the value and leave out what was not asked", () => {
     expect(parallelRows(document, 2, values, null)).toEqual([[0, 1, 0.5], [1, "-", 0.25]]);
+  });
+  test("can be kept by the option they pass and by a set of trials", () => {
+    expect(keptTrials(document, ALL, null)).toBeNull();
+    expect([...(keptTrials(document, "0 0", null) ?? [])]).toEqual([4, 9]);
+    expect([...(keptTrials(document, "0 0", new Set([9])) ?? [])]).toEqual([9]);
   });
   test("keep the axes and trials that are wanted", () => {
     expect(parallelRows(document, 1, values, new Set([7]))).toEqual([[1, 0.25]]);

@@ -13,6 +13,8 @@ export interface Column<Row> {
   number?: boolean;
   /** No wider than its text: another column takes the room. */
   narrow?: boolean;
+  /** The title is not shown: marks beside numbers explain themselves to who sees them. */
+  quiet?: boolean;
   /** Left out below 700 pixels: its content stands elsewhere too. */
   wide?: boolean;
   /** What the column means, as a tooltip of its head. */
@@ -137,7 +139,7 @@ function Head<Row>({ column, order, onOrder }: HeadProperties<Row>) {
           </span>
         </button>
       ) : (
-        column.title
+        <span class={column.quiet ? "hidden" : undefined}>{column.title}</span>
       )}
     </th>
   );

@@ -2,18 +2,45 @@ import type { EChartsCoreOption } from "echarts/core";
 import { useCallback } from "preact/hooks";
 import type { CompareDocument } from "../documents";
 import { quantityOf, titleOf, valueText } from "../front/quantities";
+import { AsTable } from "../parts/as_table";
 import { axisStyle, TEXT, tooltipStyle } from "../parts/axes";
 import { Chart } from "../parts/chart";
 import { type Domain, domainOf } from "../parts/marks";
 import { type Palette, SYMBOLS } from "../parts/palette";
+import type { Column } from "../parts/table";
+import { address } from "../route";
 
 /** Name of the line that half of the runs attained. */
 const MIDDLE = "half of the runs";
 
 export function CompareChart({ document, band }: { document: CompareDocument; band: boolean }) {
   const option = useCallback((colours: Palette) => compareOption(document, band, colours), [document, band]);
-  return <Chart option={option} height={480} label={`Fronts of ${document.runs.join(", ")} laid over each other`} />;
+  const rows = document.runs.flatMap((run) => (document.fronts[run] ?? []).map((point) => ({ run, ...point })));
+  return (
+    <>
+      <Chart option={option} height={480} label={`Fronts of ${document.runs.join(", ")} laid over each other`} />
+      <AsTable caption="Points of the fronts" columns={columnsOf(document)} rows={rows} rowKey={(row) => `${row.run} ${row.trial}`} limit={20} />
+    </>
+  );
 }
+
+interface Point {
+  run: string;
+  trial: number;
+  values: number[];
+}
+
+const columnsOf = (document: CompareDocument): Column<Point>[] => [
+  { key: "run", title: "Run", sort: (row) => row.run, cell: (row) => row.run },
+  { key: "trial", title: "Trial", sort: (row) => row.trial, cell: (row) => <a href={address("trial", row.run, { trial: row.trial })}>{row.trial}</a> },
+  ...(document.objectives ?? []).map((objective, place) => ({
+    key: objective.name,
+    title: titleOf(quantityOf(objective)),
+    number: true,
+    sort: (row: Point) => row.values[place],
+    cell: (row: Point) => valueText(objective.name, row.values[place]),
+  })),
+];
 
 /** The corner points of a front as a staircase: the edge of what it dominates, up to the frame's corner. */
 export function staircase(points: readonly (readonly [number, number])[], corner: readonly [number, number]): [number, number][] {

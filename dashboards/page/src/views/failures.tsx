@@ -4,7 +4,7 @@ import type { ViewProperties } from "../page";
 import { number } from "../parts/numbers";
 import { Panel } from "../parts/panel";
 import { Table } from "../parts/table";
-import { Loading, Nothing, Problem } from "../parts/told";
+import { Loading, Nothing, Problem, Sentence } from "../parts/told";
 import { address } from "../route";
 import { runPath } from "../source";
 
@@ -24,13 +24,15 @@ export function Failures({ run, version }: ViewProperties) {
         <p class="soft">A trial that fails is kept with its reason and what it said, and the search goes on. It would stand here.</p>
       </Nothing>
     );
-  const all = document.total + run.trials.finished;
+  const { failed, finished } = run.trials;
+  const unmeasured = document.total - failed;
   return (
     <>
       <h1>Failures</h1>
       <p class="soft">
-        {number(document.total)} of {number(all)} closed trials failed ({Math.round((100 * document.total) / all)} %). Failed trials are on no front; a search
-        that loses many of one kind of network says less about that kind.
+        {number(failed)} of {number(failed + finished)} closed trials failed ({Math.round((100 * failed) / Math.max(1, failed + finished))} %)
+        {unmeasured > 0 && `, ${number(unmeasured)} finished and could not be measured`}. They are on no front; a search that loses many of one kind of network says
+        less about that kind.
       </p>
       {document.groups.map((group) => (
         <OfReason key={group.reason} group={group} run={run.name} />
@@ -44,7 +46,7 @@ function OfReason({ group, run }: { group: Group; run: string }) {
     <Panel title={`${group.reason}: ${group.count === 1 ? "1 trial" : `${number(group.count)} trials`}`} note={group.meaning}>
       <p class="way-out">
         <strong>What helps: </strong>
-        {group.way_out}
+        <Sentence text={group.way_out} />
       </p>
       <Table
         caption={`Messages of trials that failed by ${group.reason}`}
@@ -54,7 +56,7 @@ function OfReason({ group, run }: { group: Group; run: string }) {
         limit={20}
         stack
         columns={[
-          { key: "count", title: "Trials", number: true, descending: true, sort: (message) => message.count, cell: (message) => number(message.count) },
+          { key: "count", title: "Trials", number: true, narrow: true, descending: true, sort: (message) => message.count, cell: (message) => number(message.count) },
           { key: "message", title: "What it said", sort: (message) => message.message, cell: (message) => <Said message={message} /> },
           { key: "trials", title: "Which", cell: (message) => <Which message={message} run={run} /> },
         ]}

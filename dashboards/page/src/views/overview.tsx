@@ -227,7 +227,7 @@ function Trials({ run }: { run: RunDocument }) {
   return (
     <div class="stacked end">
       <span>{told}</span>
-      {planned !== null && planned > 0 && run.state !== "finished" && <Share share={finished / planned} label={`${told} trials finished`} />}
+      {planned !== null && planned > 0 && run.state !== "finished" && <Share share={finished / planned} label="" />}
       {failed > 0 && (
         <a class="small" href={address("failures", run.name)}>
           {number(failed)} failed

@@ -49,16 +49,17 @@ function Numbers({ document, run }: { document: ProgressDocument; run: string })
   const planned = trials.planned;
   const state = stateWords(document.state);
   const running = document.state === "running";
+  const stage = running ? document.stages.findLast((each) => each.state !== "finished")?.name : undefined;
   const share = planned === null || planned === 0 ? null : trials.finished / planned;
   return (
-    <Panel title={state.word.charAt(0).toUpperCase() + state.word.slice(1)} note={state.meaning} class="numbers">
+    <Panel title={state.word.charAt(0).toUpperCase() + state.word.slice(1) + (stage ? `: ${stage}` : "")} note={state.meaning} class="numbers">
       <div class="figures" aria-live={running ? "polite" : undefined}>
         <Figure value={planned === null ? number(trials.finished) : `${number(trials.finished)} of ${number(planned)}`} label="trials finished" />
         <Figure value={trials.failed > 0 ? <a href={address("failures", run)}>{number(trials.failed)}</a> : "0"} label="failed" />
         {trials.open > 0 && <Figure value={number(trials.open)} label={running ? "at work" : "left open"} />}
         <Figure value={number(trials.duplicates)} label="duplicates" note="answered by an earlier trial" />
         <Figure value={rate(document.trials_per_second)} label="rate" note="finished trials" />
-        {running && <Figure value={duration(document.seconds_left)} label="left, about" note="if the rate stays" />}
+        {running && document.seconds_left !== null && <Figure value={duration(document.seconds_left)} label="left, about" note="for the trials, if the rate stays" />}
       </div>
       {share !== null && (
         <div class="whole">
@@ -97,8 +98,9 @@ function Stages({ stages }: { stages: ProgressDocument["stages"] }) {
             { key: "seconds", title: "Time", number: true, cell: (stage) => duration(stage.seconds) },
             {
               key: "share",
-              title: "",
-              cell: (stage) => stage.seconds !== null && most > 0 && <Share share={stage.seconds / most} label={`${duration(stage.seconds)}`} />,
+              title: "Compared",
+              quiet: true,
+              cell: (stage) => stage.seconds !== null && most > 0 && <Share share={stage.seconds / most} label="" />,
             },
           ]}
         />
@@ -122,7 +124,7 @@ function Failed({ failures, run }: { failures: Record<string, number>; run: stri
           columns={[
             { key: "reason", title: "Reason", cell: ([reason]) => reason },
             { key: "count", title: "Trials", number: true, cell: ([, count]) => number(count) },
-            { key: "share", title: "", cell: ([reason, count]) => <Share share={count / most} label={`${count} ${reason}`} /> },
+            { key: "share", title: "Compared", quiet: true, cell: ([, count]) => <Share share={count / most} label="" /> },
           ]}
         />
       )}

@@ -1,11 +1,13 @@
 import type { EChartsCoreOption } from "echarts/core";
 import { useCallback } from "preact/hooks";
 import type { ProgressDocument } from "../documents";
+import { AsTable } from "../parts/as_table";
 import { axisStyle, TEXT, tooltipStyle } from "../parts/axes";
 import { Chart } from "../parts/chart";
 import { domainOf, thinned } from "../parts/marks";
 import { number } from "../parts/numbers";
 import type { Palette } from "../parts/palette";
+import type { Column } from "../parts/table";
 
 type Volumes = ProgressDocument["hypervolume"];
 type Workers = ProgressDocument["workers"];
@@ -13,15 +15,20 @@ type Workers = ProgressDocument["workers"];
 /** Points of a line are thinned to what a screen can show. */
 const MOST_POINTS = 2000;
 
+const VOLUME_COLUMNS: Column<Volumes[number]>[] = [
+  { key: "finished", title: "Finished trials", narrow: true, sort: (each) => each.finished, cell: (each) => number(each.finished) },
+  { key: "value", title: "Hypervolume", cell: (each) => number(each.value) },
+  { key: "interval", title: "95 % interval", cell: (each) => (each.low === null ? "-" : `${number(each.low, 3)} to ${number(each.high, 3)}`) },
+];
+
 export function VolumeChart({ values }: { values: Volumes }) {
   const option = useCallback((colours: Palette) => volumeOption(values, colours), [values]);
   const last = values.at(-1);
   return (
-    <Chart
-      option={option}
-      height={300}
-      label={`Hypervolume over ${values.length} finished trials, in the end ${number(last?.value, 3)}. It never falls.`}
-    />
+    <>
+      <Chart option={option} height={300} label={`Hypervolume over ${values.length} finished trials, in the end ${number(last?.value, 3)}.`} />
+      <AsTable caption="Hypervolume over finished trials" columns={VOLUME_COLUMNS} rows={values} rowKey={(each) => each.finished} order={{ key: "finished", descending: true }} limit={20} />
+    </>
   );
 }
 

@@ -88,7 +88,7 @@ function Ledger({ ledger }: { ledger: Record<string, unknown> }) {
           { key: "part", title: "Part", sort: (row: LedgerRow) => row.part, cell: (row) => row.part },
           { key: "jobs", title: "Jobs", number: true, descending: true, sort: (row) => row.jobs, cell: (row) => number(row.jobs) },
           { key: "device", title: unit, number: true, descending: true, sort: (row) => row.device, cell: (row) => duration(row.device) },
-          { key: "share", title: "", wide: true, cell: (row) => row.device !== null && most > 0 && <Share share={row.device / most} label={duration(row.device)} /> },
+          { key: "share", title: "Compared", quiet: true, wide: true, cell: (row) => row.device !== null && most > 0 && <Share share={row.device / most} label="" /> },
           { key: "wall", title: "Wall time", number: true, descending: true, sort: (row) => row.wall, cell: (row) => duration(row.wall) },
           ...(rows.some((row) => row.unknown)
             ? [{ key: "unknown", title: "Unknown", help: "jobs whose time is not recorded", number: true, cell: (row: LedgerRow) => number(row.unknown) }]

@@ -12,7 +12,7 @@ import { type Column, Table } from "../parts/table";
 import { Loading, Nothing, Problem } from "../parts/told";
 import { runPath } from "../source";
 import { ParallelChart } from "./parallel_chart";
-import { type Choice, type Effect, effectDomain, type OptionRow, optionRows, ordered, size, toldApart } from "./space_rows";
+import { ALL, type Choice, type Effect, effectDomain, keptTrials, type OptionRow, optionRows, ordered, size, toldApart } from "./space_rows";
 
 export function Space({ run, version }: ViewProperties) {
   const { document, error } = useDocument<SpaceDocument>(runPath(run.name, "/space"), version);
@@ -157,30 +157,43 @@ const signed = (value: number): string => (value > 0 ? "+" : value < 0 ? "−" :
 /** Axes that are read at once; more make a thicket. */
 const AXES = [3, 5, 8, 12];
 
+const axesOf = (most: number): { value: string; label: string }[] =>
+  AXES.filter((_, place) => place === 0 || (AXES[place - 1] ?? 0) < most).map((each) => ({ value: String(each), label: String(Math.min(each, most)) }));
+
+/** What a line can be asked to pass: the same by keyboard as dragging along an axis is by mouse. */
+const passages = (document: SpaceDocument): { value: string; label: string }[] => [
+  { value: ALL, label: "anything" },
+  ...document.parallel.choices.flatMap((name, axis) => {
+    const options = document.choices.find((choice) => choice.name === name)?.options ?? [];
+    return options.map((option, place) => ({ value: `${axis} ${place}`, label: `${name}: ${option}` }));
+  }),
+];
+
 function Parallel({ document, run, version, unit }: { document: SpaceDocument; run: RunDocument; version: number; unit: string | null }) {
   const { document: trials } = useDocument<TrialsDocument>(runPath(run.name, "/trials"), version);
   const [axes, setAxes] = useState("5");
   const [onlyFront, setOnlyFront] = useState(false);
+  const [through, setThrough] = useState(ALL);
   const values = useMemo(() => valuesOf(trials, document.objective), [trials, document.objective]);
   const front = useMemo(() => new Set(trials ? trials.trial.filter((_, place) => trials.on_front[place]) : []), [trials]);
   const scale = useMemo(() => domainOf(values.values()), [values]);
   const { choices } = document.parallel;
+  const only = useMemo(() => keptTrials(document, through, onlyFront ? front : null), [document, through, onlyFront, front]);
   if (choices.length < 2 || document.parallel.rows.length === 0) return <></>;
   return (
     <Panel
       title="Parallel coordinates"
       note={`One line per finished trial through the choices that explain most of ${quantityOf({ name: document.objective, unit, source: null }).label}, and last its value. Bundles are what the search kept trying; a colour that gathers at an option is a hint, as weak as the effects above. Drag along an axis to keep only lines that pass there; a click on the axis lets go.`}
-      aside={
-        <span class="bar">
-          <ChoiceField label="Choices" value={axes} onChange={setAxes} options={AXES.map((each) => ({ value: String(each), label: String(each) }))} />
-          <CheckField label="only the front" value={onlyFront} onChange={setOnlyFront} />
-        </span>
-      }
     >
+      <div class="bar">
+        <ChoiceField label="Axes" value={axes} onChange={setAxes} options={axesOf(choices.length)} />
+        <ChoiceField label="Lines through" value={through} onChange={setThrough} options={passages(document)} />
+        <CheckField label="only the front" value={onlyFront} onChange={setOnlyFront} />
+      </div>
       {scale === null ? (
         <p class="soft">The values are being loaded.</p>
       ) : (
-        <ParallelChart document={document} axes={Number(axes)} values={values} only={onlyFront ? front : null} unit={unit} />
+        <ParallelChart document={document} axes={Number(axes)} values={values} only={only} unit={unit} />
       )}
     </Panel>
   );

@@ -20,6 +20,20 @@ export function optionRows(choice: Choice): OptionRow[] {
   }));
 }
 
+/** Lines of all trials, whatever they pass. */
+export const ALL = "all";
+
+/**
+ * Trials whose line passes an option, written as "axis option", and that are among the given ones; null
+ * where that is all of them.
+ */
+export function keptTrials(document: SpaceDocument, through: string, among: ReadonlySet<number> | null): ReadonlySet<number> | null {
+  if (through === ALL) return among;
+  const [axis = 0, option = 0] = through.split(" ").map(Number);
+  const { trials, rows } = document.parallel;
+  return new Set(trials.filter((trial, place) => rows[place]?.[axis] === option && (among === null || among.has(trial))));
+}
+
 /** A whole number as text, in powers of ten where its digits say nothing. */
 export function size(digits: string): string {
   if (!/^\d+$/.test(digits)) return digits;
