@@ -8,10 +8,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import uvicorn
 
 from dashboards.server.app import create_app
 from dashboards.server.keys import Keys
@@ -46,11 +48,14 @@ class Dash:
     Args:
         port: Where it listens, on 127.0.0.1.
         keys: Its keys, None without a token.
+        server: What speaks HTTP.
     """
 
     port: int
     keys: Keys | None
+    server: uvicorn.Server
     wire: Wire = field(init=False)
+    viewers: list[Viewer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.wire = Wire(self.port)
@@ -64,6 +69,11 @@ class Dash:
     def get(self, target: str, *headers: tuple[str, str], **options: Any) -> Answered:
         """Ask with the right token."""
         return self.wire.ask(target, self.bearer, *headers, **options)
+
+    def follow(self, run: str, after: int, *headers: tuple[str, str]) -> Viewer:
+        """Follow a run with the right token."""
+        self.viewers.append(Viewer(self.port, run, after, self.bearer, *headers))
+        return self.viewers[-1]
 
 
 class Wire:
@@ -117,6 +127,57 @@ class Wire:
             raise
 
 
+class Viewer:
+    """One browser that follows a run; `events` are (name, data) as they came."""
+
+    def __init__(self, port: int, run: str, after: int, *headers: tuple[str, str]) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self.beats = 0
+        self.status = 0
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        lines = [
+            f"GET /api/runs/{run}/events?after={after} HTTP/1.1",
+            f"Host: localhost:{port}",
+        ]
+        lines += [f"{name}: {text}" for name, text in headers]
+        self._socket.sendall("\r\n".join([*lines, "", ""]).encode())
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        name = ""
+        with self._socket.makefile("rb") as stream:
+            try:
+                for line in stream:
+                    name = self._take(line.strip(), name)
+            except OSError:
+                return
+
+    def _take(self, line: bytes, name: str) -> str:
+        if line.startswith(b"HTTP/1.1 "):
+            self.status = int(line.split()[1])
+        elif line.startswith(b": "):
+            self.beats += 1
+        elif line.startswith(b"event: "):
+            return line[7:].decode()
+        elif line.startswith(b"data: "):
+            self.events.append((name, json.loads(line[6:])))
+        return name
+
+    @property
+    def last(self) -> int:
+        """Number of the last record this viewer was told."""
+        told = [data["seq"] for name, data in self.events if name == "increment"]
+        return told[-1] if told else -1
+
+    def close(self) -> None:
+        """Hang up without a word, as a laptop that is closed."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(30)
+
+
 def read_answer(connection: socket.socket, *, with_body: bool = True) -> Answered:
     """Read one answer from a socket."""
     found = b""
@@ -168,11 +229,13 @@ def serving(runs: Path, *, with_token: bool = True, **options: Any) -> Iterator[
     with closing(listen("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
-        dash = Dash(listening.getsockname()[1], keys)
+        dash = Dash(listening.getsockname()[1], keys, server)
         try:
             wait_until(lambda: server.started)
             yield dash
         finally:
+            for viewer in dash.viewers:
+                viewer.close()
             dash.wire.close()
             server.should_exit = True
             thread.join(30)

@@ -114,7 +114,10 @@ def _name(piece: bytes) -> str:
     decoded = unquote_to_bytes(piece)
     if not 1 <= len(decoded) <= _LONGEST_NAME or b"/" in decoded or b"\0" in decoded:
         raise _unknown()
-    name = decoded.decode("utf-8", "surrogateescape")
+    try:
+        name = decoded.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _unknown() from None
     if name in (".", ".."):
         raise _unknown()
     return name

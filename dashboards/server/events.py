@@ -99,6 +99,7 @@ class Streams:
         """
         async with self._watched(run) as watch:
             yield b"retry: 3000\n\n"
+            told = None
             while not self._closing.is_set():
                 bell = watch.bell
                 try:
@@ -108,7 +109,9 @@ class Streams:
                     return
                 increment = json.loads(body.plain)
                 after = increment["seq"]
-                yield b"id: %d\nevent: increment\ndata: %s\n\n" % (after, body.plain)
+                if told != (after, increment["run"]):
+                    told = (after, increment["run"])
+                    yield b"id: %d\nevent: increment\ndata: %s\n\n" % (after, body.plain)
                 if increment["run"]["state"] in OVER:
                     yield _event("end", {})
                     return

@@ -131,7 +131,10 @@ def check_sizes(path: Path) -> None:
 
 
 def _is_run(entry: os.DirEntry[str]) -> bool:
-    if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
+    # A name that is no text has no address.
+    if entry.name.startswith(".") or not entry.name.isprintable():
+        return False
+    if not entry.is_dir(follow_symlinks=False):
         return False
     return os.path.lexists(Path(entry.path) / layout.LOG)
 
