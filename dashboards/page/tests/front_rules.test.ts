@@ -151,6 +151,7 @@ describe("families", () => {
   });
   test("are read off the wiring where none is told", () => {
     expect([familyOf({ family: "own", wiring: "a-b" }), familyOf({ wiring: "dense-dense" }), familyOf({ wiring: "dense-free" }), familyOf({})]).toEqual(["own", "dense", "mixed", null]);
+    expect(familyOf({ name: "published resnet", family: "resnet", wiring: "residual-residual" })).toBe("residual");
   });
 });
 

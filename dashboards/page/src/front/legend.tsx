@@ -84,7 +84,7 @@ function signs({ scene, limits }: Drawn): [string, string][] {
     [kinds.has("retrained"), "emptyCircle", "retrained, on test images"],
     [kinds.has("hand_made"), BASELINE_SYMBOLS["hand_made"] as string, "hand-made"],
     [kinds.has("random"), BASELINE_SYMBOLS["random"] as string, "random"],
-    [clouds.has("infeasible"), "emptyCircle", "small and grey: breaks a constraint of the run"],
+    [clouds.has("infeasible"), "circle", "small and grey: breaks a constraint of the run"],
     [clouds.has("out") || scene.marks.some((mark) => mark.out), "", "faint: over a limit"],
     [bars, "", "bars: 95 %"],
     [limits.some((each) => each.own), "", "dotted: a constraint of the run"],

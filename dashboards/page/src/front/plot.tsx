@@ -39,7 +39,8 @@ export function Plot(properties: PlotProperties) {
   const option = useCallback((colours: Palette) => frontOption(drawn, colours), [drawn]);
   const [hit, setHit] = useState<Hit | null>(null);
   const place = useRef<HTMLDivElement>(null);
-  useEffect(() => setHit(null), [hits]);
+  // What is told stays told while the run grows or a limit moves, at its new place.
+  useEffect(() => setHit((old) => (old && old.trial !== null && old.run === null ? (hits().ofTrial(old.trial) ?? null) : null)), [hits]);
   const shown = hit ?? (pointed === null ? null : (hits().ofTrial(pointed) ?? null));
 
   const meet = (event: TargetedPointerEvent<HTMLDivElement>): Hit | null => {
@@ -93,6 +94,7 @@ export function Plot(properties: PlotProperties) {
 }
 
 function addressOf(run: string, hit: Hit): string | null {
+  if (hit.mark?.baseline) return address("trial", run, { baseline: hit.mark.baseline.name });
   return hit.trial === null ? null : address("trial", hit.run ?? run, { trial: hit.trial });
 }
 

@@ -34,11 +34,14 @@ export function familiesOf(found: Iterable<string | null | undefined>): string[]
   return others.length === 0 ? PATTERNS : [...PATTERNS, ...others];
 }
 
-/** Family of an entry; where none is told, its wiring tells it: one pattern throughout, or mixed. */
-export function familyOf(entry: { family?: string | null; wiring?: string | null }): string | null {
-  if (entry.family) return entry.family;
-  const patterns = new Set((entry.wiring ?? "").split("-").filter((each) => each !== ""));
-  return patterns.size > 1 ? "mixed" : ([...patterns][0] ?? null);
+/**
+ * Wiring family of an entry. A baseline's family names its kind of network, so its wiring tells
+ * instead: one pattern throughout, or mixed.
+ */
+export function familyOf(entry: { name?: string; family?: string | null; wiring?: string | null }): string | null {
+  if (entry.family && entry.name === undefined) return entry.family;
+  const patterns = [...new Set((entry.wiring ?? "").split("-").filter((each) => each !== ""))];
+  return patterns.length > 1 ? "mixed" : (patterns[0] ?? entry.family ?? null);
 }
 
 /** Joins both documents by trial; while the trials are not there yet, the front's points stand alone. */

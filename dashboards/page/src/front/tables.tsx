@@ -21,7 +21,7 @@ type Entry = FrontPoint | Baseline;
 const isPoint = (entry: Entry): entry is FrontPoint => !("name" in entry);
 
 /** A wiring behind the shape and colour that its family has on the chart. */
-function Wiring({ entry, families, symbol }: { entry: { family?: string | null; wiring?: string | null }; families: readonly string[]; symbol?: string | undefined }) {
+function Wiring({ entry, families, symbol }: { entry: { name?: string; family?: string | null; wiring?: string | null }; families: readonly string[]; symbol?: string | undefined }) {
   const family = familyOf(entry);
   const style = familyStyle(family, families, usePalette());
   return (
@@ -207,7 +207,17 @@ export function ChosenTable({ run, rows, quantities, chosen, onClear, pointed, o
     <Panel
       class="front-chosen"
       title={`Chosen: ${places.length.toLocaleString("en")} ${places.length === 1 ? "trial" : "trials"}`}
-      note={`${onFront} of them on the front.`}
+      note={
+        <>
+          {onFront} of them on the front.
+          {places.length === 2 && (
+            <>
+              {" "}
+              <a href={address("trial", run, { trial: chosen[0] as number, with: chosen[1] as number })}>Compare their wirings</a>
+            </>
+          )}
+        </>
+      }
       aside={
         <button type="button" onClick={onClear}>
           Clear
@@ -267,7 +277,7 @@ function chosenColumns(run: string, rows: Rows, quantities: readonly Quantity[])
 export function BaselinesTable({ front, objectives, rows }: { front: FrontDocument; objectives: readonly Quantity[]; rows: Rows }) {
   const columns = useMemo<Column<Entry>[]>(
     () => [
-      { key: "name", title: "network", cell: nameOf, sort: nameOf },
+      { key: "name", title: "network", cell: (entry) => <a href={address("trial", front.run, { baseline: nameOf(entry) })}>{nameOf(entry)}</a>, sort: nameOf },
       { key: "kind", title: "kind", cell: kindOf, sort: kindOf },
       wiringColumn(rows.families),
       ...numberColumns(objectives.filter((each) => front.baselines.some((baseline) => spanOf(baseline, each.name)))),

@@ -25,7 +25,7 @@ export function Tip({ hit, drawn, run, state }: TipProperties) {
     [below ? "top" : "bottom"]: `${Math.max(0, below ? hit.y : drawn.frame.height - hit.y)}px`,
   };
   return (
-    <div class="front-tip" style={style} role="status">
+    <div class="front-tip" style={style}>
       <TipBody hit={hit} drawn={drawn} run={run} state={state} />
     </div>
   );

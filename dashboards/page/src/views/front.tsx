@@ -184,7 +184,7 @@ function useDrawn(run: string, front: FrontDocument, rows: Rows, quantities: rea
   }, []);
   const compared = useDocument<CompareDocument>(comparePath(run, state.runs));
   const overlay = useMemo(() => overlayOf(compared.document, run, state.x, state.y), [compared.document, run, state.x, state.y]);
-  const ticks = { x: Math.max(4, Math.floor(width / 95)), y: width < 600 ? 5 : 7 };
+  const ticks = { x: Math.min(9, Math.max(4, Math.floor(width / 75))), y: width < 600 ? 5 : 7 };
   const axes = useMemo(
     () => axesOf({ front, rows, state, others: overlay.fronts.flatMap((each) => each.points.map((point) => point.at)), ticks }),
     [front, rows, state.x, state.y, state.logX, state.logY, state.fit, state.hidden, overlay, ticks.x, ticks.y],
