@@ -128,6 +128,8 @@ def _with_epochs(recipe: Recipe, epochs: int | None) -> Recipe:
 
 def _train_trial(path: Path, number: int, order: Any, output: Path | None) -> dict[str, Any]:
     """Train a trial and keep it: in its run under the run's lock, or in a folder."""
+    from nas.cli.report import render_report
+    from nas.cli.search_end import REPORT
     from nas.run_store import Run
     from nas.search.driver import run_config
     from nas.search.interrupts import Stopper
@@ -153,6 +155,7 @@ def _train_trial(path: Path, number: int, order: Any, output: Path | None) -> di
             return _document(title, str(output), trained.facts, None, None)
         identity = trial.extra.get("architecture_id")
         sha = keep_trained(run, number, identity, trained)
+        run.write_view(REPORT, render_report(run))
         return _document(title, name, trained.facts, sha, times_tested(run, number))
 
 
@@ -167,7 +170,7 @@ def _train_named(source: str, data: str, order: Any, output: Path, runs: Path) -
     material = material_of_spec(data)
     wanted: TrainingOrder = order(Recipe.model_validate(RECIPE))
     trained = _train(architecture, material, wanted, Stopper(), None)
-    _write_folder(source, output, trained, material, source)
+    _write_folder(source, output, trained, material, source, data)
     return _document(source, str(output), trained.facts, None, None)
 
 
@@ -209,14 +212,14 @@ def _progress(epochs: int) -> Iterator[Any]:
 
 
 def _write_folder(
-    title: str, output: Path, trained: TrainedNetwork, material: Material, name: str
+    title: str, output: Path, trained: TrainedNetwork, material: Material, name: str, spec: str = ""
 ) -> None:
     """Write a trained network as a folder that every command reads."""
     from nas.export.export import export_parcel
     from nas.export.formats import FormatOptions
     from nas.search.take_home.networks import images_of, trained_parcel
 
-    parcel = trained_parcel(title, trained, material, name)
+    parcel = trained_parcel(title, trained, material, name, spec)
     export_parcel(parcel, output, "json", FormatOptions(), images_of(material))
 
 

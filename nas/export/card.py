@@ -51,7 +51,9 @@ def model_card(
 
 def _what(parcel: Parcel, name: str, options: FormatOptions, agreement: Agreement) -> str:
     folded = ", batch norms folded" if options.fold else ""
-    batch = "any number of images" if options.batch is None else f"{options.batch} images"
+    batch = {None: "any number of images", 1: "1 image"}.get(
+        options.batch, f"{options.batch} images"
+    )
     lines = [
         f"- Task: {as_text(parcel.facts.task)}",
         f"- Data: {as_text(parcel.facts.data)}",
@@ -110,10 +112,11 @@ def _scaled(white: float) -> str:
 
 
 def _again(parcel: Parcel) -> str:
-    if not parcel.facts.commands:
+    facts = parcel.facts
+    if not facts.commands:
         return ""
-    return (
-        "## How to make it again\n\n```sh\n"
-        + "\n".join(" ".join(each.split()) for each in parcel.facts.commands)
-        + "\n```\n"
-    )
+    commands = "\n".join(" ".join(each.split()) for each in facts.commands)
+    text = f"## How to make it again\n\n```sh\n{commands}\n```\n"
+    if facts.recipe:
+        text += f"\nwith this as `recipe.yaml`:\n\n```yaml\n{facts.recipe.rstrip()}\n```\n"
+    return text

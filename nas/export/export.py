@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -98,6 +99,8 @@ def export_parcel(
             torch. Nothing is left behind then.
         EnvironmentFault: If it cannot be written.
     """
+    if options.batch is None and not FORMATS.get(name).open_batch:
+        options = replace(options, batch=1)
     reference = torch_logits(parcel.network, real.images)
     found: list[Agreement] = []
 

@@ -81,6 +81,7 @@ class Facts:
         device: Where latencies were measured; empty where none were.
         commands: What to type to get this network again.
         remarks: What a reader has to know, such as the stamp of a smoke run.
+        recipe: Settings that the commands read from `recipe.yaml`, as YAML; empty for none.
     """
 
     task: str
@@ -89,6 +90,7 @@ class Facts:
     device: str = ""
     commands: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    recipe: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -106,6 +108,7 @@ class Facts:
             device=str(given.get("device", "")),
             commands=tuple(map(str, _list(given.get("commands")))),
             remarks=tuple(map(str, _list(given.get("remarks")))),
+            recipe=str(given.get("recipe", "")),
         )
 
 

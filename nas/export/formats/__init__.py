@@ -66,6 +66,7 @@ class AbstractFormat(abc.ABC):
         alone: Whether its main file is all there is to it.
         plain: Whether it holds the network as it is, batch norms and all.
         traced: Whether it may be made for one size of batch.
+        open_batch: Whether it may be made for any size of batch.
     """
 
     summary: ClassVar[str]
@@ -73,6 +74,7 @@ class AbstractFormat(abc.ABC):
     alone: ClassVar[bool] = True
     plain: ClassVar[bool] = False
     traced: ClassVar[bool] = True
+    open_batch: ClassVar[bool] = True
 
     @abc.abstractmethod
     def check(self) -> None:

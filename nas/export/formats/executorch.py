@@ -32,6 +32,7 @@ class ExecuTorch(AbstractFormat):
 
     summary: ClassVar[str] = "one .pte file for ExecuTorch on phones; needs its own package"
     ending: ClassVar[str] = ".pte"
+    open_batch: ClassVar[bool] = False  # its passes narrow the range, for some networks to 15
 
     def check(self) -> None:
         """Import what writes and what runs a file."""

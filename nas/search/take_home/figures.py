@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nas.config_files import dump_yaml
 from nas.export.parcel import Facts, Figure
 from nas.run_store import Run, Trial
 from nas.search.confirm.view import confirmed_errors
@@ -37,6 +38,7 @@ def facts_of(run: Run, trial: Trial, source: Source, command: str) -> Facts:
         device=_device(run.environment) if latencies else "",
         commands=tuple(_commands(run, trial, source, command)),
         remarks=tuple(_remarks(run, trial, source)),
+        recipe=recipe_text(source.record) if source.kind == "trained" else "",
     )
 
 
@@ -109,12 +111,27 @@ def _device(environment: Mapping[str, Any]) -> str:
 def _commands(run: Run, trial: Trial, source: Source, command: str) -> Iterator[str]:
     name = run.path.name
     if source.kind == "trained":
-        record = source.record
-        recipe = f"recipe {record['recipe_hash']}"
-        yield f"nas arch train {name}:{trial.number} --seed {record['seed']}  # {recipe}"
+        yield train_command(f"{name}:{trial.number}", source.record)
     else:
-        yield f"nas resume {name}  # goes on with the search that found it, if it is not over"
+        yield f"nas search {name}/run.yaml --name {name}-again"
     yield command
+
+
+def train_command(name: str, facts: Mapping[str, Any], data: str = "") -> str:
+    """Return what trains a network again, with the recipe of its card.
+
+    Args:
+        name: What was typed for the network.
+        facts: What a record tells of the training.
+        data: What was typed for the data of a network without a run.
+    """
+    given = f" --data {data} -o FOLDER" if data else ""
+    return f"nas arch train {name}{given} --recipe recipe.yaml --seed {facts['seed']}"
+
+
+def recipe_text(facts: Mapping[str, Any]) -> str:
+    """Return the recipe of a training as YAML; empty where there was none."""
+    return dump_yaml(dict(facts["recipe"])) if "recipe" in facts else ""
 
 
 def _remarks(run: Run, trial: Trial, source: Source) -> Iterator[str]:

@@ -12,7 +12,7 @@ from nas.run_store import Run, Trial
 from nas.search.driver import check_unchanged, run_config
 from nas.search.material import Material, prepare_material
 from nas.search.resolve import resolve_space
-from nas.search.take_home.figures import facts_of
+from nas.search.take_home.figures import facts_of, recipe_text, train_command
 from nas.search.take_home.origins import Source
 from nas.topology.graph import Architecture
 from nas.topology.serial import load_architecture
@@ -136,7 +136,9 @@ def parcel_of(run: Run, trial: Trial, source: Source, command: str) -> Parcel:
     )
 
 
-def trained_parcel(title: str, trained: TrainedNetwork, material: Material, name: str) -> Parcel:
+def trained_parcel(
+    title: str, trained: TrainedNetwork, material: Material, name: str, spec: str = ""
+) -> Parcel:
     """Return a network that was just trained, for a folder outside of any run.
 
     Args:
@@ -144,6 +146,7 @@ def trained_parcel(title: str, trained: TrainedNetwork, material: Material, name
         trained: The network.
         material: What it was trained on.
         name: What was typed for it.
+        spec: What was typed for its data; empty where a run has them.
     """
     facts, data = trained.facts, material.data
     told_error = f"{100 * float(facts['test_error']):.2f} %"
@@ -168,7 +171,8 @@ def trained_parcel(title: str, trained: TrainedNetwork, material: Material, name
                     f"{facts['test_images']} test images, once",
                 ),
             ),
-            commands=(f"nas arch train {name} --seed {facts['seed']} -o FOLDER  # {recipe}",),
+            commands=(train_command(name, facts, spec),),
+            recipe=recipe_text(facts),
         ),
         identity=identity_of(trained.network.architecture),
     )
