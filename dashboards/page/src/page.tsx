@@ -32,10 +32,12 @@ interface RunView {
   label: string;
   key: string;
   component: ComponentType<ViewProperties>;
+  /** Its place is for the chart: the heading is only for those who listen. */
+  untitled?: boolean;
 }
 
 const RUN_VIEWS: RunView[] = [
-  { view: "front", label: "Front", key: "1", component: Front },
+  { view: "front", label: "Front", key: "1", component: Front, untitled: true },
   { view: "trial", label: "Architecture", key: "2", component: Trial },
   { view: "supernet", label: "Supernet", key: "3", component: Supernet },
   { view: "progress", label: "Progress", key: "4", component: Progress },
@@ -170,6 +172,7 @@ function OfRun({ name, route, live, shown }: { name: string; route: Route; live:
   return (
     <>
       <RunNotice run={live.run} />
+      {shown?.untitled && <h1 class="hidden">{shown.label}</h1>}
       {shown && <shown.component run={live.run} version={live.version} parameters={route.parameters} />}
     </>
   );

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
+import { Scroll } from "./scroll";
 import { clicked, type Order, sorted, type SortValue } from "./sorting";
 
 export interface Column<Row> {
@@ -73,7 +74,7 @@ export function Table<Row>(properties: TableProperties<Row>) {
   };
 
   return (
-    <div class="scroll">
+    <Scroll label={caption}>
       <table class={properties.stack ? "stack" : undefined} role={reachable ? "grid" : stacked && "table"} aria-label={properties.showCaption ? undefined : caption}>
         {properties.showCaption && <caption>{caption}</caption>}
         <thead>
@@ -115,7 +116,7 @@ export function Table<Row>(properties: TableProperties<Row>) {
           </span>
         </p>
       )}
-    </div>
+    </Scroll>
   );
 }
 

@@ -20,9 +20,12 @@ export function Failures({ run, version }: ViewProperties) {
   if (!document) return <Loading what="the failures" />;
   if (document.total === 0)
     return (
-      <Nothing title="No trial has failed">
-        <p class="soft">A trial that fails is kept with its reason and what it said, and the search goes on. It would stand here.</p>
-      </Nothing>
+      <>
+        <h1>Failures</h1>
+        <Nothing title="No trial has failed">
+          <p class="soft">A trial that fails is kept with its reason and what it said, and the search goes on. It would stand here.</p>
+        </Nothing>
+      </>
     );
   const { failed, finished } = run.trials;
   const unmeasured = document.total - failed;

@@ -7,6 +7,7 @@ import { Chart } from "../parts/chart";
 import { domainOf, thinned } from "../parts/marks";
 import { number } from "../parts/numbers";
 import type { Palette } from "../parts/palette";
+import { Scroll } from "../parts/scroll";
 
 interface ParallelProperties {
   document: SpaceDocument;
@@ -26,11 +27,11 @@ export function ParallelChart({ document, axes, values, only, unit }: ParallelPr
   const option = useCallback((colours: Palette) => parallelOption(document, axes, values, only, unit, colours), [document, axes, values, only, unit]);
   const shown = document.parallel.choices.slice(0, axes).join(", ");
   return (
-    <div class="scroll">
+    <Scroll label="Parallel coordinates">
       <div class="parallel">
         <Chart option={option} height={400} label={`Trials as lines through ${shown} and ${document.objective}`} />
       </div>
-    </div>
+    </Scroll>
   );
 }
 

@@ -20,9 +20,12 @@ export function Space({ run, version }: ViewProperties) {
   if (!document) return <Loading what="the space" />;
   if (document.trials === 0)
     return (
-      <Nothing title="No trial has finished yet">
-        <p class="soft">How often each choice was taken, and what it seems to do, stands here once trials finish.</p>
-      </Nothing>
+      <>
+        <h1>Space</h1>
+        <Nothing title="No trial has finished yet">
+          <p class="soft">How often each choice was taken, and what it seems to do, stands here once trials finish.</p>
+        </Nothing>
+      </>
     );
   return <Known document={document} run={run} version={version} />;
 }
