@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from made_runs import made_run
+from report_pages import carried
 
 from nas.cli.search_progress import StageDisplay
 from nas.run_store import Run
@@ -330,7 +331,8 @@ class TestRank:
             assert [kinds.count(kind) for kind in ("rank_truth", "rank_scores")] == [6, 3]
             assert kinds.count("verdict") == 1
         verdict = document["verdict"]["verdict"]
-        assert f"<b>{verdict}</b>" in (copied / "report.html").read_text()
+        told = carried(copied / "report.html")["/api/runs/real/front"]["trust"]
+        assert told["verdict"] == verdict
         shown = nas("front", "real")
         assert shown.out.startswith(f"ranking: {verdict}; raw scores, each family by itself")
         assert nas("front", "real", "--json").document["trust"]["verdict"] == verdict
