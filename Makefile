@@ -17,7 +17,7 @@ PYTEST ?= $(BIN)/python -m pytest
 # Two processes, one thread each; files stay together so that their fixtures are built once.
 PYTEST_FLAGS ?= -q -n 2 --dist loadfile
 
-.PHONY: help install install-dev browser search test check page page-check catalogue bench gpu-check soak lock clean
+.PHONY: help install install-dev browser search test check page page-check screenshots catalogue bench gpu-check soak lock clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
@@ -93,6 +93,11 @@ page-check: $(PAGE)/node_modules/.package-lock.json ## check that dashboards/bui
 	@diff -rq build/page dashboards/built || { echo "error: dashboards/built is not what dashboards/page makes; fix: make page, and commit it" >&2; exit 1; }
 	@cd $(PAGE) && npm test --silent
 	@rm -rf build/page
+
+RUNS ?= runs
+screenshots: install-dev browser ## take the pictures of docs/images: make screenshots RUN=NAME
+	@test -n "$(RUN)" || { echo "error: of which run? fix: make screenshots RUN=NAME [RUNS=DIR]" >&2; exit 2; }
+	@$(BIN)/python tests/screenshots.py "$(RUNS)" "$(RUN)"
 
 catalogue: install ## write docs/catalogue.md from the registries
 	@$(BIN)/nas patterns --catalogue > docs/catalogue.tmp && mv docs/catalogue.tmp docs/catalogue.md

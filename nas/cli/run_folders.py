@@ -15,7 +15,7 @@ LATEST = "latest"
 """Names the run that was created last."""
 
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="Name under --runs, or path of a run folder.")
+    str, typer.Argument(metavar="RUN", help="Name under --runs, path of a run folder, or latest.")
 ]
 RunsOption = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of runs.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
