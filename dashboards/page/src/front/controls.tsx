@@ -47,7 +47,7 @@ function OtherRuns({ names, state, change }: { names: readonly string[]; state: 
   const toggle = (name: string, on: boolean): void => change({ runs: on ? [...state.runs, name] : state.runs.filter((each) => each !== name) });
   return (
     <details class="front-runs">
-      <summary>{state.runs.length === 0 ? "Compare with other runs" : `Compared with ${state.runs.length} other`}</summary>
+      <summary>{state.runs.length === 0 ? "Compare with other runs" : `Compared with ${state.runs.length} other ${state.runs.length === 1 ? "run" : "runs"}`}</summary>
       <div>
         {names.map((name) => (
           <CheckField key={name} label={name} value={state.runs.includes(name)} onChange={(on) => toggle(name, on)} />

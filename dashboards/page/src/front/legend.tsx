@@ -74,7 +74,7 @@ function RunSigns({ drawn }: { drawn: Drawn }) {
 }
 
 /** Signs that are on the chart now. */
-function signs({ scene, limits }: Drawn): [string, string][] {
+function signs({ scene, limits, overlay }: Drawn): [string, string][] {
   const kinds = new Set(scene.marks.map((mark) => mark.kind));
   const clouds = new Set(scene.clouds.map((cloud) => cloud.tone));
   const bars = scene.marks.some((mark) => mark.x.low !== null || mark.y.low !== null);
@@ -88,7 +88,7 @@ function signs({ scene, limits }: Drawn): [string, string][] {
     [clouds.has("out") || scene.marks.some((mark) => mark.out), "", "faint: over a limit"],
     [bars, "", "bars: 95 %"],
     [limits.some((each) => each.own), "", "dotted: a constraint of the run"],
-    [scene.familyLines.length > 1, "", "thin lines: the front of each family"],
+    [scene.familyLines.length > 1 && overlay.fronts.length === 0, "", "thin lines: the front of each family"],
   ];
   return all.filter(([is]) => is).map(([, symbol, text]) => [symbol, text]);
 }

@@ -154,6 +154,7 @@ function BestList(properties: LimitsProperties & { limited: boolean }) {
           {kept.toLocaleString("en")} of {rows.count.toLocaleString("en")} trials keep them; {scene.frontRows.length} of these are on the front.
         </p>
       )}
+      {front.constraints.length > 0 && <p class="soft">The search itself asked for {front.constraints.map((each) => each.text).join(", ")}.</p>}
       {isPerFamily(front) && <p class="soft">Families are not comparable by these scores: each has a front of its own.</p>}
     </div>
   );

@@ -29,7 +29,7 @@ export function Front({ run, version, parameters }: ViewProperties) {
   if (!readable) return <NoFront kind={run.kind} problem={run.problem} fix={run.fix} />;
   if (front.error && !front.document) return <Problem error={front.error} />;
   if (!front.document) return <Loading what="the front" />;
-  return <Loaded run={run.name} front={front.document} trials={trials.document} parameters={parameters} />;
+  return <Loaded run={run.name} growing={run.state === "created" || run.state === "running"} front={front.document} trials={trials.document} parameters={parameters} />;
 }
 
 function NoFront({ kind, problem, fix }: { kind: string; problem: string | null; fix: string | null }) {
@@ -43,18 +43,19 @@ function NoFront({ kind, problem, fix }: { kind: string; problem: string | null;
 
 interface LoadedProperties {
   run: string;
+  growing: boolean;
   front: FrontDocument;
   trials: TrialsDocument | null;
   parameters: URLSearchParams;
 }
 
-function Loaded({ run, front, trials, parameters }: LoadedProperties) {
+function Loaded({ run, growing, front, trials, parameters }: LoadedProperties) {
   const quantities = useMemo(() => quantitiesOf(front, trials), [front, trials]);
   const rows = useMemo(() => rowsOf(front, trials), [front, trials]);
   if (rows.count === 0 && front.baselines.length === 0)
     return (
       <Nothing title="The front is empty">
-        <p>No feasible trial has finished yet. This page shows the first as soon as it has.</p>
+        <p>{growing ? "No trial has finished yet. This page shows the first as soon as it has." : "No trial of this run has finished."}</p>
       </Nothing>
     );
   return <Shown run={run} front={front} rows={rows} quantities={quantities} parameters={parameters} />;
