@@ -1,4 +1,4 @@
-"""List, show, remove and rebuild runs."""
+"""List, show, export, remove and rebuild runs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import typer
 from nas.cli.commands import command_group
 from nas.cli.output import print_json, print_table, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunArgument, RunsOption, find_run, shown_run
+from nas.cli.runs_export import export
 
 if TYPE_CHECKING:
     from nas.run_store import Run, RunSummary
 
 app = command_group(__doc__)
+app.command()(export)
 
 
 @app.command("list")
