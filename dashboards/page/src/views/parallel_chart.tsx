@@ -27,7 +27,7 @@ export function ParallelChart({ document, axes, values, only, unit }: ParallelPr
   const option = useCallback((colours: Palette) => parallelOption(document, axes, values, only, unit, colours), [document, axes, values, only, unit]);
   const shown = document.parallel.choices.slice(0, axes).join(", ");
   return (
-    <Scroll label="Parallel coordinates">
+    <Scroll label="Lines of the trials">
       <div class="parallel">
         <Chart option={option} height={400} label={`Trials as lines through ${shown} and ${document.objective}`} />
       </div>
