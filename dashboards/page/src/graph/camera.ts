@@ -7,7 +7,7 @@ export interface Camera {
   y: number;
 }
 
-const SMALLEST = 0.02;
+const SMALLEST = 0.004;
 const LARGEST = 4;
 const MARGIN = 24;
 

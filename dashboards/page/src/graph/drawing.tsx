@@ -19,7 +19,9 @@ export interface Look {
   lineMarks: Record<string, Mark>;
 }
 
-const LETTER = 6.4;
+/** Widths of a letter in the widest usual font, by the size of the text. */
+const LETTER = { name: 7.7, what: 6.9 };
+const STRIPE = 5;
 
 export function LineMark({ line, layout, look }: { line: Line; layout: Layout; look: Look }) {
   const corners = layout.lines[line.id];
@@ -55,16 +57,16 @@ function headPath(corners: readonly number[]): string {
   return `M${x} ${y}L${backX - 3 * alongY} ${backY + 3 * alongX}L${backX + 3 * alongY} ${backY - 3 * alongX}Z`;
 }
 
-/** A text in the middle of the longest straight part. */
+/** A text beside the middle of the longest straight part. */
 function LineText({ corners, text }: { corners: readonly number[]; text: string }) {
-  let [best, x, y] = [-1, 0, 0];
+  let [best, x, y, upright] = [-1, 0, 0, false];
   for (let place = 0; place + 3 < corners.length; place += 2) {
     const [x1 = 0, y1 = 0, x2 = 0, y2 = 0] = corners.slice(place, place + 4);
     const length = Math.hypot(x2 - x1, y2 - y1);
-    if (length > best) [best, x, y] = [length, (x1 + x2) / 2, (y1 + y2) / 2];
+    if (length > best) [best, x, y, upright] = [length, (x1 + x2) / 2, (y1 + y2) / 2, x1 === x2];
   }
   return (
-    <text class="count" x={x} y={y + 4}>
+    <text class={upright ? "count beside" : "count"} x={upright ? x + 4 : x} y={y + 4}>
       {text}
     </text>
   );
@@ -83,6 +85,7 @@ export function BoxMark({ box, place, outputs, look, current }: BoxProperties) {
   const painted = isJoin(box) ? null : look.paint.of(box);
   const kind = box.node?.kind ?? "folder";
   const hooks = box.folder ? { "data-group": box.folder.id, "aria-expanded": false } : { "data-node": box.id };
+  const striped = !isJoin(box) && !painted && kind === "operation";
   const shape = isJoin(box) || kind === "input" ? place.height / 2 : 6;
   return (
     <g
@@ -96,26 +99,26 @@ export function BoxMark({ box, place, outputs, look, current }: BoxProperties) {
       <title>{boxSentence(box, outputs)}</title>
       {box.folder && <rect class="behind" x={place.x + 5} y={place.y + 5} width={place.width} height={place.height} rx={6} />}
       <rect class="body" x={place.x} y={place.y} width={place.width} height={place.height} rx={shape} style={painted ? { fill: painted.fill } : undefined} />
-      {!isJoin(box) && !painted && kind === "operation" && <rect class="stripe" x={place.x + 5} y={place.y + 7} width={4} height={place.height - 14} rx={2} />}
-      {look.texts && <BoxTexts box={box} place={place} ink={painted?.ink} sign={SIGN[mark]} />}
+      {striped && <rect class="stripe" x={place.x + 5} y={place.y + 7} width={4} height={place.height - 14} rx={2} />}
+      {look.texts && <BoxTexts box={box} place={place} ink={painted?.ink} sign={SIGN[mark]} striped={striped} />}
       {!isJoin(box) && box.inputs > 1 && box.node?.merge && <JoinMark box={box} place={place} direction={look.direction} texts={look.texts} />}
     </g>
   );
 }
 
-function BoxTexts({ box, place, ink, sign }: { box: Box; place: Rectangle; ink: string | undefined; sign: string }) {
-  const [x, y] = [place.x + place.width / 2, place.y + place.height / 2];
+function BoxTexts({ box, place, ink, sign, striped }: { box: Box; place: Rectangle; ink: string | undefined; sign: string; striped: boolean }) {
+  const [x, y] = [place.x + place.width / 2 + (striped ? STRIPE : 0), place.y + place.height / 2];
   const style = ink === undefined ? undefined : { fill: ink };
-  const letters = Math.floor((place.width - 26) / LETTER);
+  const room = place.width - (striped ? 26 : 14);
   const tags = [sign, box.node?.exit ? "exit" : "", box.node?.tie ? "tied" : ""].filter((tag) => tag !== "").join(" ");
   if (isJoin(box)) return <BoxText x={x} y={y + 5} kind="sign" text={mergeSign(box.node?.merge ?? null) || "="} tags={tags} place={place} />;
   return (
     <>
       <text class="name" x={x} y={y - 2} style={style}>
-        {cut(boxTitle(box), letters)}
+        {cut(boxTitle(box), Math.floor(room / LETTER.name))}
       </text>
       <text class="what" x={x} y={y + 12} style={style}>
-        {cut(boxText(box), letters)}
+        {cut(boxText(box), Math.floor(room / LETTER.what))}
       </text>
       {tags !== "" && <Tag place={place} text={tags} />}
     </>
@@ -159,12 +162,12 @@ function JoinMark({ box, place, direction, texts }: { box: Box; place: Rectangle
 }
 
 export function GroupMark({ folder, place, texts }: { folder: Folder; place: Rectangle; texts: boolean }) {
-  const letters = Math.max(3, Math.floor((place.width - 40) / LETTER));
+  const letters = Math.max(3, Math.floor((place.width - 40) / LETTER.name));
   return (
     <g class="group" data-group={folder.id} role="button" tabindex={0} aria-expanded={true} aria-label={`${folder.label}, ${folder.size} nodes; fold`}>
       <title>{`${folder.label}, ${folder.size} nodes; press to fold`}</title>
       <rect class="frame" x={place.x} y={place.y} width={place.width} height={place.height} rx={9} />
-      <rect class="title" x={place.x} y={place.y} width={Math.min(place.width, 34 + LETTER * Math.min(letters, folder.label.length))} height={22} rx={9} />
+      <rect class="title" x={place.x} y={place.y} width={Math.min(place.width, 34 + LETTER.name * Math.min(letters, folder.label.length))} height={22} rx={9} />
       {texts && (
         <text class="name" x={place.x + 10} y={place.y + 15}>
           {`▾ ${cut(folder.label, letters)}`}

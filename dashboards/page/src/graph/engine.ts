@@ -9,17 +9,19 @@ const KEPT = 40;
 const LONGEST_KEPT = 300_000;
 const remembered = new Map<string, Layout>();
 
+let address: Promise<string> | null = null;
 let elk: Promise<Elk> | null = null;
 let worker: Worker | null = null;
 let failed: ((error: Error) => void) | null = null;
 let busy = 0;
 
 async function startElk(): Promise<Elk> {
-  const address = await elkWorkerAddress();
+  address ??= elkWorkerAddress();
+  const script = await address;
   return new ELK({
     algorithms: ["layered"],
     workerFactory: () => {
-      worker = new Worker(address);
+      worker = new Worker(script);
       // ELK's promises would wait for ever for a worker that could not start.
       worker.onerror = () => failed?.(new Error("The worker that lays out drawings could not start."));
       return worker;

@@ -22,8 +22,8 @@ const MODES: { mode: Mode; label: string }[] = [
   { mode: "matrix", label: "Matrix" },
   { mode: "text", label: "Text" },
 ];
-/** Beyond this many nodes side by side a layout takes minutes. */
-const MOST = 1500;
+/** Beyond this many nodes side by side a layout can take a minute. */
+const MOST = 800;
 
 export interface ExplorerProperties {
   document: ArchitectureDocument;
@@ -152,7 +152,7 @@ function FoldButtons({ tree, folded, setFolded }: { tree: Hierarchy; folded: Rea
         title={tooMany ? `${tree.nodes.size} nodes side by side are too many; open single groups.` : undefined}
         onClick={() => setFolded(new Set())}
       >
-        Unfold all
+        Open all
       </button>
     </span>
   );

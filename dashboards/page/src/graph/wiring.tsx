@@ -56,7 +56,7 @@ export function Wiring(properties: WiringProperties) {
     const held = anchor.current;
     const around = held ? (layout.groups[held.folder] ?? layout.boxes[`fold:${held.folder}`]) : undefined;
     if (drawnFor.current !== key || !held || !around) {
-      if (drawnFor.current !== key) move(opening(layout, layout.boxes[laidOut.drawn.boxes.keys().next().value ?? ""], width, height));
+      move(opening(layout, layout.boxes[laidOut.drawn.boxes.keys().next().value ?? ""], width, height));
     } else {
       const scale = camera.current.scale;
       const kept = { scale, x: held.x - around.x * scale, y: held.y - around.y * scale };

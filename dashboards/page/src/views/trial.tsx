@@ -5,6 +5,7 @@ import { CostPanel, ExitsPanel } from "../graph/cost_table";
 import { Curves } from "../graph/curves";
 import { Explorer } from "../graph/explorer";
 import { Relatives } from "../graph/relatives";
+import { useSame } from "../graph/same";
 import { TakeHome } from "../graph/take_home";
 import { TrialHead, TrialPicker } from "../graph/trial_head";
 import type { ViewProperties } from "../page";
@@ -21,7 +22,7 @@ export function Trial({ run, version, parameters }: ViewProperties) {
   const other = parameters.get("with");
   const found = useDocument<TrialDocument | ArchitectureDocument>(shown === null ? null : networkPath(run.name, shown), version);
   const front = useDocument<FrontDocument>(runPath(run.name, "/front"), version);
-  const architecture = architectureOf(found.document);
+  const architecture = useSame(architectureOf(found.document));
   const compared = useCompared(run.name, architecture, other);
   const total = run.trials.finished + run.trials.failed + run.trials.open;
   if (shown === null) return <NoneYet run={run} total={total} />;
