@@ -67,7 +67,8 @@ function Frame() {
   const place = `${route.run ?? ""} ${route.view}`;
   const before = useRef(place);
   useEffect(() => {
-    document.title = route.run ? `${route.run} · ${route.view} · nas` : `${route.view === "compare" ? "compare" : "runs"} · nas`;
+    const label = RUN_VIEWS.find((each) => each.view === route.view)?.label.toLowerCase() ?? route.view;
+    document.title = route.run ? `${route.run} · ${label} · nas` : `${route.view === "compare" ? "compare" : "runs"} · nas`;
     // Readers of the page by voice or keyboard go on in the new view, not where the link stood.
     if (before.current !== place) content.current?.focus({ preventScroll: true });
     if (before.current !== place) scrollTo(0, 0);

@@ -30,4 +30,16 @@ export function Problem({ error }: { error: Missing }) {
   );
 }
 
+/** Says that what is shown could not be loaded anew. */
+export function Stale({ error }: { error: Missing | null }) {
+  if (error === null) return <></>;
+  return (
+    <div class="caution" role="alert">
+      <p>
+        <strong>{error.message}</strong> What you see is the last that was loaded. {error.fix !== null && <Sentence text={error.fix} />}
+      </p>
+    </div>
+  );
+}
+
 export const Loading = ({ what }: { what: string }) => <p class="soft">Loading {what}.</p>;

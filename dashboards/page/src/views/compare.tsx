@@ -7,7 +7,7 @@ import { number } from "../parts/numbers";
 import { Panel } from "../parts/panel";
 import { TrustBadge } from "../parts/run_notice";
 import { type Column, Table } from "../parts/table";
-import { Loading, Nothing, Problem } from "../parts/told";
+import { Loading, Nothing, Problem, Sentence } from "../parts/told";
 import { address, go } from "../route";
 import { behind, CompareChart } from "./compare_chart";
 
@@ -19,9 +19,14 @@ export function Compare({ parameters }: { parameters: URLSearchParams }) {
   const { document: known, error } = useDocument<RunsDocument>("/api/runs");
   if (!source.live)
     return (
-      <Nothing title="A report is about one run">
-        <p class="soft">Runs are compared where they lie: nas dash, or nas compare RUN RUN in a terminal.</p>
-      </Nothing>
+      <>
+        <h1>Compare</h1>
+        <Nothing title="A report is about one run">
+          <p class="soft">
+            <Sentence text="Runs are compared where they lie: `nas dash`, or `nas compare RUN RUN` in a terminal." />
+          </p>
+        </Nothing>
+      </>
     );
   if (error && !known) return <Problem error={error} />;
   if (!known) return <Loading what="the runs" />;

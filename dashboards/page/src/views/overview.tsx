@@ -9,7 +9,7 @@ import { Badge, Panel } from "../parts/panel";
 import { StateBadge, TrustBadge } from "../parts/run_notice";
 import { Share, Spark } from "../parts/spark";
 import { type Column, Table } from "../parts/table";
-import { Loading, Nothing, Problem, Sentence } from "../parts/told";
+import { Loading, Nothing, Problem, Sentence, Stale } from "../parts/told";
 import { stampWords, stateWords, trustWords } from "../parts/words";
 import { address, go } from "../route";
 import { bestUnder, type Cost, costOf, costs, OWN_LATENCY, usualBudget } from "./budget";
@@ -21,7 +21,12 @@ export function Overview(_: { parameters: URLSearchParams }) {
   if (error && !document) return <Problem error={error} />;
   if (!document) return <Loading what="the runs" />;
   if (document.runs.length === 0) return <NoRuns folder={document.folder} />;
-  return <Runs document={document} />;
+  return (
+    <>
+      <Stale error={error} />
+      <Runs document={document} />
+    </>
+  );
 }
 
 function NoRuns({ folder }: { folder: string }) {

@@ -5,7 +5,7 @@ import { duration, megabytes, moment, number } from "../parts/numbers";
 import { Badge, Facts, Figure, Panel, type Tone } from "../parts/panel";
 import { Share } from "../parts/spark";
 import { type Column, Table } from "../parts/table";
-import { Loading, Problem } from "../parts/told";
+import { Loading, Problem, Stale } from "../parts/told";
 import { stateWords } from "../parts/words";
 import { address } from "../route";
 import { runPath } from "../source";
@@ -18,6 +18,7 @@ export function Progress({ run, version }: ViewProperties) {
   return (
     <>
       <h1>Progress</h1>
+      <Stale error={error} />
       <Numbers document={document} run={run.name} />
       <div class="columns">
         <Stages stages={document.stages} />
