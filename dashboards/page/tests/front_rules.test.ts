@@ -226,7 +226,7 @@ describe("several runs", () => {
   });
 
   test("that cannot be laid over each other say why", () => {
-    expect(overlayOf(comparison, "a", "macs", "error").why).toContain("error and latency");
+    expect(overlayOf(comparison, "a", "macs", "error")).toMatchObject({ why: expect.stringContaining("error and latency"), axes: { x: "latency", y: "error" } });
     expect(overlayOf({ ...comparison, objectives: null, why_not: "no two objectives" }, "a", "x", "y").why).toBe("no two objectives");
     expect(overlayOf(null, "a", "x", "y")).toMatchObject({ fronts: [], bands: null, why: null });
   });

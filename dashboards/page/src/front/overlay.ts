@@ -1,6 +1,7 @@
 /** Fronts of several runs on the same axes, and the bands that they attain together. */
 
 import type { CompareDocument } from "../documents";
+import { quantityOf, titleOf } from "./quantities";
 import { type Corner, staircase } from "./staircase";
 
 export interface Overlay {
@@ -9,9 +10,11 @@ export interface Overlay {
   sameData: boolean;
   /** Why nothing can be laid over, in plain words. */
   why: string | null;
+  /** Axes on which it can. */
+  axes: { x: string; y: string } | null;
 }
 
-const NOTHING: Overlay = { fronts: [], bands: null, sameData: true, why: null };
+const NOTHING: Overlay = { fronts: [], bands: null, sameData: true, why: null, axes: null };
 
 /** Turns a comparison to the axes that are shown; what is compared in other objectives stays away. */
 export function overlayOf(comparison: CompareDocument | null, run: string, x: string, y: string): Overlay {
@@ -19,8 +22,11 @@ export function overlayOf(comparison: CompareDocument | null, run: string, x: st
   if (!comparison.objectives) return { ...NOTHING, why: comparison.why_not ?? "These runs share no two objectives." };
   const names = comparison.objectives.map((each) => each.name);
   const [xPlace, yPlace] = [names.indexOf(x), names.indexOf(y)];
-  if (xPlace < 0 || yPlace < 0)
-    return { ...NOTHING, why: `The runs can be laid over each other in ${names.join(" and ")}: choose these axes.` };
+  if (xPlace < 0 || yPlace < 0) {
+    const titles = comparison.objectives.map((each) => titleOf({ ...quantityOf(each), detail: null }));
+    const [up = y, across = x] = names;
+    return { ...NOTHING, why: `These runs can be laid over each other in ${titles.join(" and ")}.`, axes: { x: across, y: up } };
+  }
   const turn = (values: readonly number[]): Corner => [values[xPlace] as number, values[yPlace] as number];
   const fronts = Object.entries(comparison.fronts)
     .filter(([name]) => name !== run)
@@ -32,7 +38,7 @@ export function overlayOf(comparison: CompareDocument | null, run: string, x: st
   const flat = xPlace < 2 && yPlace < 2 ? comparison.attainment : null;
   const line = (corners: readonly (readonly number[])[]): Corner[] => staircase(corners.map(turn));
   const bands = flat ? { best: line(flat.best), median: line(flat.median), worst: line(flat.worst) } : null;
-  return { fronts, bands, sameData: comparison.same_data, why: null };
+  return { fronts, bands, sameData: comparison.same_data, why: null, axes: null };
 }
 
 /** Path of the comparison of a run with others; null without others. */

@@ -247,7 +247,16 @@ function Remarks({ front, state, drawn, compareError, change }: RemarksPropertie
       {drawn && drawn.scene.unplaced > 0 && (
         <p class="front-remark">{drawn.scene.unplaced} baselines have no value on these axes; the table of baselines has them all.</p>
       )}
-      {drawn?.overlay.why && <p class="front-remark">{drawn.overlay.why}</p>}
+      {drawn?.overlay.why && (
+        <p class="front-remark">
+          {drawn.overlay.why}{" "}
+          {drawn.overlay.axes && (
+            <button type="button" class="link" onClick={() => change({ ...drawn.overlay.axes })}>
+              Show these axes
+            </button>
+          )}
+        </p>
+      )}
       {drawn?.overlay.fronts.length !== 0 && drawn?.overlay.sameData === false && (
         <p class="front-remark">These runs have different data: their errors cannot be compared.</p>
       )}
