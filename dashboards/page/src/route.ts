@@ -10,10 +10,19 @@ export interface Route {
   parameters: URLSearchParams;
 }
 
+/** A part of an address as it was meant; nothing where it is mangled. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return "";
+  }
+}
+
 export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?");
   const parameters = new URLSearchParams(query);
-  const parts = path.split("/").map(decodeURIComponent);
+  const parts = path.split("/").map(decoded);
   if (parts[0] === "run" && parts[1]) {
     const view = (VIEWS as readonly string[]).includes(parts[2] ?? "") ? (parts[2] as View) : "front";
     return { view, run: parts[1], parameters };

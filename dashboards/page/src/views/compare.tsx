@@ -10,6 +10,7 @@ import { type Column, Table } from "../parts/table";
 import { Loading, Nothing, Problem, Sentence } from "../parts/told";
 import { address, go } from "../route";
 import { behind, CompareChart } from "./compare_chart";
+import { useRefreshed } from "./refreshed";
 
 export const named = (parameters: URLSearchParams): string[] => [...new Set((parameters.get("runs") ?? "").split(",").filter(Boolean))];
 
@@ -63,7 +64,8 @@ function Picker({ runs, names }: { runs: readonly RunDocument[]; names: readonly
 }
 
 function Compared({ names, runs }: { names: readonly string[]; runs: readonly RunDocument[] }) {
-  const { document, error } = useDocument<CompareDocument>(`/api/compare?runs=${names.map(encodeURIComponent).join(",")}`);
+  const source = useSource();
+  const { document, error } = useDocument<CompareDocument>(`/api/compare?runs=${names.map(encodeURIComponent).join(",")}`, useRefreshed(source.live));
   if (error && !document) return <Problem error={error} />;
   if (!document) return <Loading what="the comparison" />;
   if (document.objectives === null)

@@ -109,7 +109,8 @@ function runSeries(document: CompareDocument, name: string, place: number, corne
   const places = placesOf(document, name);
   const trials = (document.fronts[name] ?? []).map((point) => point.trial);
   const colour = colours.series[place % colours.series.length];
-  const symbol = SYMBOLS[place % SYMBOLS.length];
+  // Beyond the last colour both begin anew, one apart, so that no pair comes twice.
+  const symbol = SYMBOLS[(place + Math.floor(place / colours.series.length)) % SYMBOLS.length];
   const [value, cost] = document.objectives ?? [];
   return [
     {
