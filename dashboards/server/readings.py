@@ -6,6 +6,7 @@ so they are made and used by one thread at a time.
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ from .folder import Fingerprint, Folder
 
 MOST_READINGS: Final = 8
 """Runs that are kept read; one of 10,000 trials takes some 200 MB."""
+
+_MANY_VALUES: Final = 200_000
+"""New values from which looking at them for garbage is felt."""
 
 
 @final
@@ -139,7 +143,24 @@ class Readings:
             if kept.reading is None or kept.fingerprint != now:
                 old, kept.reading = kept.reading, None
                 goes_on = old is not None and now.follows(kept.fingerprint)
-                with reading_guard(name):
+                with reading_guard(name), _unwatched():
                     kept.reading = Reading(old.run if old and goes_on else Run.open(path))
                 kept.fingerprint = now
             return kept.reading
+
+
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    """Read a run without the garbage collector, and keep it away from what was read.
+
+    A run of 10,000 trials has millions of values and no cycles: each look at them costs a viewer
+    half a second. What is frozen is still freed when nobody uses it.
+    """
+    gc.disable()
+    before = gc.get_count()[0]
+    try:
+        yield
+        if gc.get_count()[0] - before > _MANY_VALUES:
+            gc.freeze()
+    finally:
+        gc.enable()

@@ -109,9 +109,13 @@ class Noise:
         Exact values are drawn as they are.
         """
         rng = np.random.default_rng(seed)
-        common = rng.standard_normal((count, self.loadings.shape[1])) @ self.loadings.T
-        own = rng.standard_normal((count, len(self))) * self.rest
-        return np.asarray(values, dtype=np.float64) + common + own
+        # In place: over many points each array has hundreds of megabytes.
+        drawn = rng.standard_normal((count, self.loadings.shape[1])) @ self.loadings.T
+        drawn += np.asarray(values, dtype=np.float64)
+        own = rng.standard_normal((count, len(self)))
+        own *= self.rest
+        drawn += own
+        return np.asarray(drawn, dtype=np.float64)
 
 
 def normal_quantile(level: float, comparisons: int = 1) -> float:

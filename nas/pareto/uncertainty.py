@@ -21,6 +21,12 @@ from nas.pareto.dominance import Mask, check_feasible, check_points, non_dominat
 from nas.pareto.hypervolume import hypervolume
 from nas.pareto.noise import LEVEL, Floats, Noise, normal_quantile
 
+MANY = 600
+"""Points of a draw from which it pays to drop at first what a few strong ones dominate."""
+
+STRONG = 6
+"""How many of these there are."""
+
 FAR = 4.5
 """Standard errors beyond which nobody is expected."""
 
@@ -66,15 +72,39 @@ def front_probabilities(draws: ArrayLike, feasible: ArrayLike | None = None) -> 
     if not drawn.size:
         return np.zeros(drawn.shape[1])
     # The infeasible go where they keep nobody off a front.
-    placed = np.where(allowed[:, :, None], drawn, np.inf)
+    placed = drawn if allowed.all() else np.where(allowed[:, :, None], drawn, np.inf)
     return np.asarray((_fronts(placed) & allowed).mean(axis=0), dtype=np.float64)
 
 
 def _fronts(draws: Floats) -> Mask:
     """Return for each draw which of its points are non-dominated, `(num_draws, num_points)`."""
+    if draws.shape[1] >= MANY:
+        return _fronts_of_many(draws)
     if draws.shape[2] == 2:
         return _fronts_of_two(draws)
     return np.stack([moocore.is_nondominated(each, keep_weakly=True) for each in draws])
+
+
+def _fronts_of_many(draws: Floats) -> Mask:
+    """Return the same for draws of many points, of which a few dominate most of the others.
+
+    What is dropped is dominated by a point that stays, or by one that this one dominates in turn:
+    dominance is transitive, so the fronts are the same.
+    """
+    strong = np.flatnonzero(moocore.is_nondominated(draws.mean(axis=0), keep_weakly=True))
+    strong = strong[np.linspace(0, len(strong) - 1, STRONG).astype(np.int64)]
+    found = np.zeros(draws.shape[:2], dtype=np.bool_)
+    for drawn, kept in zip(draws, found, strict=True):
+        columns = np.ascontiguousarray(drawn.T)
+        beaten = np.zeros(len(drawn), dtype=np.bool_)
+        for place in strong:
+            worse = columns[0] > drawn[place, 0]
+            for column, value in zip(columns[1:], drawn[place, 1:], strict=True):
+                worse &= column > value
+            beaten |= worse
+        left = np.flatnonzero(~beaten)
+        kept[left] = moocore.is_nondominated(drawn[left], keep_weakly=True)
+    return found
 
 
 def _fronts_of_two(draws: Floats) -> Mask:

@@ -28,6 +28,7 @@ from nas.pareto import (
     shrink,
     tie_groups,
 )
+from nas.pareto.uncertainty import MANY
 
 Floats = NDArray[np.float64]
 DRAWS = 20_000
@@ -78,6 +79,18 @@ def test_probabilities_equal_counting_the_fronts_of_the_draws(draws: Floats, see
         [non_dominated(each, mask) for each, mask in zip(draws, feasible, strict=True)], axis=0
     )
     assert front_probabilities(draws, feasible) == pytest.approx(counted)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_many_points_have_the_probabilities_that_counting_gives(columns: int) -> None:
+    rng = np.random.default_rng(columns)
+    draws = rng.normal(size=(6, MANY + 50, columns)).round(1)  # rounded: many are equal
+    feasible = rng.random(draws.shape[:2]) < 0.7
+    feasible[0] = False
+    counted = np.mean(
+        [non_dominated(each, mask) for each, mask in zip(draws, feasible, strict=True)], axis=0
+    )
+    assert (front_probabilities(draws, feasible) == counted).all()
 
 
 @given(drawn())

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.pareto import LEVEL, Noise, normal_quantile
 
@@ -77,23 +76,27 @@ def binomial_error(share: float, count: int) -> float:
 def noise_of(name: str, entries: Sequence[Entry]) -> Noise:
     """Return the noise of one objective over some entries, correlations included."""
     errors = [standard_error(name, entry) or 0.0 for entry in entries]
-    parts = [_parts(name, entry) for entry in entries]
-    widths = {len(each) for each in parts if each is not None}
+    folds = [_folds(name, entry) for entry in entries]
+    widths = {len(sums) for _, sums in filter(None, folds)}
     if len(widths) != 1:
         return Noise.of(errors)
-    none = np.zeros(widths.pop())
-    return Noise.paired(errors, np.stack([none if each is None else each for each in parts]))
+    # Whoever tells nothing has one image per fold and no deviation.
+    nothing = ([1.0] * (width := widths.pop()), [0.0] * width)
+    images, sums = (
+        np.array(each, dtype=np.float64)
+        for each in zip(*(told or nothing for told in folds), strict=True)
+    )
+    means = sums.sum(axis=1, keepdims=True)
+    return Noise.paired(errors, sums - images * means / images.sum(axis=1, keepdims=True))
 
 
-def _parts(name: str, entry: Entry) -> NDArray[np.float64] | None:
-    """Return by how much each fold of the images lies above an entry's mean; None if unknown."""
+def _folds(name: str, entry: Entry) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Return the images of each fold and what they sum up to; None if unknown."""
     noise = _score_of(name, entry).get("noise") or {}
     sums = noise.get({"error": "wrong", "cross_entropy": "cross_entropies"}.get(_family(name), ""))
     if not sums or entry["values"][name]["source"] != "inherited":
         return None
-    images = np.asarray(noise["images"], dtype=np.float64)
-    totals = np.asarray(sums, dtype=np.float64)
-    return np.asarray(totals - images * totals.sum() / images.sum(), dtype=np.float64)
+    return noise["images"], sums
 
 
 def _family(name: str) -> str:
