@@ -22,6 +22,8 @@ from nas.topology.measures import measures
 from nas.topology.path_mass import effective_depth
 from nas.topology.text_drawing import draw_text
 
+from .plain import number
+
 SCHEMA = "nas.dash.architecture/1"
 MOST_NODES = 2000
 """Nodes that are drawn at most; cells beyond it stay closed."""
@@ -97,6 +99,8 @@ def _readable(value: Any) -> Any:
         return [_readable(each) for each in value]
     if isinstance(value, Mapping):
         return {str(key): _readable(each) for key, each in value.items()}
+    if isinstance(value, float):
+        return number(value)
     if isinstance(value, int) and abs(value) > LONGEST_COUNT:
         return f"10^{int(value.bit_length() * 0.30103)}"
     return value

@@ -104,7 +104,7 @@ class _Series:
 
     def times(self, log_factor: float, longer: int = 0) -> _Series:
         """Return the masses behind `longer` more operations and a factor."""
-        if log_factor == 0 and not longer:
+        if not self.shares.size or (log_factor == 0 and not longer):
             return self
         shares = np.concatenate((np.zeros(longer), self.shares)) if longer else self.shares
         return _Series(shares, self.log_mass + log_factor)

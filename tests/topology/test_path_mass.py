@@ -130,6 +130,13 @@ def test_where_nothing_flows_there_is_no_depth() -> None:
     assert nothing.log_mass == -math.inf
 
 
+def test_an_operation_on_what_never_arrives_adds_no_length() -> None:
+    dead = Architecture(
+        (Node(), Node("none"), Node(), Node()), (Edge(0, 1), Edge(1, 2, "conv3x3"), Edge(2, 3))
+    )
+    assert path_mass(dead).shares == () and effective_depth(dead) == 0
+
+
 @pytest.mark.parametrize("decay", [0.0, -1.0, math.inf, math.nan])
 def test_a_decay_is_a_positive_number(decay: float) -> None:
     with pytest.raises(ArchitectureError, match=r"no positive number[\s\S]*Use 1"):
