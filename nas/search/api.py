@@ -9,7 +9,7 @@ run.architecture(run.best(max_latency_ms=1.0)["trial"])
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, final
 
@@ -26,6 +26,7 @@ from nas.topology.serial import load_architecture
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nas.search.callbacks import AbstractCallback
     from nas.search.config import SearchConfig
 
 
@@ -153,6 +154,7 @@ def search(
     workers: int | None = None,
     executor: str | None = None,
     listener: Listener = no_listener,
+    callbacks: Sequence[AbstractCallback] = (),
 ) -> SearchRun:
     """Search a space and return the finished run.
 
@@ -172,6 +174,7 @@ def search(
         workers: Evaluations at a time.
         executor: `local`, `ray` or `inline`.
         listener: Told how far each stage is.
+        callbacks: Told what is recorded, as `nas.search.callbacks.MlflowCallback`.
 
     Raises:
         NasError: As `nas.search.resolve.resolve_config` and `nas.search.driver.search`.
@@ -199,6 +202,7 @@ def search(
         listener=listener,
         workers=workers,
         executor=executor,
+        callbacks=callbacks,
     )
     return SearchRun(run)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from nas.errors import (
 from nas.run_store import Run, rebuild_views
 from nas.run_store.layout import check_slug
 from nas.search.budget_check import check_latencies
+from nas.search.callbacks.base import AbstractCallback, telling
 from nas.search.config import SearchConfig
 from nas.search.confirm.stage import confirm
 from nas.search.device_check import check_same_device, package_versions
@@ -61,6 +62,7 @@ def search(
     listener: Listener = no_listener,
     workers: int | None = None,
     executor: str | None = None,
+    callbacks: Sequence[AbstractCallback] = (),
 ) -> Run:
     """Create a run from a resolved config and take it to its end.
 
@@ -72,6 +74,7 @@ def search(
         listener: Told how far each stage is.
         workers: Evaluations at a time; never changes the result.
         executor: `local`, `ray` or `inline`; never changes the result.
+        callbacks: Told what is recorded while it runs; never change the result.
 
     Returns:
         The run, closed for writing: its `front()` can be read. Its state is `interrupted` if the
@@ -99,8 +102,8 @@ def search(
         config.to_dict(),
         environment(config, material, str(device)),
     )
-    with run:
-        _drive(run, material, time_limit_s, listener, workers, executor)
+    with run, telling(run.path, callbacks, listener) as told:
+        _drive(run, material, time_limit_s, told, workers, executor)
     return Run.open(run.path)
 
 
@@ -112,6 +115,7 @@ def resume(
     listener: Listener = no_listener,
     workers: int | None = None,
     executor: str | None = None,
+    callbacks: Sequence[AbstractCallback] = (),
 ) -> Run:
     """Go on with a run that was interrupted, or give a finished one more trials.
 
@@ -122,6 +126,7 @@ def resume(
         listener: As in `search`.
         workers: As in `search`.
         executor: As in `search`.
+        callbacks: As in `search`; they are told the whole log from its beginning.
 
     Raises:
         ConfigError: If `extra_trials` is negative.
@@ -143,7 +148,8 @@ def resume(
         check_objectives_here(config, str(run.environment.get("device", config.device)))
         _check_executor(executor or config.executor.kind)
         run.append({"kind": "run_resumed", "extra_trials": extra_trials})
-        _drive(run, material, time_limit_s, listener, workers, executor)
+        with telling(run.path, callbacks, listener) as told:
+            _drive(run, material, time_limit_s, told, workers, executor)
     return Run.open(run.path)
 
 
