@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from scale import CHECKOUT
 
@@ -60,6 +63,8 @@ def typed(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
         name, value = words.pop(0).split("=", 1)
         environment[name] = value
     assert words[0] in ("nas", ".venv/bin/nas"), f"cannot type: {line}"
+    if words[1] == "dash":
+        return _opened(words, folder, environment)
     return subprocess.run(
         [sys.executable, "-m", "nas", *words[1:]],
         cwd=folder,
@@ -68,6 +73,35 @@ def typed(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=900,
     )
+
+
+def _opened(
+    words: list[str], folder: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Start a dashboard, open the link it prints, and end it as a person would: by Ctrl-C."""
+    environment["XDG_STATE_HOME"] = str(folder / "state")
+    dash = subprocess.Popen(
+        [sys.executable, "-m", "nas", *words[1:]],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert dash.stdout is not None
+        link = urlsplit(dash.stdout.readline().strip())
+        if link.hostname is not None:
+            page = http.client.HTTPConnection(link.hostname, link.port or 80, timeout=60)
+            page.request("GET", f"{link.path}?{link.query}")
+            answer = page.getresponse()
+            assert (answer.status, answer.getheader("Location")) == (303, "/")
+            page.close()
+            dash.send_signal(signal.SIGINT)
+        out, said = dash.communicate(timeout=60)
+    finally:
+        dash.kill()
+    return subprocess.CompletedProcess(words, dash.returncode, out, said)
 
 
 def follow(document: str, folder: Path) -> None:
