@@ -162,7 +162,7 @@ def test_every_edge_of_a_drawing_has_a_way_of_its_own(
     page, document = shown[0].page, documents[name]
     if len(document["nodes"]) > MANY:
         check(read_drawing(page))  # as it is folded at first
-        page.get_by_role("button", name="Open all").click()
+        page.get_by_role("button", name="Unfold all").click()
         settle(shown[0])
     drawing = read_drawing(page)
     assert set(drawing.boxes) == {node["id"] for node in document["nodes"]}
@@ -271,7 +271,7 @@ def test_five_thousand_nodes_are_folded_at_first_and_open_piece_by_piece(
     first = read_drawing(page)
     assert 2 <= len(first.boxes) <= MANY
     assert all(name.startswith("fold:") for name in first.boxes)
-    assert page.get_by_role("button", name="Open all").is_disabled()
+    assert page.get_by_role("button", name="Unfold all").is_disabled()
     page.locator("g.box[data-group]").first.click()
     page.wait_for_selector("g.group[data-group]")
     settle(shown[0])

@@ -11,7 +11,7 @@ import { Legend } from "./legend";
 import type { Direction } from "./marks";
 import { Matrix } from "./matrix";
 import { saveDrawing } from "./save";
-import { paint, type Tint } from "./tint";
+import { type Given, paint, type Tint } from "./tint";
 import { type GateOf, recordedGate, type Shown, shown } from "./visible";
 import { Wiring } from "./wiring";
 import "./graph.css";
@@ -31,7 +31,7 @@ export interface ExplorerProperties {
   title: string;
   difference?: Difference | null;
   /** Numbers per node that may tint it beside its own: the supernet's entropy. */
-  given?: { name: string; unit: string; values: Record<string, number> };
+  given?: Given;
   /** Gates of the moment, where they are not those of the document. */
   gates?: GateOf;
   /** What else is known of a node, shown with its numbers. */
@@ -152,7 +152,7 @@ function FoldButtons({ tree, folded, setFolded }: { tree: Hierarchy; folded: Rea
         title={tooMany ? `${tree.nodes.size} nodes side by side are too many; open single groups.` : undefined}
         onClick={() => setFolded(new Set())}
       >
-        Open all
+        Unfold all
       </button>
     </span>
   );

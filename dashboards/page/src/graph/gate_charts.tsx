@@ -6,9 +6,11 @@ import { Chart } from "../parts/chart";
 import { ChoiceField } from "../parts/fields";
 import type { Palette } from "../parts/palette";
 import { Panel } from "../parts/panel";
-import { entropyAt, type Gates } from "./gates";
+import { entropyAt, type GateChoice, type Gates, mostMoved } from "./gates";
 
-const ALL = "";
+const MOVED = " moved";
+const ALL = " all";
+const FEW = 24;
 
 interface Rows {
   names: string[];
@@ -19,18 +21,19 @@ interface Rows {
 
 /** Gates over the epochs: how undecided every choice is, or the probabilities of one. */
 export function GateMap({ gates, step, onStep }: { gates: Gates; step: number; onStep: (step: number) => void }) {
-  const [name, setName] = useState(ALL);
+  const many = gates.choices.length > FEW;
+  const [name, setName] = useState(many ? MOVED : ALL);
   const choice = gates.choices.find((each) => each.name === name);
   const rows: Rows = choice
     ? { names: choice.options, values: choice.options.map((_, place) => choice.values.map((row) => row[place] ?? 0)), what: "probability" }
-    : { names: gates.choices.map((each) => each.name), values: gates.choices.map((each) => each.values.map((_, at) => entropyAt(each, at))), what: "entropy" };
+    : entropyRows(name === MOVED ? mostMoved(gates, FEW) : gates.choices);
   const epochs = gates.steps.map((each) => each.epoch);
   const option = useCallback((colours: Palette) => mapOption(rows, epochs, step, colours), [gates, name, step]);
   return (
     <Panel
       title="Gates over time"
       note={choice ? "Probability of every answer, epoch by epoch." : "Entropy of every choice as a share of the largest possible: 1 is undecided, 0 decided. Press a column to see its epoch in the graph."}
-      aside={<ChoiceField label="Choice" value={name} onChange={setName} options={[{ value: ALL, label: "all, by entropy" }, ...gates.choices.map((each) => ({ value: each.name, label: each.name }))]} />}
+      aside={<ChoiceField label="Choice" value={name} onChange={setName} options={[...(many ? [{ value: MOVED, label: `the ${FEW} that moved most` }] : []), { value: ALL, label: "all, by entropy" }, ...gates.choices.map((each) => ({ value: each.name, label: each.name }))]} />}
     >
       <Chart
         option={option}
@@ -41,6 +44,12 @@ export function GateMap({ gates, step, onStep }: { gates: Gates; step: number; o
     </Panel>
   );
 }
+
+const entropyRows = (choices: readonly GateChoice[]): Rows => ({
+  names: choices.map((each) => each.name),
+  values: choices.map((each) => each.values.map((_, at) => entropyAt(each, at))),
+  what: "entropy",
+});
 
 function mapOption(rows: Rows, epochs: readonly number[], step: number, colours: Palette): EChartsCoreOption {
   return {

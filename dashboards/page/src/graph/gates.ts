@@ -16,6 +16,13 @@ export function entropy(kind: GateChoice["kind"], probabilities: readonly number
 
 export const entropyAt = (choice: GateChoice, step: number): number => entropy(choice.kind, choice.values[step] ?? []);
 
+/** The choices whose entropy changed most between the first step and the last, in their own order. */
+export function mostMoved(gates: Gates, count: number): GateChoice[] {
+  const moved = (choice: GateChoice): number => Math.abs(entropyAt(choice, 0) - entropyAt(choice, choice.values.length - 1));
+  const chosen = new Set([...gates.choices].sort((a, b) => moved(b) - moved(a)).slice(0, count));
+  return gates.choices.filter((choice) => chosen.has(choice));
+}
+
 /** Probability of every gated edge at a step. */
 export function edgeGates(document: SupernetDocument, step: number): Record<string, number> {
   const choices = byName(document.gates);

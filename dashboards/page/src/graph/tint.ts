@@ -10,6 +10,15 @@ export interface Painted {
   ink: string;
 }
 
+/** Numbers that do not come from the network itself, by node. */
+export interface Given {
+  name: string;
+  unit: string;
+  values: Record<string, number>;
+  /** Where the scale of colours ends; else at the largest value. */
+  most?: number;
+}
+
 /** Colours per box, and what they mean. */
 export interface Paint {
   of(box: Box): Painted | null;
@@ -23,17 +32,22 @@ const VALUE: Record<"latency" | "parameters" | "macs", { of: (box: Box) => numbe
   macs: { of: (box) => (box.macs > 0 ? box.macs : null), unit: "MACs" },
 };
 
-export function paint(tint: Tint, boxes: Iterable<Box>, colours: Palette, given?: { values: Record<string, number>; unit: string }): Paint {
+export function paint(tint: Tint, boxes: Iterable<Box>, colours: Palette, given?: Given): Paint {
   if (tint === "kind") return { of: () => null, legend: [], unit: "" };
   const value = tint === "given" ? (box: Box): number | null => given?.values[box.id] ?? null : VALUE[tint].of;
   const unit = tint === "given" ? (given?.unit ?? "") : VALUE[tint].unit;
-  return scaled(value, unit, [...boxes], colours);
+  const most = tint === "given" ? given?.most : undefined;
+  return scaled(value, unit, most ?? largest(boxes, value), colours);
+}
+
+function largest(boxes: Iterable<Box>, value: (box: Box) => number | null): number {
+  let most = 0;
+  for (const box of boxes) if (!isJoin(box)) most = Math.max(most, value(box) ?? 0);
+  return most;
 }
 
 /** Equal steps from nothing to the largest; a step is a colour of the palette's scale. */
-function scaled(value: (box: Box) => number | null, unit: string, boxes: Box[], colours: Palette): Paint {
-  const values = boxes.filter((box) => !isJoin(box)).map((box) => value(box) ?? 0);
-  const most = values.reduce((largest, each) => Math.max(largest, each), 0);
+function scaled(value: (box: Box) => number | null, unit: string, most: number, colours: Palette): Paint {
   const steps = colours.scale.length;
   const step = (amount: number): number => Math.min(steps - 1, Math.floor((amount / most) * steps));
   return {

@@ -40,13 +40,13 @@ function GatedGraph({ document, run }: { document: SupernetDocument; run: string
   const graph = useStable(document.graph);
   const gates = useMemo(() => edgeGates(document, step), [document, step]);
   const gate = useMemo(() => (edge: { id: string; gate: number | null }) => gates[edge.id] ?? edge.gate, [gates]);
-  const given = useMemo(() => ({ name: "entropy of its choice", unit: "of the largest entropy", values: nodeEntropies(document, step) }), [document, step]);
+  const given = useMemo(() => ({ name: "entropy of its choice", unit: "of the largest entropy", values: nodeEntropies(document, step), most: 1 }), [document, step]);
   if (!graph) return <Nothing title="No relaxation was recorded, so there is no preferred wiring to draw." />;
   return (
     <>
       {document.gates ? (
         <p class="note">
-          The preferred wiring with every optional edge. Move through the epochs: edges are as wide as the probability of their gates, nodes as dark as their choice is undecided.
+          The preferred wiring with every optional edge. Move through the epochs: edges are as wide as the probability of their gates, and nodes are tinted by how undecided their choice still is.
         </p>
       ) : (
         <p class="note">The preferred wiring with every optional edge. This run was recorded before gates were noted epoch by epoch, so there is nothing to move through.</p>
