@@ -8,9 +8,8 @@ import { type Quantity, tickText, titleOf } from "./quantities";
 import type { Rows } from "./rows";
 import { type Frame, type Scale, transformed } from "./scale";
 import type { Cloud, Mark, Scene } from "./scene";
+import { barPath, joinPath, pairs, type Series, segments, shapes, stroke } from "./shapes";
 import { bandBetween, type Corner, extended } from "./staircase";
-
-type Series = Record<string, unknown>;
 
 export interface Drawn {
   run: string;
@@ -96,14 +95,6 @@ function ownEdges(drawn: Drawn): [number, number] {
   const limit = (axis: "x" | "y"): number => Math.min(...drawn.limits.filter((each) => each.axis === axis && !each.own).map((each) => each.value), Number.POSITIVE_INFINITY);
   return [Math.min(right, limit("x")), Math.min(top, limit("y"))];
 }
-
-/** A line through exact corners; a line series would leave out steps of less than a pixel. */
-const stroke = (corners: readonly (readonly number[])[], style: object, z: number): Series =>
-  shapes(z, [corners.flat()], (pixels) => ({
-    type: "polyline",
-    shape: { points: pairs(pixels) },
-    style: { fill: "none", lineJoin: "miter", ...style },
-  }));
 
 export const runColour = (colours: Palette, place: number): string => colours.series[place % colours.series.length] ?? colours.ink;
 
@@ -249,25 +240,6 @@ function bandSeries(drawn: Drawn, colours: Palette): Series[] {
   ];
 }
 
-const pairs = (numbers: readonly number[]): [number, number][] =>
-  Array.from({ length: numbers.length / 2 }, (_, place) => [numbers[2 * place] as number, numbers[2 * place + 1] as number]);
-
-/** Shapes with corners in the units of the axes: one row of numbers x, y, x, y ... per shape. */
-function shapes(z: number, rows: readonly (readonly number[])[], draw: (pixels: number[], row: number) => object): Series {
-  return {
-    type: "custom",
-    silent: true,
-    clip: true,
-    z,
-    data: rows.map((_, place) => [place]),
-    encode: { x: [], y: [] },
-    renderItem: (parameters: { dataIndex: number }, api: { coord: (value: number[]) => number[] }) => {
-      const corners = pairs(rows[parameters.dataIndex] ?? []);
-      return draw(corners.flatMap((corner) => api.coord([...corner])), parameters.dataIndex);
-    },
-  };
-}
-
 function barSeries(drawn: Drawn, colours: Palette): Series {
   const { scene } = drawn;
   const marks = scene.marks.filter((mark) => mark.kind !== "near" && !mark.out);
@@ -293,18 +265,6 @@ function barSeries(drawn: Drawn, colours: Palette): Series {
   }));
 }
 
-type Segment = [number, number, number, number];
-
-const segments = (numbers: readonly number[]): Segment[] =>
-  Array.from({ length: numbers.length / 4 }, (_, place) => numbers.slice(4 * place, 4 * place + 4) as Segment);
-
-const CAP = 3;
-
-function barPath([x1, y1, x2, y2]: Segment): string {
-  const caps = x1 === x2 ? [y1, y2].map((y) => `M${x1 - CAP} ${y}h${2 * CAP}`) : [x1, x2].map((x) => `M${x} ${y1 - CAP}v${2 * CAP}`);
-  return `M${x1} ${y1}L${x2} ${y2}${caps.join("")}`;
-}
-
 function joinSeries(drawn: Drawn, colours: Palette): Series {
   const groups = new Map<string, { colour: string; out: boolean; ends: number[] }>();
   for (const join of drawn.scene.joins) {
@@ -317,7 +277,7 @@ function joinSeries(drawn: Drawn, colours: Palette): Series {
   const drawnGroups = [...groups.values()];
   return shapes(5, drawnGroups.map((group) => group.ends), (pixels, row) => ({
     type: "path",
-    shape: { pathData: segments(pixels).map(([x1, y1, x2, y2]) => `M${x1} ${y1}L${x2} ${y2}`).join("") },
+    shape: { pathData: segments(pixels).map(joinPath).join("") },
     style: { fill: "none", stroke: drawnGroups[row]?.colour, lineWidth: 1.8, lineDash: [5, 3], opacity: drawnGroups[row]?.out ? OUT : 1 },
   }));
 }
