@@ -180,14 +180,14 @@ function columnsOf(budget: Budget, chosen: ReadonlySet<string>, setChosen: (chos
     { key: "state", title: "State", sort: (run) => run.state, cell: (run) => <StateBadge state={run.state} /> },
     { key: "space", title: "Space and data", sort: (run) => run.space, cell: (run) => <SpaceAndData run={run} /> },
     { key: "trials", title: "Trials", number: true, descending: true, sort: (run) => run.trials.finished, cell: (run) => <Trials run={run} /> },
-    { key: "front", title: "Front", number: true, descending: true, sort: (run) => run.front_size, cell: (run) => (run.kind === "search" ? number(run.front_size) : "") },
+    { key: "front", title: "Front", number: true, descending: true, sort: (run) => run.front_size, cell: (run) => run.kind === "search" && number(run.front_size) },
     { key: "hypervolume", title: "Hypervolume", help: "how much of the objectives' room the front dominates, over finished trials", cell: (run) => <Volume run={run} /> },
     {
       key: "best",
       title: budget.cost === null ? "Best" : budget.limit === null ? "Best" : `Best under ${number(budget.limit)} ${budget.cost.unit ?? ""}`,
       cell: (run) => <Best run={run} budget={budget} />,
     },
-    { key: "trust", title: "Trust", sort: (run) => run.trust.verdict, cell: (run) => run.kind === "search" && <TrustBadge verdict={run.trust.verdict} /> },
+    { key: "trust", title: "Trust", sort: (run) => run.trust.verdict, cell: (run) => <Trust run={run} /> },
   ];
 }
 
@@ -226,7 +226,7 @@ function SpaceAndData({ run }: { run: RunDocument }) {
 }
 
 function Trials({ run }: { run: RunDocument }) {
-  if (run.kind !== "search") return <></>;
+  if (run.kind !== "search") return null;
   const { finished, failed, planned } = run.trials;
   const told = planned === null ? number(finished) : `${number(finished)} of ${number(planned)}`;
   return (
@@ -243,22 +243,26 @@ function Trials({ run }: { run: RunDocument }) {
 }
 
 function Volume({ run }: { run: RunDocument }) {
+  if (run.kind !== "search") return null;
   if (!run.hypervolume) return <span class="soft">-</span>;
   const { value, low, high, series } = run.hypervolume;
   const interval = low === null || high === null ? "" : `${number(low, 3)} to ${number(high, 3)}`;
   return (
     <div class="stacked volume">
       {series.length > 1 && <Spark values={series} label={`Hypervolume over ${series.length} steps, in the end ${number(value, 3)}`} />}
-      <span class="small" title={interval && `95 % interval ${interval}, with the luck of choosing taken out`}>
-        {number(value, 3)}
-        {interval && <span class="soft"> ({interval})</span>}
-      </span>
+      <span class="small">{number(value, 3)}</span>
+      {interval && (
+        <span class="soft small" title="95 % interval, with the luck of choosing taken out">
+          {interval}
+        </span>
+      )}
     </div>
   );
 }
 
 function Best({ run, budget }: { run: RunDocument; budget: Budget }) {
-  if (run.kind !== "search" || run.front.length === 0) return <span class="soft">-</span>;
+  if (run.kind !== "search") return null;
+  if (run.front.length === 0) return <span class="soft">-</span>;
   const first = run.objectives[0];
   const found = bestUnder(run, budget.cost?.name ?? "", budget.cost === null ? null : budget.limit);
   if (!found || !first) return <span class="soft">none</span>;
@@ -276,9 +280,15 @@ function Best({ run, budget }: { run: RunDocument; budget: Budget }) {
   );
 }
 
+/** Without points there is no order to trust or doubt. */
+function Trust({ run }: { run: RunDocument }) {
+  if (run.kind !== "search") return null;
+  return run.front_size === 0 ? <span class="soft">-</span> : <TrustBadge verdict={run.trust.verdict} />;
+}
+
 /** Explains the verdicts and states that stand in the table, and no others. */
 function Legend({ runs }: { runs: readonly RunDocument[] }) {
-  const verdicts = [...new Set(runs.filter((run) => run.kind === "search").map((run) => run.trust.verdict))];
+  const verdicts = [...new Set(runs.filter((run) => run.front_size > 0).map((run) => run.trust.verdict))];
   const states = [...new Set(runs.map((run) => run.state))];
   return (
     <Panel title="What the words mean">
