@@ -62,14 +62,14 @@ def space_document(reading: Reading, objective: str | None = None) -> dict[str, 
 
 
 def _objective(reading: Reading, wanted: str | None) -> str:
-    known = [each["name"] for each in reading.objectives]
+    searched = [each["name"] for each in reading.objectives]
+    known = dict.fromkeys([*searched, *(name for trial in reading.trials for name in trial.values)])
     if wanted is None:
-        return known[0] if known else ""
-    recorded = {name for trial in reading.trials for name in trial.values}
-    if wanted not in recorded | set(known):
+        return next(iter(known), "")
+    if wanted not in known:
         raise NotFoundError(
             f"Run '{reading.name}' has no objective '{wanted[:80]}'.",
-            fix=f"Its objectives: {', '.join(sorted(recorded | set(known))) or 'none yet'}.",
+            fix=f"Its objectives: {', '.join(known) or 'none yet'}.",
         )
     return wanted
 
