@@ -79,7 +79,12 @@ def write_source(
         network_lines(whole, attributes, network),
     ]
     return SourceFiles(
-        page(docstring(name, network, about, folded=folded), sections, network),
+        page(
+            docstring(name, network, about, folded=folded),
+            sections,
+            input_shape,
+            num_classes,
+        ),
         _weights(whole.tensors),
     )
 

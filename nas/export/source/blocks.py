@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Union, final
 
 import networkx as nx
@@ -39,6 +40,15 @@ class Member:
         if isinstance(self.content, Block):
             return self.content.outputs
         return (self.content.value,)
+
+    @property
+    def is_module(self) -> bool:
+        """Whether an `nn.Sequential` could hold it."""
+        if isinstance(self.content, Block):
+            return True
+        root = self.content.root
+        has_call = root.form.call is not None and root.form.call.name != "nn.Parameter"
+        return has_call and len(root.arguments) == 1 and isinstance(root.arguments[0], int)
 
 
 @final
@@ -87,7 +97,34 @@ class _Builder:
             key = statement.place[depth] if len(statement.place) > depth else ""
             groups.setdefault(key, []).append(statement)
         ordered = _ordered(list(groups.items()))
-        return [self._member(key, entries, path) for key, entries in ordered]
+        return self._in_runs([self._member(key, entries, path) for key, entries in ordered], path)
+
+    def _in_runs(self, members: list[Member], path: tuple[str, ...]) -> list[Member]:
+        """Put members that run one after the other, `block1`, `block2` ..., into one."""
+        if path and all(self._follows(*pair) for pair in pairwise(members)):
+            return members  # all of them: the block is such a run itself
+        result: list[list[Member]] = []
+        for member in members:
+            if result and _alike(result[-1][-1], member) and self._follows(result[-1][-1], member):
+                result[-1].append(member)
+            else:
+                result.append([member])
+        return [self._run(run, path) for run in result]
+
+    def _follows(self, first: Member, second: Member) -> bool:
+        """Tell whether both are modules, and the second alone reads what the first computes."""
+        if not (first.is_module and second.is_module) or len(first.values) != 1:
+            return False
+        if second.reads != first.values or first.values[0] in self._wanted:
+            return False
+        return set(self._readers[first.values[0]]) <= set(_inside(second))
+
+    def _run(self, run: list[Member], path: tuple[str, ...]) -> Member:
+        if len(run) == 1:
+            return run[0]
+        name = f"{_stem(run[0].name)}s"
+        inner = Block((*path, name), tuple(run), run[0].reads, run[-1].values)
+        return Member(name, inner)
 
     def _member(self, key: str, entries: list[Statement], path: tuple[str, ...]) -> Member:
         if len(entries) == 1:
@@ -95,6 +132,28 @@ class _Builder:
             return Member(identifier("_".join(place), "op"), entries[0])
         inner = self.block(entries, (*path, key))
         return Member(identifier(key, "part"), inner)
+
+
+_KEPT = ("stage", "cell")
+"""Names by which people speak of the parts of a network, so that each stays by itself."""
+
+
+def _stem(name: str) -> str:
+    return name.rstrip("0123456789_") or name
+
+
+def _alike(first: Member, second: Member) -> bool:
+    """Tell whether two blocks are numbered parts of one kind."""
+    stem = _stem(first.name)
+    both = isinstance(first.content, Block) and isinstance(second.content, Block)
+    return both and stem == _stem(second.name) and stem not in _KEPT
+
+
+def _inside(member: Member) -> list[int]:
+    """Return the values that are computed inside of a member."""
+    if isinstance(member.content, Statement):
+        return [member.content.value]
+    return [value for inner in member.content.members for value in _inside(inner)]
 
 
 Group = tuple[str, list[Statement]]

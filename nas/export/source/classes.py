@@ -9,6 +9,7 @@ from typing import cast, final
 from nas.export.source.layout import Written
 from nas.export.source.naming import class_name, identifier, numbered
 from nas.export.source.pieces import Argument, Call
+from nas.export.source.printing import call_text
 from nas.export.source.unify import Parameter, Unified, skeleton, unify
 
 MAX_ARGUMENTS = 6
@@ -124,12 +125,15 @@ def _function(row: list[Call], found: Definitions, names: set[str]) -> dict[Call
 def _row_name(row: Call) -> str:
     """Return what a person would call a row of layers, such as `conv_norm_relu`."""
     words = [_word(cast(Call, entry.value)) for entry in row.arguments]
-    return "_".join(words) if len(words) <= 4 else f"{words[0]}_to_{words[-1]}"
+    if len(words) > 4:
+        words = [word for word in words if "conv" in word or word in ("depthwise", "gate")]
+    return "_".join(words) if 0 < len(words) <= 4 else "layers"
 
 
 def _word(call: Call) -> str:
+    groups = next((entry for entry in call.arguments if entry.role == "groups"), None)
     known = {
-        "nn.Conv2d": "conv",
+        "nn.Conv2d": "conv" if groups is None or groups.value == 1 else "depthwise",
         "nn.BatchNorm2d": "bn",
         "ChannelNorm": "norm",
         "nn.MaxPool2d": "pool",
@@ -177,6 +181,8 @@ def _define_class(
 ) -> None:
     own = identifier(part[0].path[-1], "part")
     name = class_name(own if len(part) == 1 else own.rstrip("0123456789_") or own)
+    if name in names and any("stride=2" in call_text(call) for call in unified.calls):
+        name = f"Down{name}"
     name = numbered(name, names)
     names.add(name)
     attributes = tuple(zip([key for key, _ in part[0].attributes], unified.calls, strict=True))

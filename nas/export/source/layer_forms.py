@@ -157,6 +157,8 @@ def _max_pool(module: nn.MaxPool2d) -> Form:
 @source_form(nn.AvgPool2d)
 def _average_pool(module: nn.AvgPool2d) -> Form:
     kernel = _plain(module.kernel_size)
+    exact = _plain(module.padding) == 0 and not module.ceil_mode
+    counts = exact or bool(module.count_include_pad)  # says nothing where nothing is padded
     call = Call(
         "nn.AvgPool2d",
         (
@@ -164,7 +166,7 @@ def _average_pool(module: nn.AvgPool2d) -> Form:
             Argument(_plain(module.stride), "stride", "stride"),
             Argument(_plain(module.padding), "padding", "padding", 0),
             Argument(bool(module.ceil_mode), "ceil_mode", "ceil_mode", False),
-            Argument(bool(module.count_include_pad), "count_include_pad", "count_padding", True),
+            Argument(counts, "count_include_pad", "count_padding", True),
         ),
     )
     return Form("pool", _without_stride(call, kernel))

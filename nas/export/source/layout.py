@@ -68,19 +68,11 @@ def _is_chain(block: Block) -> bool:
         return False
     previous = block.inputs
     for member in block.members:
-        if member.reads != previous or len(member.values) != 1 or not _is_module(member):
+        if member.reads != previous or len(member.values) != 1 or not member.is_module:
             return False
         previous = member.values
     inner = [value for member in block.members[:-1] for value in member.values]
     return previous == block.outputs and not set(inner) & set(block.outputs)
-
-
-def _is_module(member: Member) -> bool:
-    if isinstance(member.content, Block):
-        return True
-    root = member.content.root
-    has_call = root.form.call is not None and root.form.call.name != "nn.Parameter"
-    return has_call and len(root.arguments) == 1 and isinstance(root.arguments[0], int)
 
 
 def _sequence(block: Block) -> Written:
@@ -139,7 +131,7 @@ class _Layout:
             if ends:
                 self.result.lines.append(f"return {term.text}")
                 return self.result
-            targets = [self._name(value, place, member.name) for value in member.values]
+            targets = [self._name(value, place, member) for value in member.values]
             self.result.lines.append(f"{', '.join(targets)} = {term.text}")
         shown = [self._names[value] for value in self.results]
         self.result.lines.append(f"return {', '.join(shown)}")
@@ -154,9 +146,13 @@ class _Layout:
             self._used.add(name)
             self.result.parameters.append(name)
 
-    def _name(self, value: int, place: int, node: str) -> str:
+    def _name(self, value: int, place: int, member: Member) -> str:
         """Choose and keep the name of a value that is computed at this place."""
-        name = self._running(value, place) or self._own(node)
+        content = member.content
+        if isinstance(content, Statement) and content.root.slot == "stack":
+            name = "stack" if self._is_free("stack", place) else self._own("stack")
+        else:
+            name = self._running(value, place) or self._own(member.name)
         self._names[value] = name
         self._used.add(name)
         return name
@@ -165,11 +161,12 @@ class _Layout:
         """Return `x` or `y` where only the next line reads the value and the name is free."""
         if self._last[value] != place + 1 or place + 1 == len(self.block.members):
             return None
-        for name in ("x", "y"):
-            holders = [held for held, own in self._names.items() if own == name]
-            if all(self._last.get(held, -1) <= place for held in holders):
-                return name
-        return None
+        return next((name for name in ("x", "y") if self._is_free(name, place)), None)
+
+    def _is_free(self, name: str, place: int) -> bool:
+        """Tell whether nothing behind this place reads a value of this name."""
+        holders = [held for held, own in self._names.items() if own == name]
+        return all(self._last.get(held, -1) <= place for held in holders)
 
     def _own(self, node: str) -> str:
         numbered = re.fullmatch(r"(?:op|node|n)_?(\d+)", node)

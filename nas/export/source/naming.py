@@ -12,6 +12,9 @@ from torch import nn
 _TAKEN = frozenset(
     {"torch", "nn", "F", "Tensor", "math", "json", "sys", "Path", "self", "x", "y", "load_weights"}
 )
+_SPOKEN = {"in": "entry"}
+"""Names of nodes that Python keeps for itself."""
+
 MAX_NAME = 40
 
 
@@ -21,6 +24,7 @@ def identifier(text: str, usual: str = "part") -> str:
     plain = re.sub(r"[^0-9a-z]+", "_", plain).strip("_")[:MAX_NAME].strip("_")
     if not plain:
         return usual
+    plain = _SPOKEN.get(plain, plain)
     return f"{usual}{plain}" if plain[0].isdigit() else plain
 
 

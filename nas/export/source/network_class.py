@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nas.export.source.layer_forms import classifier
 from nas.export.source.layout import Written
-from nas.export.source.pieces import Call, Stored
+from nas.export.source.pieces import Argument, Call, Raw, Stored
 from nas.export.source.printing import INDENT, broken
 from nas.export.source.sharing import ties
 from nas.export.source.text import LOAD_METHOD, constructor_lines
@@ -22,8 +22,8 @@ def add_heads(whole: Written, network: Network) -> None:
         if head is None:
             continue
         form = classifier(head)  # type: ignore[arg-type]
-        assert form.call is not None
-        whole.attributes.append((name, form.call))
+        inputs = Argument(head.in_features)  # type: ignore[arg-type]
+        whole.attributes.append((name, Call("nn.Linear", (inputs, Argument(Raw("NUM_CLASSES"))))))
         whole.tensors.extend(
             Stored(f"{name}.{stored.name}", stored.tensor, stored.source) for stored in form.tensors
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from textwrap import wrap as fill
 
 from nas.export.source.pieces import Argument, Call, Raw, Value
@@ -20,11 +21,12 @@ def shown(value: Value) -> str:
 
 def call_text(call: Call) -> str:
     """Return a call on one line, without arguments that have their defaults."""
-    kept = [entry for entry in call.arguments if not _is_default(entry)]
-    texts = [
-        f"{entry.keyword}={shown(entry.value)}" if entry.keyword else shown(entry.value)
-        for entry in kept
-    ]
+    texts: list[str] = []
+    for entry, group in groupby(entry for entry in call.arguments if not _is_default(entry)):
+        count = len(list(group))
+        text = f"{entry.keyword}={shown(entry.value)}" if entry.keyword else shown(entry.value)
+        many = count > 2 and isinstance(entry.value, Call)
+        texts += [f"*[{text} for _ in range({count})]"] if many else [text] * count
     return f"{call.name}({', '.join(texts)})"
 
 
@@ -41,6 +43,10 @@ def broken(line: str, indent: str) -> list[str]:
     if target and len(_split(line[target.end() :], " + ")) > 1:
         lines = _sum_lines(line[target.end() :], indent + INDENT)
         return [f"{indent}{target[0]}(", *lines, f"{indent})"]
+    names = re.fullmatch(r"(return )?(\w+(?:, \w+)+)( = .*)?", line)
+    if names and len(names[2]) > len(names[3] or ""):
+        lines = _piece_lines(names[2].split(", "), indent + INDENT)
+        return [f"{indent}{names[1] or ''}(", *lines, f"{indent}){names[3] or ''}"]
     start, end = _last_bracket(line)
     if start < 0:
         return [indent + line]
@@ -81,9 +87,14 @@ def _last_bracket(line: str) -> tuple[int, int]:
             depth += 1
         elif letter in ")]}":
             depth -= 1
-            if depth == 0 and place > start + 1 and (line[start] != "[" or start == 0):
+            if depth == 0 and place > start + 1 and _is_list(line, start):
                 found = (start, place)
     return found
+
+
+def _is_list(line: str, start: int) -> bool:
+    """Tell whether a bracket encloses arguments or a list, and is no index."""
+    return line[start] != "[" or start == 0 or line[start - 1] in " ("
 
 
 def _split(text: str, separator: str) -> list[str]:

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby
 from typing import cast, final
 
 import torch
 from torch import nn
 
 from nas.cost.shapes import NodeStep, Plan
+from nas.cost.turns import growing_stacks
 from nas.export.source.layer_forms import zeros
 from nas.export.source.merge_forms import form_of_merge, projection, stacked
 from nas.export.source.pieces import Form, form_of
@@ -25,6 +28,9 @@ from nas.model.merges import Projected
 from nas.model.network import AbstractWired, Network, NodeModule
 
 Place = tuple[str, ...]
+
+GATHERED = 3
+"""Values of one group from which on a concatenation elsewhere gets them as one tensor."""
 
 
 @final
@@ -36,7 +42,7 @@ class Instruction:
         what: The module, or the form of what has no module.
         reads: Numbers of values; the value of instruction `i` is `i + 1`, value 0 the image.
         place: Parts of the name of the node it belongs to.
-        slot: What it is there: `adapter`, `merge` or `operation`.
+        slot: What it is there: `adapter`, `stack`, `merge` or `operation`.
         number: Which adapter, from 0.
     """
 
@@ -92,10 +98,41 @@ def read_program(network: Network, *, folded: bool) -> Program:
     values = _read(program, network.plan, network, 0, ())
     program.output = values[len(network.plan.steps) - 1]
     program.exits = {f"exit{index}": values[int(index)] for index in network.exits}
+    program = _gathered(program)
     if folded:
         with torch.no_grad():
             program = _folded(program)
     return program
+
+
+def _gathered(program: Program) -> Program:
+    """Return the program with stacks of another group's values put together within that group.
+
+    So a stage whose states all go into one concatenation hands over one tensor, not dozens.
+    """
+    result, renamed, known = Program(), {0: 0}, dict[tuple[int, ...], int]()
+    for number, entry in enumerate(program.instructions, 1):
+        reads: list[int] = []
+        for group, run in groupby(entry.reads, partial(_group, program, entry)):
+            values = tuple(renamed[value] for value in run)
+            if group and len(values) >= GATHERED and entry.form.label == "cat":
+                if values not in known:
+                    new = Instruction(stacked(), values, (group, "stack"), "stack")
+                    known[values] = result.emit(new)
+                values = (known[values],)
+            reads.extend(values)
+        renamed[number] = result.emit(replace(entry, reads=tuple(reads)))
+    result.output = renamed[program.output]
+    result.exits = {name: renamed[value] for name, value in program.exits.items()}
+    return result
+
+
+def _group(program: Program, reader: Instruction, value: int) -> str:
+    """Return the outermost group of a value if it is not the reader's own, else nothing."""
+    if value == 0:
+        return ""
+    place = program.instructions[value - 1].place
+    return place[0] if len(place) > 1 and place[0] != reader.place[0] else ""
 
 
 def place_of(step: NodeStep) -> Place:
@@ -108,11 +145,18 @@ def _read(
     program: Program, schedule: Plan, wired: AbstractWired, value: int, place: Place
 ) -> dict[int, int]:
     """Append the nodes of a plan that reads `value`; return their values by number."""
-    values = {0: value}
+    values, stacks = {0: value}, dict[int, int]()
+    growing = growing_stacks(schedule)
     for step in schedule.steps[1:]:
         node = cast(NodeModule, wired.nodes[str(step.index)])
         reads = [values[entry.edge.source] for entry in step.inputs]
         reader = _NodeReader(program, (*place, *place_of(step)), value)
+        if step.index in growing:
+            owner = growing[step.index]
+            reads = [stacks[owner], *reads[len(schedule.steps[owner].inputs) :]]
+        if step.index in growing.values():
+            stacks[step.index] = reader.stacked(reads)
+            reads = [stacks[step.index]]
         values[step.index] = reader.read(node, reads)
     return values
 
@@ -138,10 +182,17 @@ class _NodeReader:
         inner = _read(self.program, cell.plan, cell, value, self.place)
         return inner[len(cell.plan.steps) - 1]
 
+    def stacked(self, reads: list[int]) -> int:
+        """Concatenate what a later node appends to: a line of its own, as one writes it by hand."""
+        if len(reads) == 1:
+            return reads[0]
+        place = (*self.place[:-1], f"{self.place[-1]}_stack")
+        return self.program.emit(Instruction(stacked(), tuple(reads), place, "stack"))
+
     def _merged(self, node: NodeModule, reads: list[int]) -> int:
         if not reads:
             return self._emit(zeros(node.merged), (self.like,), "merge")
-        if node.merge is None:
+        if node.merge is None or len(reads) == 1:  # one input, or a stack that was kept
             return reads[0]
         if not isinstance(node.merge, Projected):
             return self._emit(form_of_merge(node.merge, len(reads)), tuple(reads), "merge")

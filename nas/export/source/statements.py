@@ -81,7 +81,16 @@ def statements(program: Program) -> tuple[list[Statement], Program]:
         for value, entry in enumerate(entries, 1)
         if value not in inner
     ]
-    return found, program
+    return _read_at_all(found, [program.output, *program.exits.values()]), program
+
+
+def _read_at_all(found: list[Statement], outputs: list[int]) -> list[Statement]:
+    """Return the statements without those that compute what nothing reads."""
+    wanted = set(outputs)
+    for statement in reversed(found):
+        if statement.value in wanted:
+            wanted.update(statement.root.reads())
+    return [statement for statement in found if statement.value in wanted]
 
 
 def _in_rows(program: Program) -> Program:

@@ -14,6 +14,7 @@ from nas.export.source.pieces import PARTS, Call
 from nas.export.source.printing import INDENT, WIDTH, broken, call_text
 from nas.export.source.unify import Parameter
 from nas.model.network import Network
+from nas.topology.layers import Shape
 
 LOADING = '''\
 DTYPES = {
@@ -85,18 +86,19 @@ if __name__ == "__main__":
 '''
 
 
-def page(told: str, sections: Sequence[list[str]], network: Network) -> str:
+def page(told: str, sections: Sequence[list[str]], input_shape: Shape, num_classes: int) -> str:
     """Return the whole file.
 
     Args:
         told: Its docstring.
         sections: Lines of its functions and classes, the network last.
-        network: What it is.
+        input_shape: `(channels, height, width)` of its images.
+        num_classes: Outputs.
     """
     body = "\n".join(line for section in sections for line in section)
-    constants = [f"INPUT_SHAPE = {tuple(network.input_shape)}"]
-    if network.head is not None:
-        constants.append(f"NUM_CLASSES = {network.num_classes}")
+    constants = [f"INPUT_SHAPE = {tuple(input_shape)}"]
+    if "NUM_CLASSES" in body:
+        constants.append(f"NUM_CLASSES = {num_classes}")
     own = ["\n".join(section) for section in sections]
     parts = carried(body)
     pieces = ["\n".join(constants), *parts, *own[:-1], LOADING, own[-1], RUNNING]
@@ -180,10 +182,9 @@ def _returned(lines: Sequence[str]) -> str:
 
 def _told(paths: Sequence[tuple[str, ...]]) -> list[str]:
     """Return a docstring that says which parts of the architecture a class is for."""
-    names = [plain_text(".".join(path)) for path in paths]
-    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    text = f'{INDENT}"""{shown[:1].upper() + shown[1:]}."""'
-    return [text if len(text) <= WIDTH else f'{INDENT}"""{shown[:80]}..."""']
+    names = [plain_text(".".join(path))[:40] for path in paths]
+    shown = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+    return [f'{INDENT}"""What the architecture calls {shown}."""']
 
 
 def constructor_lines(attributes: Sequence[tuple[str, Call]]) -> list[str]:

@@ -17,7 +17,7 @@ from nas.export.source.pieces import Argument, Call, Raw, Value
 Column = tuple[Value, ...]
 """The values of one number in all modules of a class."""
 
-_CHANNELS = ("inputs", "outputs", "channels", "hidden")
+_CHANNELS = ("inputs", "outputs", "channels", "hidden", "groups", "extra")
 
 
 @final
@@ -142,6 +142,9 @@ def _relation(pairs: Sequence[tuple[int, int]], parameter: Parameter, role: str)
         return f"{up} * {parameter.name}"
     if down > 1 and all(first == down * second for first, second in pairs):
         return f"{parameter.name} // {down}"
+    more = value - base
+    if all(second == first + more for first, second in pairs):
+        return f"{parameter.name} {'+' if more > 0 else '-'} {abs(more)}"
     return None
 
 
