@@ -161,35 +161,41 @@ function JoinMark({ box, place, direction, texts }: { box: Box; place: Rectangle
   );
 }
 
-export function GroupMark({ folder, place, texts }: { folder: Folder; place: Rectangle; texts: boolean }) {
-  const letters = Math.max(3, Math.floor((place.width - 40) / LETTER.name));
+const titleLetters = (place: Rectangle): number => Math.max(3, Math.floor((place.width - 40) / LETTER.name));
+
+export function GroupMark({ folder, place }: { folder: Folder; place: Rectangle }) {
+  const letters = titleLetters(place);
   return (
     <g class="group" data-group={folder.id} role="button" tabindex={0} aria-expanded={true} aria-label={`${folder.label}, ${folder.size} nodes; fold`}>
       <title>{`${folder.label}, ${folder.size} nodes; press to fold`}</title>
       <rect class="frame" x={place.x} y={place.y} width={place.width} height={place.height} rx={9} />
       <rect class="title" x={place.x} y={place.y} width={Math.min(place.width, 34 + LETTER.name * Math.min(letters, folder.label.length))} height={22} rx={9} />
-      {texts && (
-        <text class="name" x={place.x + 10} y={place.y + 15}>
-          {`▾ ${cut(folder.label, letters)}`}
-        </text>
-      )}
     </g>
   );
 }
 
+/** Stands above the edges: one that enters a group would strike its name out. */
+export const GroupTitle = ({ folder, place }: { folder: Folder; place: Rectangle }) => (
+  <text class="group-title" aria-hidden="true" x={place.x + 10} y={place.y + 15}>
+    {`▾ ${cut(folder.label, titleLetters(place))}`}
+  </text>
+);
+
 /** All of a drawing, as it is saved to a file. */
 export function WholeDrawing({ drawn, layout, look }: { drawn: Shown; layout: Layout; look: Look }) {
   const outputs = outputCounts(drawn);
-  const groups: ComponentChildren = drawn.open.map((folder) => {
-    const place = layout.groups[folder.id];
-    return place && <GroupMark key={folder.id} folder={folder} place={place} texts />;
-  });
+  const groups = (Part: typeof GroupMark | typeof GroupTitle): ComponentChildren =>
+    drawn.open.map((folder) => {
+      const place = layout.groups[folder.id];
+      return place && <Part key={folder.id} folder={folder} place={place} />;
+    });
   return (
     <>
-      {groups}
+      {groups(GroupMark)}
       {drawn.lines.map((line) => (
         <LineMark key={line.id} line={line} layout={layout} look={look} />
       ))}
+      {groups(GroupTitle)}
       {[...drawn.boxes.values()].map((box) => {
         const place = layout.boxes[box.id];
         return place && <BoxMark key={box.id} box={box} place={place} outputs={outputs.get(box.id) ?? 0} look={look} current={false} />;

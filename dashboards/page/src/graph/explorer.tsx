@@ -50,7 +50,7 @@ export function Explorer({ document, title, difference = null, given, gates = re
   const [direction, setDirection] = useState<Direction>("down");
   const [tint, setTint] = useState<Tint>(given ? "given" : "kind");
   const hasGates = drawnDocument.edges.some((edge) => gates(edge) !== null);
-  const [byGate, setByGate] = useState(true);
+  const [byGate, setByGate] = useState(given !== undefined);
   const [current, setCurrent] = useState<string | null>(null);
   const layout = useRef<Layout | null>(null);
   const colours = usePalette();

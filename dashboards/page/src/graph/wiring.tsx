@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ArchitectureDocument } from "../documents";
 import { type Camera, fitted, holds, meets, opening, seen, showing, zoomed } from "./camera";
-import { BoxMark, GroupMark, LineMark, type Look, outputCounts } from "./drawing";
+import { BoxMark, GroupMark, GroupTitle, LineMark, type Look, outputCounts } from "./drawing";
 import type { Layout, Rectangle } from "./elk_graph";
 import { layOut } from "./engine";
 import type { Direction } from "./marks";
@@ -193,9 +193,14 @@ function Marks({ drawn, layout, look, view, current }: { drawn: Shown; layout: L
     <>
       {drawn.open.map((folder) => {
         const place = layout.groups[folder.id];
-        return inView(place) && <GroupMark key={folder.id} folder={folder} place={place} texts={look.texts} />;
+        return inView(place) && <GroupMark key={folder.id} folder={folder} place={place} />;
       })}
       {drawn.lines.map((line) => inView(around(layout.lines[line.id])) && <LineMark key={line.id} line={line} layout={layout} look={look} />)}
+      {look.texts &&
+        drawn.open.map((folder) => {
+          const place = layout.groups[folder.id];
+          return inView(place) && <GroupTitle key={folder.id} folder={folder} place={place} />;
+        })}
       <g class="lit" aria-hidden="true">
         {lit.map((line) => (
           <polyline key={line.id} points={layout.lines[line.id]?.join(" ") ?? ""} />
