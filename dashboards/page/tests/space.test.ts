@@ -32,10 +32,12 @@ test("the scale of effects has zero in its middle", () => {
   expect(effectDomain([choice({ effects: [null, null] })])).toBeNull();
 });
 
-test("choices are ordered by what they explain, by their effect or by name", () => {
+test("choices are ordered by how clear their effect is, by what they explain, by their effect or by name", () => {
   const list = [choice({ name: "b10", importance: null }), choice({ name: "b9", importance: 0.1 }), choice({ name: "a", importance: 0.5, effects: [null, null] })];
   expect(ordered(list, "importance").map((each) => each.name)).toEqual(["a", "b9", "b10"]);
   expect(ordered(list, "effect").map((each) => each.name)).toEqual(["b9", "b10", "a"]);
+  const wide = choice({ name: "wide", effects: [{ mean: 5, low: -5, high: 15, count: 2 }] });
+  expect(ordered([wide, choice({ name: "sure" })], "clearest").map((each) => each.name)).toEqual(["sure", "wide"]);
   expect(ordered(list, "name").map((each) => each.name)).toEqual(["a", "b9", "b10"]);
 });
 

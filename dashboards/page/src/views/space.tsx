@@ -51,6 +51,7 @@ function Known({ document, run, version }: { document: SpaceDocument; run: RunDo
 }
 
 const ORDERS = [
+  { value: "clearest", label: "clearest effect" },
   { value: "importance", label: "explained variance" },
   { value: "effect", label: "largest effect" },
   { value: "name", label: "name" },
@@ -61,7 +62,7 @@ const FIRST = 12;
 
 function Choices({ document, unit }: { document: SpaceDocument; unit: string | null }) {
   const label = quantityOf({ name: document.objective, unit, source: null }).label;
-  const [order, setOrder] = useState("importance");
+  const [order, setOrder] = useState("clearest");
   const [text, setText] = useState("");
   const [only, setOnly] = useState(false);
   const [all, setAll] = useState(false);

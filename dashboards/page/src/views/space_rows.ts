@@ -57,9 +57,14 @@ export function effectDomain(choices: readonly Choice[]): Domain | null {
 
 const largest = (choice: Choice): number => Math.max(0, ...choice.effects.map((effect) => Math.abs(effect?.mean ?? 0)));
 
+/** How many half intervals the clearest effect lies from zero: above 1 it is told apart. */
+const clearest = (choice: Choice): number =>
+  Math.max(0, ...choice.effects.map((effect) => (effect === null || effect.high <= effect.low ? 0 : (2 * Math.abs(effect.mean)) / (effect.high - effect.low))));
+
 export function ordered(choices: readonly Choice[], by: string): Choice[] {
   const names = new Intl.Collator("en", { numeric: true });
   const compare: Record<string, (first: Choice, second: Choice) => number> = {
+    clearest: (first, second) => clearest(second) - clearest(first),
     importance: (first, second) => (second.importance ?? -1) - (first.importance ?? -1),
     effect: (first, second) => largest(second) - largest(first),
     name: () => 0,
