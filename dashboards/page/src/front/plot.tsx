@@ -39,6 +39,7 @@ export function Plot(properties: PlotProperties) {
   const option = useCallback((colours: Palette) => frontOption(drawn, colours), [drawn]);
   const [hit, setHit] = useState<Hit | null>(null);
   const place = useRef<HTMLDivElement>(null);
+  const touched = useRef<number | null>(null);
   // What is told stays told while the run grows or a limit moves, at its new place.
   useEffect(() => setHit((old) => (old && old.trial !== null && old.run === null ? (hits().ofTrial(old.trial) ?? null) : null)), [hits]);
   const shown = hit ?? (pointed === null ? null : (hits().ofTrial(pointed) ?? null));
@@ -73,10 +74,13 @@ export function Plot(properties: PlotProperties) {
       onPointerUp={loop.end}
       onClick={(event) => {
         // A loop ends with a click of its own, which means no point.
-        if (lasso || loop.ended() || event.defaultPrevented) return;
+        const touch = isTouch(event);
+        if (lasso || loop.ended() || (event.defaultPrevented && !touch)) return;
         const found = meet(event as unknown as TargetedPointerEvent<HTMLDivElement>);
-        // A finger covers what it touches: the first touch tells, and the card has the link.
-        if ((event as unknown as PointerEvent).pointerType === "touch") return point(found);
+        // A finger covers what it touches: the first touch tells, the second one on the same point opens.
+        const again = found !== null && found.trial === touched.current;
+        touched.current = found?.trial ?? null;
+        if (touch && !again) return point(found);
         open(found);
       }}
     >
@@ -92,6 +96,8 @@ export function Plot(properties: PlotProperties) {
     </div>
   );
 }
+
+const isTouch = (event: object): boolean => "pointerType" in event && event.pointerType === "touch";
 
 function addressOf(run: string, hit: Hit): string | null {
   if (hit.mark?.baseline) return address("trial", run, { baseline: hit.mark.baseline.name });
@@ -183,7 +189,7 @@ function PointLinks({ run, drawn, state, hits, onPoint, onFocus }: LinksProperti
           onBlur={() => onFocus(null)}
           onClick={(event) => {
             event.preventDefault();
-            go("trial", run, { trial: mark.trial as number });
+            if (!isTouch(event)) go("trial", run, { trial: mark.trial as number });
           }}
           onKeyDown={(event) => walk(event, place)}
         />
