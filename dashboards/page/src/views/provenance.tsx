@@ -71,7 +71,7 @@ const LEDGER_WORDS: Record<string, string> = {
 };
 
 function Ledger({ ledger }: { ledger: Record<string, unknown> }) {
-  const { rows, facts, unit } = ledgerRows(ledger);
+  const { rows, facts } = ledgerRows(ledger);
   const most = Math.max(...rows.map((row) => row.device ?? 0), 0);
   if (rows.length === 0 && facts.length === 0) return <></>;
   return (
@@ -87,7 +87,7 @@ function Ledger({ ledger }: { ledger: Record<string, unknown> }) {
         columns={[
           { key: "part", title: "Part", sort: (row: LedgerRow) => row.part, cell: (row) => row.part },
           { key: "jobs", title: "Jobs", number: true, descending: true, sort: (row) => row.jobs, cell: (row) => number(row.jobs) },
-          { key: "device", title: unit, number: true, descending: true, sort: (row) => row.device, cell: (row) => duration(row.device) },
+          { key: "device", title: "Device time", number: true, descending: true, sort: (row) => row.device, cell: (row) => duration(row.device) },
           { key: "share", title: "Compared", quiet: true, wide: true, cell: (row) => row.device !== null && most > 0 && <Share share={row.device / most} label="" /> },
           { key: "wall", title: "Wall time", number: true, descending: true, sort: (row) => row.wall, cell: (row) => duration(row.wall) },
           ...(rows.some((row) => row.unknown)

@@ -22,7 +22,6 @@ export interface LedgerRow {
 export interface Ledger {
   rows: LedgerRow[];
   facts: [string, string | number][];
-  unit: string;
 }
 
 const numberOf = (value: unknown): number | null => (typeof value === "number" ? value : null);
@@ -39,6 +38,5 @@ export function ledgerRows(ledger: Record<string, unknown>): Ledger {
   const facts = Object.entries(ledger).filter(
     (pair): pair is [string, string | number] => pair[0] !== "unit" && (typeof pair[1] === "number" || typeof pair[1] === "string"),
   );
-  const unit = typeof ledger["unit"] === "string" ? ledger["unit"] : "device time";
-  return { rows, facts, unit: unit.charAt(0).toUpperCase() + unit.slice(1).replace("-", " ") };
+  return { rows, facts };
 }

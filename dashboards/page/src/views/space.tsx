@@ -122,7 +122,7 @@ function OneChoice({ choice, domain, trials, unit }: OneProperties) {
       help: "finished trials that took it; the coloured part of the bar are those on the front",
       cell: (row) => (
         <>
-          <Share share={row.count / Math.max(1, trials)} part={row.onFront / Math.max(1, trials)} label="" width={64} /> {number(row.count)}
+          <Share share={row.count / Math.max(1, trials)} part={row.onFront / Math.max(1, trials)} label="" width={64} /> <span class="count">{number(row.count)}</span>
         </>
       ),
     },
