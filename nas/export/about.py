@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,15 +42,13 @@ def about_document(
         agreement: What the check on real images found.
         folder: Where the files lie.
     """
-    from nas import __version__
-
     files = sorted(file for file in folder.iterdir() if file.is_file())
     return {
         "schema": SCHEMA,
         "title": parcel.title,
         "format": name,
         "main": written.main,
-        "made_by": f"nas {__version__}",
+        "made_by": f"nas {_version()}",
         "input": {"shape": list(parcel.network.input_shape), "batch": options.batch},
         "num_classes": parcel.num_classes,
         "preprocessing": parcel.preprocessing.to_dict() if parcel.preprocessing else None,
@@ -65,6 +64,14 @@ def about_document(
         "facts": parcel.facts.to_dict(),
         "files": {file.name: _sha256(file.read_bytes()) for file in files},
     }
+
+
+def _version() -> str:
+    """Return the installed version: the package itself is above this one and not imported here."""
+    try:
+        return version("nas")
+    except PackageNotFoundError:  # a checkout on the path
+        return "unknown"
 
 
 def about_bytes(document: Mapping[str, Any]) -> bytes:
