@@ -115,6 +115,13 @@ describe("quantities", () => {
     expect(titleOf(quantityOf({ name: "parameters", unit: "count", source: null }))).toBe("parameters");
   });
 
+  test("of several devices and runtimes are told apart", () => {
+    expect(titleOf(quantityOf({ name: `${LATENCY}@pi4`, unit: "ms", source: null }))).toBe("latency on pi4 (ms), eager, b1, fp32");
+    const { front } = documents();
+    front.objectives.push({ name: "latency_ms[ort,b1,int8]", unit: "ms", source: null });
+    expect(quantitiesOf(front, null).slice(1, 3).map(titleOf)).toEqual(["latency eager, b1, fp32 (ms)", "latency ort, b1, int8 (ms)"]);
+  });
+
   test("of a run are its objectives, then what its trials have values of", () => {
     const { front, trials } = documents();
     expect(quantitiesOf(front, trials).map((each) => each.name)).toEqual(

@@ -41,14 +41,14 @@ const MEASURES: Record<string, { label: string; unit: string | null }> = {
 
 export const isFraction = (name: string): boolean => /^(error|accuracy|probability)(_|$)/.test(name);
 
-/** Name of a quantity in words: `latency_ms[eager,b1]` is "latency" with the detail "eager, b1". */
+/** Name of a quantity in words: `latency_ms[eager,b1]@pi4` is "latency on pi4" with the detail "eager, b1". */
 export function quantityOf(objective: Objective, kind: Quantity["kind"] = "objective"): Quantity {
-  const [, base = objective.name, bracket] = /^([^[\]]+)(?:\[(.*)\])?/.exec(objective.name) ?? [];
+  const [, base = objective.name, bracket, device] = /^([^[\]@]+)(?:\[([^\]]*)\])?(?:@(.+))?$/.exec(objective.name) ?? [];
   const known = MEASURES[objective.name];
   const bare = objective.unit !== null && base.endsWith(`_${objective.unit}`) ? base.slice(0, -objective.unit.length - 1) : base;
   return {
     name: objective.name,
-    label: known?.label ?? bare.replaceAll("_", " "),
+    label: (known?.label ?? bare.replaceAll("_", " ")) + (device ? ` on ${device}` : ""),
     detail: bracket ? bracket.replaceAll(",", ", ") : null,
     unit: objective.unit === "count" || objective.unit === "fraction" ? null : (objective.unit ?? known?.unit ?? null),
     source: objective.source,
@@ -67,7 +67,14 @@ export function quantitiesOf(front: FrontDocument, trials: TrialsDocument | null
   const told = ["parameters", "macs", INHERITED].filter((name) => front.points.some((point) => spanOf(point, name) !== null));
   const derived = ["probability_front", "hypervolume_contribution", "trial"];
   const names = [...new Set([...values, ...told, ...measured, ...derived])].filter((name) => !taken.has(name));
-  return [...objectives, ...names.map((name) => quantityOf({ name, unit: null, source: null }, "measure"))];
+  return distinct([...objectives, ...names.map((name) => quantityOf({ name, unit: null, source: null }, "measure"))]);
+}
+
+/** Where two quantities would be called alike, such as latencies of two runtimes, their details belong to their names. */
+function distinct(quantities: readonly Quantity[]): Quantity[] {
+  const counts = new Map<string, number>();
+  for (const { label } of quantities) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return quantities.map((each) => ((counts.get(each.label) ?? 0) > 1 && each.detail !== null ? { ...each, label: `${each.label} ${each.detail}`, detail: null } : each));
 }
 
 export const titleOf = (quantity: Quantity): string =>

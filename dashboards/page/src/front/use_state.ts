@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { address } from "../route";
+import { address, parseRoute } from "../route";
 import type { Quantity } from "./quantities";
 import { type FrontState, formatState, parseState } from "./state";
 
@@ -29,7 +29,11 @@ export function useFrontState(run: string, parameters: URLSearchParams, quantiti
       setDraft(next);
       clearTimeout(waiting.current);
       // Replaced, not added: the way back leads out of the view, not through every step of a slider.
-      waiting.current = setTimeout(() => location.replace(address("front", run, formatState(next, quantities))), QUIET_MS);
+      waiting.current = setTimeout(() => {
+        const here = parseRoute(location.hash);
+        // Who has gone on to another view in the meantime is not called back.
+        if (here.view === "front" && here.run === run) location.replace(address("front", run, formatState(next, quantities)));
+      }, QUIET_MS);
     },
     [run, quantities],
   );
