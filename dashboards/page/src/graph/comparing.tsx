@@ -53,17 +53,29 @@ export function ComparePicker({ run, trial, front, other, onChange }: PickerProp
       </optgroup>
     );
   return (
-    <label>
-      Compare with{" "}
-      <select value={other ?? ""} onChange={(event) => onChange(event.currentTarget.value || null)}>
-        <option value="">nothing</option>
-        {other !== null && !known.has(other) && <option value={other}>{nameOf(other)}</option>}
-        {group("Neighbours", near)}
-        {group("Lineage", parents)}
-        {group("Front", points)}
-        {group("Made by hand or at random", made)}
-      </select>
-    </label>
+    <form
+      class="compare-picker"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const typed = new FormData(event.currentTarget).get("other");
+        if (typeof typed === "string" && /^\d+$/.test(typed.trim())) onChange(String(Number(typed)));
+      }}
+    >
+      <label>
+        Compare with{" "}
+        <select value={other ?? ""} onChange={(event) => onChange(event.currentTarget.value || null)}>
+          <option value="">nothing</option>
+          {other !== null && !known.has(other) && <option value={other}>{nameOf(other)}</option>}
+          {group("Neighbours", near)}
+          {group("Lineage", parents)}
+          {group("Front", points)}
+          {group("Made by hand or at random", made)}
+        </select>
+      </label>
+      <label>
+        or trial <input name="other" class="short" inputMode="numeric" autocomplete="off" />
+      </label>
+    </form>
   );
 }
 

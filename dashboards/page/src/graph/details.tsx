@@ -27,7 +27,7 @@ export function Details({ drawn, current, whole, onCurrent, onFold, gates, more 
   }
   const folder = box.folder?.id ?? box.parent;
   return (
-    <section class="node-details" aria-live="polite">
+    <section class="node-details">
       <h3>{box.folder ? box.folder.label : (box.node?.id ?? box.id)}</h3>
       <dl>
         {facts(box, whole).map(([name, value]) => (
@@ -51,9 +51,9 @@ export function Details({ drawn, current, whole, onCurrent, onFold, gates, more 
 
 function facts(box: Box, whole: ArchitectureDocument): [string, string][] {
   const node = box.node;
-  const share = (own: number, of: (each: ArchitectureDocument["nodes"][number]) => number): string => {
+  const share = (own: number, of: (each: ArchitectureDocument["nodes"][number]) => number, unit = ""): string => {
     const all = whole.nodes.reduce((sum, each) => sum + of(each), 0);
-    return all > 0 && own > 0 ? `${number(own)} (${percent(own / all, 1)})` : number(own);
+    return all > 0 && own > 0 ? `${number(own)}${unit} (${percent(own / all, 1)})` : `${number(own)}${unit}`;
   };
   const found: [string, string | null][] = [
     ["Nodes", box.folder ? String(box.folder.size) : null],
@@ -64,7 +64,7 @@ function facts(box: Box, whole: ArchitectureDocument): [string, string][] {
     ["Gives", node?.shape ? node.shape.join(" × ") : null],
     ["Parameters", share(box.parameters, (each) => each.parameters)],
     ["MACs", share(box.macs, (each) => each.macs)],
-    ["Latency", box.latency_ms === null ? "not measured by node" : `${share(box.latency_ms, (each) => each.latency_ms ?? 0)} ms, by itself`],
+    ["Latency", box.latency_ms === null ? "not measured by node" : `${share(box.latency_ms, (each) => each.latency_ms ?? 0, " ms")}`],
     ["Weights", node?.tie ? `shared as ${node.tie}` : null],
     ["Exit", node?.exit ? "has a head of its own" : null],
   ];

@@ -110,8 +110,13 @@ function BoxTexts({ box, place, ink, sign, striped }: { box: Box; place: Rectang
   const [x, y] = [place.x + place.width / 2 + (striped ? STRIPE : 0), place.y + place.height / 2];
   const style = ink === undefined ? undefined : { fill: ink };
   const room = place.width - (striped ? 26 : 14);
-  const tags = [sign, box.node?.exit ? "exit" : "", box.node?.tie ? "tied" : ""].filter((tag) => tag !== "").join(" ");
-  if (isJoin(box)) return <BoxText x={x} y={y + 5} kind="sign" text={mergeSign(box.node?.merge ?? null) || "="} tags={tags} place={place} />;
+  if (isJoin(box)) {
+    return (
+      <text class="sign" x={x} y={y + 5}>
+        {`${mergeSign(box.node?.merge ?? null) || "="}${sign}`}
+      </text>
+    );
+  }
   return (
     <>
       <text class="name" x={x} y={y - 2} style={style}>
@@ -120,27 +125,14 @@ function BoxTexts({ box, place, ink, sign, striped }: { box: Box; place: Rectang
       <text class="what" x={x} y={y + 12} style={style}>
         {cut(boxText(box), Math.floor(room / LETTER.what))}
       </text>
-      {tags !== "" && <Tag place={place} text={tags} />}
+      {sign !== "" && (
+        <text class="tag" x={place.x + place.width - 6} y={place.y + 14} style={style}>
+          {sign}
+        </text>
+      )}
     </>
   );
 }
-
-function BoxText({ x, y, kind, text, tags, place }: { x: number; y: number; kind: string; text: string; tags: string; place: Rectangle }) {
-  return (
-    <>
-      <text class={kind} x={x} y={y}>
-        {text}
-      </text>
-      {tags !== "" && <Tag place={place} text={tags} />}
-    </>
-  );
-}
-
-const Tag = ({ place, text }: { place: Rectangle; text: string }) => (
-  <text class="tag" x={place.x + place.width + 4} y={place.y + 9}>
-    {text}
-  </text>
-);
 
 /** Several inputs become one here: a bar along the side where they come in, and the merge's sign. */
 function JoinMark({ box, place, direction, texts }: { box: Box; place: Rectangle; direction: Direction; texts: boolean }) {

@@ -127,7 +127,7 @@ export function Explorer({ document, title, difference = null, given, gates = re
             </>
           )}
           {mode === "matrix" && <Matrix drawn={drawn} gates={gates} marks={look.lineMarks} title={title} />}
-          {mode === "text" && <pre class="network-text">{document.text}</pre>}
+          {mode === "text" && <pre class="network-text" tabIndex={0} aria-label={`${title} as text`}>{document.text}</pre>}
         </div>
         <aside class="explorer-side">
           {aside}

@@ -1,10 +1,11 @@
-import { FAMILIES, familyOf } from "./marks";
+import { EXIT, FAMILIES, familyOf, TIED } from "./marks";
 import type { Paint, Tint } from "./tint";
 import type { Shown } from "./visible";
 
 /** What the colours, widths and signs of a drawing mean. */
 export function Legend({ tint, paint, gates, difference, drawn }: { tint: Tint; paint: Paint; gates: boolean; difference: boolean; drawn: Shown }) {
   const there = new Set([...drawn.boxes.values()].flatMap((box) => (box.node?.kind === "operation" ? [familyOf(box.node)] : [])));
+  const nodes = [...drawn.boxes.values()].flatMap((box) => box.node ?? []);
   const anyAdapted = drawn.lines.some((line) => line.members.some((edge) => edge.adapted));
   return (
     <ul class="graph-legend" aria-label="Legend">
@@ -31,6 +32,8 @@ export function Legend({ tint, paint, gates, difference, drawn }: { tint: Tint; 
           <i class="stroke adapted" /> through an adapter
         </li>
       )}
+      {nodes.some((node) => node.exit) && <li>{EXIT} exit: a head of its own</li>}
+      {nodes.some((node) => node.tie !== null) && <li>{TIED} shares its weights</li>}
       {gates && <li>the wider an edge, the more probable its gate</li>}
       {difference && (
         <>

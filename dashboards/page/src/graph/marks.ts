@@ -42,13 +42,17 @@ export const FAMILIES: Family[] = ["conv", "separable", "mbconv", "pool", "cell"
 /** First line of a box. */
 export const boxTitle = (box: Box): string => box.folder?.label ?? box.node?.label ?? box.id;
 
+/** Signs of a node with a head of its own, and of one that shares its weights. */
+export const EXIT = "⇥";
+export const TIED = "≡";
+
 /** Second line of a box. */
 export function boxText(box: Box): string {
   if (box.folder) return `${box.folder.size} nodes`;
   const node = box.node;
   if (!node) return "";
   if (node.kind === "input") return node.shape ? node.shape.join("×") : "input";
-  const parts = [node.operation === "identity" ? (node.merge ?? "identity") : node.operation];
+  const parts = [...(node.exit ? [EXIT] : []), ...(node.tie ? [TIED] : []), node.operation === "identity" ? (node.merge ?? "identity") : node.operation];
   if (node.width !== null) parts.push(String(node.width));
   if (node.stride > 1) parts.push(`/${node.stride}`);
   return parts.join(" ");

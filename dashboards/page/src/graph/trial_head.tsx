@@ -1,6 +1,8 @@
+import { useMemo } from "preact/hooks";
 import type { RunDocument, TrialDocument } from "../documents";
 import { number, percent, withBar } from "../parts/numbers";
 import { Badge, Figure } from "../parts/panel";
+import { type KeyBinding, useKeys } from "../parts/keys";
 import { address, go } from "../route";
 
 interface HeadProperties {
@@ -55,6 +57,14 @@ export function TrialPicker({ run, trial, total }: { run: RunDocument; trial: nu
   const open = (next: number | undefined): void => {
     if (next !== undefined) go("trial", run.name, { trial: next });
   };
+  const around = useMemo<KeyBinding[]>(
+    () => [
+      { key: "n", label: "next point of the front", run: () => open(front[place + 1] ?? front[0]) },
+      { key: "p", label: "point of the front before", run: () => open(front[place - 1] ?? front.at(-1)) },
+    ],
+    [run.name, trial, front.join()],
+  );
+  useKeys("Architecture", around);
   return (
     <form
       class="trial-picker"

@@ -5,6 +5,7 @@ import { BoxMark, GroupMark, GroupTitle, LineMark, type Look, outputCounts } fro
 import type { Layout, Rectangle } from "./elk_graph";
 import { layOut } from "./engine";
 import type { Direction } from "./marks";
+import { type KeyBinding, useKeys } from "../parts/keys";
 import { usePan } from "./pan";
 import type { Shown } from "./visible";
 import { stepOf, walk } from "./walk";
@@ -66,11 +67,14 @@ export function Wiring(properties: WiringProperties) {
     anchor.current = null;
     drawnFor.current = key;
   }, [layout, laidOut]);
-  const fit = useCallback(() => layout && move(fitted(layout, ...size())), [layout]);
+  const fit = useCallback(() => {
+    if (layout) move(fitted(layout, ...size()));
+  }, [layout]);
   const zoom = useCallback((factor: number) => {
     const [width, height] = size();
     move(zoomed(camera.current, factor, width / 2, height / 2));
   }, []);
+  useZoomKeys(zoom, fit);
   const fold = (folder: string): void => {
     const around = layout?.groups[folder] ?? layout?.boxes[`fold:${folder}`];
     if (around) anchor.current = { folder, x: around.x * camera.current.scale + camera.current.x, y: around.y * camera.current.scale + camera.current.y };
@@ -103,11 +107,9 @@ export function Wiring(properties: WiringProperties) {
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const zooms: Record<string, () => unknown> = { "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), "0": fit };
     const step = stepOf(event.key, look.direction);
     const from = current !== null && drawn.boxes.has(current) ? current : null;
-    if (zooms[event.key]) zooms[event.key]?.();
-    else if (step && layout) {
+    if (step && layout) {
       const next = from === null ? drawn.boxes.keys().next().value : walk(drawn, layout, look.direction, from, step);
       if (next !== null && next !== undefined) visit(next);
     } else if (event.key === "Enter" || event.key === " ") {
@@ -149,6 +151,20 @@ export function Wiring(properties: WiringProperties) {
       </div>
     </div>
   );
+}
+
+/** Keys of the page while a drawing is on it; "?" lists them. */
+function useZoomKeys(zoom: (factor: number) => void, fit: () => void): void {
+  const bindings = useMemo<KeyBinding[]>(
+    () => [
+      { key: "+", label: "nearer", run: () => zoom(1.25) },
+      { key: "=", label: "nearer", run: () => zoom(1.25) },
+      { key: "-", label: "farther", run: () => zoom(0.8) },
+      { key: "0", label: "all of the drawing", run: fit },
+    ],
+    [zoom, fit],
+  );
+  useKeys("Drawing", bindings);
 }
 
 const idOf = (mark: Element | null): string => {
