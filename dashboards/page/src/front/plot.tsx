@@ -56,10 +56,14 @@ export function Plot(properties: PlotProperties) {
     const to = found && addressOf(run, found);
     if (to) location.hash = to;
   };
-  const loop = useLoop(lasso, (drawnLoop, add) => {
-    properties.onChoose(inLoop(hits(), drawnLoop), add);
-    properties.onLassoEnd();
-  });
+  const loop = useLoop(
+    lasso,
+    (drawnLoop, add) => {
+      properties.onChoose(inLoop(hits(), drawnLoop), add);
+      properties.onLassoEnd();
+    },
+    properties.onLassoEnd,
+  );
 
   return (
     <div
@@ -72,6 +76,7 @@ export function Plot(properties: PlotProperties) {
       onPointerLeave={() => point(null)}
       onPointerDown={loop.start}
       onPointerUp={loop.end}
+      onPointerCancel={loop.drop}
       onClick={(event) => {
         // A loop ends with a click of its own, which means no point.
         const touch = isTouch(event);
@@ -112,10 +117,24 @@ function Ring({ x, y }: { x: number; y: number }) {
 }
 
 /** A loop drawn by a pointer that is held down; Shift adds to what was chosen before. */
-function useLoop(active: boolean, onEnd: (loop: Loop, add: boolean) => void) {
+function useLoop(active: boolean, onEnd: (loop: Loop, add: boolean) => void, onGiveUp: () => void) {
   const loop = useRef<Loop | null>(null);
   const ended = useRef(false);
   const [path, setPath] = useState<string | null>(null);
+  const drop = (): void => {
+    loop.current = null;
+    setPath(null);
+  };
+  useEffect(() => {
+    if (!active) return;
+    const listen = (event: KeyboardEvent): void => {
+      if (event.key !== "Escape") return;
+      drop();
+      onGiveUp();
+    };
+    addEventListener("keydown", listen);
+    return () => removeEventListener("keydown", listen);
+  }, [active]);
   const add = (event: TargetedPointerEvent<HTMLDivElement>): void => {
     const box = event.currentTarget.getBoundingClientRect();
     loop.current?.push([event.clientX - box.left, event.clientY - box.top]);
@@ -123,6 +142,7 @@ function useLoop(active: boolean, onEnd: (loop: Loop, add: boolean) => void) {
   };
   return {
     path,
+    drop,
     ended: (): boolean => ended.current,
     start: (event: TargetedPointerEvent<HTMLDivElement>): void => {
       ended.current = false;
@@ -140,9 +160,8 @@ function useLoop(active: boolean, onEnd: (loop: Loop, add: boolean) => void) {
     end: (event: TargetedPointerEvent<HTMLDivElement>): void => {
       if (!loop.current) return;
       const drawn = loop.current;
-      loop.current = null;
       ended.current = true;
-      setPath(null);
+      drop();
       if (drawn.length > 2) onEnd(drawn, event.shiftKey);
     },
   };

@@ -15,6 +15,7 @@ import { type Rows, rowsOf } from "../front/rows";
 import type { FrontState } from "../front/state";
 import { BaselinesTable, ChosenTable, ClassifiersTable, FamiliesTable, PointsTable, VerdictsTable } from "../front/tables";
 import { useDrawn } from "../front/use_drawn";
+import { useRested } from "../front/use_rested";
 import { type Change, useFrontState } from "../front/use_state";
 import type { ViewProperties } from "../page";
 import { useKeys } from "../parts/keys";
@@ -22,11 +23,15 @@ import { Panel } from "../parts/panel";
 import { Loading, Nothing, Problem } from "../parts/told";
 import { runPath } from "../source";
 
+const REST_MS_PER_TRIAL = 2;
+
 /** The front of a run: what is the best for what one can afford, and how sure that is. */
 export function Front({ run, version, parameters }: ViewProperties) {
   const readable = run.kind === "search";
-  const front = useDocument<FrontDocument>(readable ? runPath(run.name, "/front") : null, version);
-  const trials = useDocument<TrialsDocument>(readable ? runPath(run.name, "/trials") : null, version);
+  // A long run's documents are large, and one more trial changes little: they are loaded less often.
+  const rested = useRested(version, Math.max(1000, REST_MS_PER_TRIAL * run.trials.finished));
+  const front = useDocument<FrontDocument>(readable ? runPath(run.name, "/front") : null, rested);
+  const trials = useDocument<TrialsDocument>(readable ? runPath(run.name, "/trials") : null, rested);
   if (!readable) return <NoFront kind={run.kind} problem={run.problem} fix={run.fix} />;
   if (front.error && !front.document) return <Problem error={front.error} />;
   if (!front.document) return <Loading what="the front" />;
