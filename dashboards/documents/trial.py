@@ -146,10 +146,8 @@ def _lineage(reading: Reading, trial: Trial) -> list[dict[str, Any]]:
 
 
 def _recorded_parents(trial: Trial) -> list[int]:
-    """Return the parents that the proposal names, as a sampler or an edit lineage tells them."""
-    state = mapping(trial.extra.get("sampler_state"))
-    told = state.get("parents", trial.extra.get("parents"))
-    found = [whole(each) for each in items(told)]
+    """Return the parents that the proposal names, as the sampler told them."""
+    found = [whole(each) for each in items(trial.extra.get("parents"))]
     return [each for each in dict.fromkeys(found) if each is not None]
 
 

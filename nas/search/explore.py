@@ -173,6 +173,7 @@ class _Explorer:
             "decisions": entry.decisions,
             "proposed_by": entry.proposed_by,
             "sampler_state": dict(entry.state),
+            **({"parents": list(entry.parents)} if entry.parents else {}),
         }
         self.store.append({**record, **self._describe(entry)})
         payload: dict[str, Any] = {"decisions": entry.decisions}

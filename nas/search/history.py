@@ -32,6 +32,7 @@ class Entry:
             `unseen`.
         state: What the sampler wants back.
         replays: Trial of the same network whose inherited score counts for this one too.
+        parents: Trials that a sampler made it from.
     """
 
     trial: int
@@ -40,6 +41,7 @@ class Entry:
     proposed_by: str = ""
     state: Mapping[str, Any] = field(default_factory=dict)
     replays: int | None = None
+    parents: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as its record holds it."""
@@ -50,6 +52,7 @@ class Entry:
             "proposed_by": self.proposed_by,
             "sampler_state": dict(self.state),
             "replays": self.replays,
+            "parents": list(self.parents),
         }
 
     @classmethod
@@ -62,6 +65,7 @@ class Entry:
             str(data["proposed_by"]),
             dict(data["sampler_state"]),
             data["replays"],
+            tuple(map(int, data.get("parents", ()))),
         )
 
 

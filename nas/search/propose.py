@@ -86,7 +86,7 @@ class Planner:
             return None
         draft = _Draft(self, before, table, count)
         self._open(draft, before)
-        self._sample(draft, observations(before, table, self.goals))
+        self._sample(draft, before, observations(before, table, self.goals))
         exhausted = draft.missing > 0 and not self._fill(draft, before, table)
         return BatchPlan(draft.batch, tuple(draft.entries), exhausted) if draft.entries else None
 
@@ -125,16 +125,20 @@ class Planner:
                 return
             draft.offer(Proposal(decisions), proposed_by)
 
-    def _sample(self, draft: _Draft, history: list[Observation]) -> None:
+    def _sample(
+        self, draft: _Draft, before: Sequence[BatchPlan], history: list[Observation]
+    ) -> None:
         name = self.config.search.sampler
         sampler = SAMPLERS.get(name)()
+        trials = [entry.trial for plan in before for entry in plan.entries]
         for attempt in range(ROUNDS):
             if not draft.missing:
                 return
             seed = derive_seed(self.config.seed, f"propose-{attempt}", draft.batch)
             known = [*history, *draft.answered]
+            of = [*trials, *draft.answered_by]
             for proposal in sampler.propose(self.space, known, draft.missing, seed):
-                draft.offer(proposal, name)
+                draft.offer(proposal, name, parents=[of[place] for place in proposal.parents])
 
     def _fill(self, draft: _Draft, before: Sequence[BatchPlan], table: TrialTable) -> bool:
         """Take unseen neighbours of the front, then any unseen; return False if there are none."""
@@ -178,6 +182,7 @@ class _Draft:
         self.entries: list[Entry] = []
         self.missing = count
         self.answered: list[Observation] = []
+        self.answered_by: list[int] = []
         self._planner = planner
         self._table = table
         self._known: dict[tuple[str, str], int] = {}
@@ -187,7 +192,14 @@ class _Draft:
                 self._remember(planner.identify(entry.decisions), entry.trial)
         self._next = sum(len(plan.trials) for plan in before)
 
-    def offer(self, proposal: Proposal, by: str, *, record_duplicate: bool = True) -> None:
+    def offer(
+        self,
+        proposal: Proposal,
+        by: str,
+        *,
+        parents: Sequence[int] = (),
+        record_duplicate: bool = True,
+    ) -> None:
         """Take a proposal in: as a trial if its member is new, else as a duplicate."""
         member = self._planner.identify(proposal.decisions)
         same = self._known.get(member)
@@ -199,7 +211,15 @@ class _Draft:
             return
         replays = self._networks.get(member[0])
         self.entries.append(
-            Entry(self._next, proposal.decisions, False, by, proposal.state, replays)
+            Entry(
+                self._next,
+                proposal.decisions,
+                False,
+                by,
+                proposal.state,
+                replays,
+                tuple(dict.fromkeys(parents)),
+            )
         )
         self._remember(member, self._next)
         self._next += 1
@@ -210,6 +230,7 @@ class _Draft:
         trial = self._table.trials.get(same)
         if trial is not None and trial.state == "finished":
             goals = self._planner.goals
+            self.answered_by.append(same)
             self.answered.append(
                 Observation(
                     proposal.decisions,

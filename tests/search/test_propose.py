@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from search_fakes import fake_error
+from search_runs import fake_search
 
 from nas.cost.count import cost
 from nas.run_store import TrialTable
@@ -145,3 +147,17 @@ def test_the_lightest_member_costs_no_more_than_where_it_started(space_name: str
         assert space.normalise(light) == light
         found = [cost(space.build(d), (3, 32, 32), 10).macs for d in (light, small, decisions)]
         assert found == sorted(found)
+
+
+def test_the_parents_of_a_trial_are_recorded_by_their_numbers(tmp_path: Path) -> None:
+    run = fake_search(tmp_path, "search.sampler=nsga2", "search.trials=48", "search.batch=16")
+    trials = run.table().trials
+    children = {
+        number: trial.extra["parents"]
+        for number, trial in trials.items()
+        if trial.extra.get("parents")
+    }
+    assert len(children) > 8
+    for number, parents in children.items():
+        assert trials[number].extra["proposed_by"] == "nsga2"
+        assert all(parent < number for parent in parents)

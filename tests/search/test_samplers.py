@@ -112,6 +112,24 @@ def test_nsga2_keeps_the_generation_with_each_proposal() -> None:
     assert generations == [{0}, {0}, {1}, {1}]  # a generation closes with a whole batch
 
 
+def test_nsga2_names_the_parents_of_its_children() -> None:
+    space = load_space("tiny_exhaustive")
+    seen: list[Observation] = []
+    for batch in range(3):
+        proposals = SAMPLERS.get("nsga2")().propose(space, seen, 24, batch)
+        for proposal in proposals:
+            assert len(proposal.parents) in ((1, 2) if batch else (0,))
+            parents = [seen[place].decisions for place in proposal.parents]
+            asked = {name for parent in parents for name in parent}
+            inherited = [
+                proposal.decisions[name] in [parent.get(name) for parent in parents]
+                for name in asked & proposal.decisions.keys()
+            ]
+            # A mutation changes one answer, and opens questions that nobody answered before.
+            assert not parents or sum(inherited) >= len(inherited) / 2
+        seen += [observed(space, proposal) for proposal in proposals]
+
+
 @pytest.mark.parametrize("space_name", SPACES)
 def test_every_parameter_of_a_member_has_one_distribution(space_name: str) -> None:
     space = load_space(space_name)

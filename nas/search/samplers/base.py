@@ -32,10 +32,17 @@ class Observation:
 @final
 @dataclass(frozen=True)
 class Proposal:
-    """A member to evaluate, and what the sampler wants back with its result (plain JSON)."""
+    """A member to evaluate.
+
+    Args:
+        decisions: The member.
+        state: What the sampler wants back with its result; plain JSON.
+        parents: Positions in the history of what it was made from; empty where it was not.
+    """
 
     decisions: Decisions
     state: Mapping[str, Any] = field(default_factory=dict)
+    parents: tuple[int, ...] = ()
 
 
 class AbstractSampler(abc.ABC):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -165,7 +165,11 @@ def _frozen(
 
 
 def ask_study(
-    space: AbstractSpace, study: optuna.Study, count: int, attribute: str | None = None
+    space: AbstractSpace,
+    study: optuna.Study,
+    count: int,
+    attribute: str | None = None,
+    parents: Callable[[], tuple[int, ...]] = tuple,
 ) -> list[Proposal]:
     """Ask for members one after another; each is still open when the next is asked.
 
@@ -174,6 +178,7 @@ def ask_study(
         study: Holds the history.
         count: Members wanted.
         attribute: System attribute of Optuna to keep with each proposal, as `generation`.
+        parents: Called behind each; returns what the last one was made from.
     """
     proposals = []
     for _ in range(count):
@@ -183,5 +188,5 @@ def ask_study(
         if attribute is not None:
             frozen = study.get_trials(deepcopy=False)[trial.number]
             state["generation"] = int(frozen.system_attrs[attribute])
-        proposals.append(Proposal(decisions, state))
+        proposals.append(Proposal(decisions, state, parents()))
     return proposals

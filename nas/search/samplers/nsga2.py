@@ -38,10 +38,11 @@ class _WiringNSGAII(NSGAIISampler):
 
     def __init__(self, space: AbstractSpace, members: Sequence[Decisions], seed: int) -> None:
         self._wirings = distributions(space.choices)
+        self.variation = _Variation(space, members, seed)
         super().__init__(
             population_size=POPULATION,
             seed=seed % 2**32,
-            child_generation_strategy=_Variation(space, members, seed),
+            child_generation_strategy=self.variation,
         )
 
     @property
@@ -71,6 +72,12 @@ class _Variation:
         self.members = members
         self.rng = np.random.default_rng(seed)
         self._ranks: dict[int, int] = {}
+        self._parents: tuple[int, ...] = ()
+
+    def take_parents(self) -> tuple[int, ...]:
+        """Return the parents of the last child once; a random member has none."""
+        found, self._parents = self._parents, ()
+        return found
 
     def __call__(
         self,
@@ -82,8 +89,10 @@ class _Variation:
             self._ranks = _rank(population)
         first, second = self._select(population), self._select(population)
         child = self.members[first]
+        self._parents = (first,)
         if self.rng.random() < CROSSOVER_PROBABILITY:
             child = self.space.crossover(child, self.members[second], self.rng)
+            self._parents = tuple(dict.fromkeys((first, second)))
         parents = (self.members[first], self.members[second])
         if child in parents or self.rng.random() < MUTATION_PROBABILITY:
             child = self.space.mutate(child, self.rng)
@@ -128,4 +137,4 @@ class Nsga2Sampler(AbstractSampler):
             key = sampler.generation_attribute
             attributes = [{key: int(seen.state.get("generation", 0))} for seen in history]
             study = build_study(space, history, sampler, attributes)
-            return ask_study(space, study, count, key)
+            return ask_study(space, study, count, key, sampler.variation.take_parents)

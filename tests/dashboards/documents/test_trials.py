@@ -103,8 +103,7 @@ def test_relatives_are_told_as_recorded_or_as_the_nearest(tmp_path: Path) -> Non
         run.append({**asked, "trial": 0, "decisions": {"a": 1, "b": ["x"], "c": 1}})
         run.append({**asked, "trial": 1, "decisions": {"a": 2, "b": ["y"], "c": 1}})
         run.append({**asked, "trial": 2, "decisions": {"a": 2, "b": ["x", "y"]}})
-        state = {"parents": [0, 1]}
-        proposed = {"decisions": {"a": 1, "b": ["y"], "c": 1}, "sampler_state": state}
+        proposed = {"decisions": {"a": 1, "b": ["y"], "c": 1}, "parents": [0, 1]}
         run.append({**asked, "trial": 3, **proposed})
     assert get(tmp_path, "/trials/0")["lineage"] == []
     assert get(tmp_path, "/trials/2")["lineage"] == [
