@@ -47,7 +47,7 @@ class Member:
         if isinstance(self.content, Block):
             return True
         root = self.content.root
-        has_call = root.form.call is not None and root.form.call.name != "nn.Parameter"
+        has_call = root.form.call is not None and root.form.call.name != "gain"
         return has_call and len(root.arguments) == 1 and isinstance(root.arguments[0], int)
 
 

@@ -285,10 +285,19 @@ def _scaling(module: Scaling) -> Form:
     def learned(attribute: str, inputs: Sequence[Term]) -> Term:
         return Term(f"{attribute} * {inputs[0].held(PRODUCT)}", PRODUCT)
 
-    size = (len(module.gain), 1, 1)
-    full = Call("torch.full", (Argument(size, role="size"), Argument(module.start)))
+    channels = Argument(len(module.gain), role="channels")
+    call = Call("gain", (channels, Argument(module.start, role="start")))
     stored = Stored("", module.gain.detach()[:, None, None], (id(module.gain),))
-    return Form("gain", Call("nn.Parameter", (Argument(full),)), learned, tensors=(stored,))
+    return Form("gain", call, learned, tensors=(stored,))
+
+
+def resized_like() -> Form:
+    """Return the form of interpolation to the size of a second tensor."""
+
+    def write(_: str, inputs: Sequence[Term]) -> Term:
+        return Term(f"resize_like({inputs[0].text}, {inputs[1].text})")
+
+    return Form("upsample", None, write, inline=True)
 
 
 def zeros(shape: tuple[int, int, int]) -> Form:

@@ -216,4 +216,4 @@ class _Layout:
 
 
 _LABELS = {"adapter": "project", "merge": "merge", "operation": "op"}
-_PLAIN_LABELS = ("gain", "pad", "mix")
+_PLAIN_LABELS = ("gain", "pad", "mix", "pool", "upsample")

@@ -16,6 +16,8 @@ def shown(value: Value) -> str:
     """Return a value as source text."""
     if isinstance(value, Call):
         return call_text(value)
+    if isinstance(value, str):
+        return f'"{value}"'
     return value.text if isinstance(value, Raw) else repr(value)
 
 

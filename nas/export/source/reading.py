@@ -19,10 +19,10 @@ from torch import nn
 
 from nas.cost.shapes import NodeStep, Plan
 from nas.cost.turns import growing_stacks
-from nas.export.source.layer_forms import zeros
+from nas.export.source.layer_forms import resized_like, zeros
 from nas.export.source.merge_forms import form_of_merge, projection, stacked
 from nas.export.source.pieces import Form, form_of
-from nas.model.adapters import Scaling
+from nas.model.adapters import Resample, Scaling
 from nas.model.fuse import fold_norm
 from nas.model.merges import Projected
 from nas.model.network import AbstractWired, Network, NodeModule
@@ -150,7 +150,7 @@ def _read(
     for step in schedule.steps[1:]:
         node = cast(NodeModule, wired.nodes[str(step.index)])
         reads = [values[entry.edge.source] for entry in step.inputs]
-        reader = _NodeReader(program, (*place, *place_of(step)), value)
+        reader = _NodeReader(program, (*place, *place_of(step)), value, _main(step))
         if step.index in growing:
             owner = growing[step.index]
             reads = [stacks[owner], *reads[len(schedule.steps[owner].inputs) :]]
@@ -167,12 +167,13 @@ class _NodeReader:
     program: Program
     place: Place
     like: int
+    main: int
 
     def read(self, node: NodeModule, reads: list[int]) -> int:
         for name, adapter in node.adapters.items():
             for layer in _adapter_layers(cast(nn.Sequential, adapter)):
                 place = int(name)
-                reads[place] = self._emit(layer, (reads[place],), "adapter", place)
+                reads[place] = self._adapted(layer, node, reads, place)
         value = self._merged(node, reads)
         for layer in node.operation:
             value = self._emit(layer, (value,), "operation")
@@ -181,6 +182,16 @@ class _NodeReader:
         cell = node.cell
         inner = _read(self.program, cell.plan, cell, value, self.place)
         return inner[len(cell.plan.steps) - 1]
+
+    def _adapted(self, layer: nn.Module, node: NodeModule, reads: list[int], place: int) -> int:
+        if isinstance(layer, Resample) and not layer.shrinks and self._is_plain(node):
+            both = (reads[place], reads[self.main])
+            return self._emit(resized_like(), both, "adapter", place)
+        return self._emit(layer, (reads[place],), "adapter", place)
+
+    def _is_plain(self, node: NodeModule) -> bool:
+        """Tell whether the main input is read as it is, so that others can follow its size."""
+        return str(self.main) not in node.adapters
 
     def stacked(self, reads: list[int]) -> int:
         """Concatenate what a later node appends to: a line of its own, as one writes it by hand."""
@@ -203,6 +214,12 @@ class _NodeReader:
         self, what: nn.Module | Form, reads: tuple[int, ...], slot: str, number: int = 0
     ) -> int:
         return self.program.emit(Instruction(what, reads, self.place, slot, number))
+
+
+def _main(step: NodeStep) -> int:
+    """Return which input gives a node its shape: that of the port `main`, else the newest."""
+    ports = [entry.edge.port for entry in step.inputs]
+    return ports.index("main") if "main" in ports else len(ports) - 1
 
 
 def _adapter_layers(adapter: nn.Sequential) -> Iterator[nn.Module]:

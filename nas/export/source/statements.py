@@ -126,4 +126,4 @@ def _rows(
 
 def _fits(form: Form) -> bool:
     """Tell whether a form is a module that an `nn.Sequential` can hold."""
-    return form.call is not None and form.call.name != "nn.Parameter"
+    return form.call is not None and form.call.name != "gain"

@@ -89,8 +89,11 @@ def unify(modules: Sequence[Sequence[Call]]) -> Unified:
     columns = [tuple(hole.value for hole in column) for column in zip(*rows, strict=True)]
     parameters: dict[Column, Parameter] = {}
     written: list[Value] = []
+    dilations = {c for c, hole in zip(columns, rows[0], strict=True) if hole.role == "dilation"}
     for column, hole in zip(columns, rows[0], strict=True):
-        written.append(_written(column, hole, parameters))
+        spread = hole.role == "padding" and column in dilations
+        named = replace(hole, role="dilation", default=1) if spread else hole
+        written.append(_written(column, named, parameters))
     filler = iter(written)
     calls = tuple(_filled(call, filler) for call in modules[0])
     order = sorted(parameters.items(), key=lambda item: item[1].default is not None)

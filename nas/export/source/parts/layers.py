@@ -79,3 +79,15 @@ class PadChannels(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x[:, :, :: self.stride, :: self.stride]
         return F.pad(x, (0, 0, 0, 0, 0, self.extra))
+
+
+@part
+def resize_like(x: Tensor, other: Tensor) -> Tensor:
+    """Interpolate to the height and width of another tensor."""
+    return F.interpolate(x, other.shape[2:], mode="bilinear", align_corners=False)
+
+
+@part
+def gain(channels: int, start: float) -> nn.Parameter:
+    """Return a learned number per channel, or one for all of them."""
+    return nn.Parameter(torch.full((channels, 1, 1), start))
