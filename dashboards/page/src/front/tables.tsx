@@ -72,9 +72,9 @@ function frontColumns(points: readonly Entry[], volume: number | null): Column<E
     value === null || value === undefined ? (
       "-"
     ) : (
-      <>
+      <span class="front-share">
         {text} <Share share={0} part={of > 0 ? value / of : 0} label={`${title} ${text}`} width={36} />
-      </>
+      </span>
     );
   return [
     {
