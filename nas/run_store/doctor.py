@@ -168,7 +168,8 @@ def referenced_weights(records: Iterable[Record]) -> set[str]:
     """Return the addresses of weights that the log needs.
 
     These are the fields `checkpoint` and `weights` at any depth; of `checkpoint_saved` only the
-    last of each stage counts.
+    last of each stage counts, and none once the stage is finished: its own record names what is
+    needed then.
     """
     found: set[str] = set()
     latest: dict[Any, Record] = {}
@@ -177,6 +178,8 @@ def referenced_weights(records: Iterable[Record]) -> set[str]:
             latest[record.get("stage")] = record
         else:
             found |= _addresses(record)
+            if record["kind"] == "stage_finished":
+                latest.pop(record.get("stage"), None)
     for record in latest.values():
         found |= _addresses(record)
     return found

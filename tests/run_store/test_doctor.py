@@ -221,3 +221,5 @@ def test_the_log_needs_its_weights_but_only_the_last_checkpoint_on_the_way() -> 
         {"kind": "confirm_finished", "runs": [{"weights": d}, {"weights": None}]},
     ]
     assert referenced_weights(records) == {b, c, d}
+    finished = {"kind": "stage_finished", "stage": "supernet", "checkpoint": a}
+    assert referenced_weights([*records, finished]) == {a, c, d}
