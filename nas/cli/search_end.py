@@ -115,3 +115,4 @@ def _say_next(path: Path, document: Mapping[str, Any], state: str) -> None:
         return
     trial = document["points"][0]["trial"]
     talk(f"next: nas front {run}; {more}nas report {run}; nas arch show {run}:{trial}")
+    talk(f"take the best home: nas arch export {run}:best -o FOLDER")
