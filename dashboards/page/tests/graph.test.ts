@@ -63,20 +63,30 @@ describe("folding", () => {
   });
 
   it("leaves small networks open and folds as little as keeps large ones small", () => {
-    expect(foldedAtFirst(hierarchy(staged)).size).toBe(0);
+    expect(foldedAtFirst(hierarchy(staged), staged.edges).size).toBe(0);
     const groups: [string, string | null][] = [["s1", null], ["s2", null], ["s1.x", "s1"], ["s2.x", "s2"]];
     const nodes = groups.flatMap(([id]) => Array.from({ length: 60 }, (_, n) => node(`${id}.${n}`, id)));
     const tree = hierarchy(network(nodes, [], groups));
-    const folded = foldedAtFirst(tree);
+    const folded = foldedAtFirst(tree, []);
     expect(folded).toEqual(foldedFrom(tree, 1));
     expect(shownCount(tree, folded)).toBe(122);
+    const dense = nodes.slice(0, 40).flatMap((source, place) => nodes.slice(0, place).map((target) => edge(target.id, source.id)));
+    expect(dense.length).toBeGreaterThan(400);
+    expect(foldedAtFirst(hierarchy(network(nodes.slice(0, 60), dense, groups)), dense)).toEqual(new Set(["s1"]));
+  });
+
+  it("draws no box around a single node of a stage, or of which a node has the name", () => {
+    const tree = hierarchy(network([node("stem"), node("stem.pool", "stem"), node("s.op"), node("s.op.narrow", "s.op"), node("s.x", "s"), node("s.y", "s"), node("t.x", "t")], [], [["stem", null], ["s", null], ["s.op", "s"], ["t", null]]));
+    expect([...tree.folders.keys()]).toEqual(["s", "t"]);
+    expect(tree.folders.get("s")).toMatchObject({ size: 3 });
+    expect(tree.home.get("stem.pool")).toBe(null);
   });
 
   it("makes parts where more nodes stand side by side than can be drawn", () => {
     const nodes = Array.from({ length: 5000 }, (_, n) => node(`n${n}`));
     const tree = hierarchy(network(nodes, []));
     expect([...tree.folders.values()].every((folder) => folder.kind === "part" && folder.size <= MANY)).toBe(true);
-    expect(shownCount(tree, foldedAtFirst(tree))).toBeLessThanOrEqual(MANY);
+    expect(shownCount(tree, foldedAtFirst(tree, []))).toBeLessThanOrEqual(MANY);
   });
 });
 

@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { type Mark, SIGN } from "./difference";
 import type { Layout, Rectangle } from "./elk_graph";
 import type { Folder } from "./hierarchy";
-import { boxSentence, boxText, boxTitle, cut, type Direction, isJoin, mergeSign } from "./marks";
+import { boxSentence, boxText, boxTitle, cut, type Direction, isJoin, joinSigns, mergeSign } from "./marks";
 import { roundedPath } from "./paths";
 import { familyClass, type Paint } from "./tint";
 import { type Box, type GateOf, gateOf, type Line, type Shown } from "./visible";
@@ -113,7 +113,7 @@ function BoxTexts({ box, place, ink, sign, striped }: { box: Box; place: Rectang
   if (isJoin(box)) {
     return (
       <text class="sign" x={x} y={y + 5}>
-        {`${mergeSign(box.node?.merge ?? null) || "="}${sign}`}
+        {`${joinSigns(box)}${sign}`}
       </text>
     );
   }

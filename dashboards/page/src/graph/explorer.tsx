@@ -45,7 +45,7 @@ export interface ExplorerProperties {
 export function Explorer({ document, title, difference = null, given, gates = recordedGate, more, controls, aside }: ExplorerProperties) {
   const drawnDocument = difference?.union ?? document;
   const tree = useMemo(() => hierarchy(drawnDocument), [drawnDocument]);
-  const [folded, setFolded] = useFolded(tree);
+  const [folded, setFolded] = useFolded(tree, drawnDocument);
   const [mode, setMode] = useState<Mode>("graph");
   const [direction, setDirection] = useState<Direction>("down");
   const [tint, setTint] = useState<Tint>(given ? "given" : "kind");
@@ -87,7 +87,7 @@ export function Explorer({ document, title, difference = null, given, gates = re
                 {given && <option value="given">{given.name}</option>}
                 <option value="kind">operation</option>
                 <option value="latency" disabled={!measured}>
-                  {measured ? "latency" : "latency (not measured by node)"}
+                  {measured ? "latency" : "latency (not measured)"}
                 </option>
                 <option value="parameters">parameters</option>
                 <option value="macs">MACs</option>
@@ -159,9 +159,9 @@ function FoldButtons({ tree, folded, setFolded }: { tree: Hierarchy; folded: Rea
 }
 
 /** What is folded, kept per network while the page lives. */
-function useFolded(tree: Hierarchy): [ReadonlySet<string>, (folded: Set<string>) => void] {
+function useFolded(tree: Hierarchy, document: ArchitectureDocument): [ReadonlySet<string>, (folded: Set<string>) => void] {
   const [chosen, setChosen] = useState<{ tree: Hierarchy; folded: ReadonlySet<string> } | null>(null);
-  const first = useMemo(() => foldedAtFirst(tree), [tree]);
+  const first = useMemo(() => foldedAtFirst(tree, document.edges), [tree]);
   return [chosen?.tree === tree ? chosen.folded : first, (folded) => setChosen({ tree, folded })];
 }
 

@@ -1,4 +1,4 @@
-import type { ArchitectureDocument, ArchitectureGroup, ArchitectureNode } from "../documents";
+import type { ArchitectureDocument, ArchitectureEdge, ArchitectureGroup, ArchitectureNode } from "../documents";
 
 /** A group of the document, or a part that the page made because too many nodes stood side by side. */
 export interface Folder {
@@ -24,6 +24,8 @@ export interface Hierarchy {
 
 /** More nodes than this are not drawn side by side until someone asks for it. */
 export const MANY = 150;
+/** More edges than this make a layout slow and a drawing full. */
+const MANY_EDGES = 400;
 const PART = 60;
 
 export function hierarchy(document: ArchitectureDocument): Hierarchy {
@@ -44,6 +46,7 @@ export function hierarchy(document: ArchitectureDocument): Hierarchy {
     if (members.length > MANY) makeParts(folders, home, inside, members);
   }
   for (const [node, inside] of home) if (inside !== null) folders.get(inside)?.nodes.push(node);
+  dissolveSingles(folders, home);
   const top: string[] = [];
   for (const folder of folders.values()) {
     const parent = folder.parent === null ? undefined : folders.get(folder.parent);
@@ -54,6 +57,19 @@ export function hierarchy(document: ArchitectureDocument): Hierarchy {
   // A group without a node would be an empty box.
   for (const folder of [...folders.values()]) if (folder.size === 0) folders.delete(folder.id);
   return { folders, nodes: new Map(document.nodes.map((node) => [node.id, node])), home, top: top.filter((id) => folders.has(id)) };
+}
+
+/** A box around one node inside another box, or around the part of a node's name, says nothing. */
+function dissolveSingles(folders: Map<string, Folder>, home: Map<string, string | null>): void {
+  const parents = new Set([...folders.values()].map((folder) => folder.parent));
+  for (const folder of [...folders.values()]) {
+    const [only] = folder.nodes;
+    if (only === undefined || folder.nodes.length > 1 || parents.has(folder.id)) continue;
+    if (folder.parent === null && !home.has(folder.id)) continue;
+    folders.delete(folder.id);
+    home.set(only, folder.parent);
+    if (folder.parent !== null) folders.get(folder.parent)?.nodes.push(only);
+  }
 }
 
 /** Neighbours in the drawing order share a part, so that edges between parts run one way only. */
@@ -84,13 +100,14 @@ function measure(folders: Map<string, Folder>, id: string, depth: number): numbe
   return folder.size;
 }
 
-/** What is folded at first: as little as keeps the drawing below `MANY` nodes. */
-export function foldedAtFirst(tree: Hierarchy): Set<string> {
-  if (tree.nodes.size <= MANY) return new Set();
+/** What is folded at first: as little as keeps the drawing small. */
+export function foldedAtFirst(tree: Hierarchy, edges: readonly ArchitectureEdge[]): Set<string> {
+  const small = (folded: ReadonlySet<string>): boolean => shownCount(tree, folded) <= MANY && lineCount(tree, folded, edges) <= MANY_EDGES;
+  if (small(new Set())) return new Set();
   const deepest = Math.max(0, ...[...tree.folders.values()].map((folder) => folder.depth));
   for (let depth = deepest; depth >= 0; depth -= 1) {
     const folded = foldedFrom(tree, depth);
-    if (depth === 0 || shownCount(tree, folded) <= MANY) return folded;
+    if (depth === 0 || small(folded)) return folded;
   }
   return new Set();
 }
@@ -104,6 +121,16 @@ export function shownCount(tree: Hierarchy, folded: ReadonlySet<string>): number
   const shown = new Set<string>();
   for (const node of tree.nodes.keys()) shown.add(standIn(tree, folded, node));
   return shown.size;
+}
+
+function lineCount(tree: Hierarchy, folded: ReadonlySet<string>, edges: readonly ArchitectureEdge[]): number {
+  const shown = new Map([...tree.nodes.keys()].map((node) => [node, standIn(tree, folded, node)]));
+  const joined = new Set<string>();
+  for (const edge of edges) {
+    const [source, target] = [shown.get(edge.source), shown.get(edge.target)];
+    if (source !== target) joined.add(source === edge.source && target === edge.target ? edge.id : `${source} > ${target}`);
+  }
+  return joined.size;
 }
 
 /** What is drawn for a node: itself, or the outermost folded folder around it. */

@@ -8,13 +8,14 @@ const PORT_STEP = 10;
 const BOX = { width: 136, height: 38 };
 const FOLD = { width: 150, height: 44 };
 const JOIN = { width: 30, height: 24 };
+const WIDE_JOIN = { width: 46, height: 24 };
 
 /** Whether a node does nothing but merge: drawn as a small sign. */
 export const isJoin = (box: Box): boolean => box.node !== null && box.node.kind === "join" && box.node.operation === "identity";
 
 /** Width and height that hold the text and give every edge a port of its own. */
 export function boxSize(box: Box, inputs: number, outputs: number, direction: Direction): { width: number; height: number } {
-  const usual = box.folder ? FOLD : isJoin(box) ? JOIN : BOX;
+  const usual = box.folder ? FOLD : isJoin(box) ? (box.node?.exit ? WIDE_JOIN : JOIN) : BOX;
   const ports = (Math.max(inputs, outputs) + 1) * PORT_STEP;
   return direction === "down"
     ? { width: Math.max(usual.width, ports), height: usual.height }
@@ -45,6 +46,9 @@ export const boxTitle = (box: Box): string => box.folder?.label ?? box.node?.lab
 /** Signs of a node with a head of its own, and of one that shares its weights. */
 export const EXIT = "⇥";
 export const TIED = "≡";
+
+/** What stands in a node that does nothing but merge. */
+export const joinSigns = (box: Box): string => `${mergeSign(box.node?.merge ?? null) || "="}${box.node?.exit ? EXIT : ""}`;
 
 /** Second line of a box. */
 export function boxText(box: Box): string {
