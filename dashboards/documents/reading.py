@@ -71,8 +71,11 @@ class Reading:
 
     @cached_property
     def notes(self) -> list[Mapping[str, Any]]:
-        """The readable lines of log.jsonl."""
-        return list(self.run.notes())
+        """The readable lines of log.jsonl; none where it cannot be read, for notes are talk."""
+        try:
+            return list(self.run.notes())
+        except OSError:
+            return []
 
     @cached_property
     def gates(self) -> Gates | None:
@@ -122,7 +125,7 @@ class Reading:
         """Number of the last record about each trial."""
         found: dict[int, int] = {}
         for seq, record in enumerate(self.records):
-            if record["kind"].startswith("trial_") and isinstance(record.get("trial"), int):
+            if isinstance(record.get("trial"), int):  # its own, and of its trainings alone
                 found[record["trial"]] = seq
         return found
 

@@ -22,6 +22,7 @@ import { useKeys } from "../parts/keys";
 import { Panel } from "../parts/panel";
 import { Loading, Nothing, Problem } from "../parts/told";
 import { runPath } from "../source";
+import { useTrials } from "../trials";
 
 const REST_MS_PER_TRIAL = 2;
 
@@ -31,7 +32,7 @@ export function Front({ run, version, parameters }: ViewProperties) {
   // A long run's documents are large, and one more trial changes little: they are loaded less often.
   const rested = useRested(version, Math.max(1000, REST_MS_PER_TRIAL * run.trials.finished));
   const front = useDocument<FrontDocument>(readable ? runPath(run.name, "/front") : null, rested);
-  const trials = useDocument<TrialsDocument>(readable ? runPath(run.name, "/trials") : null, rested);
+  const trials = useTrials(readable ? runPath(run.name, "/trials") : null, rested);
   if (!readable) return <NoFront kind={run.kind} problem={run.problem} fix={run.fix} />;
   if (front.error && !front.document) return <Problem error={front.error} />;
   if (!front.document) return <Loading what="the front" />;

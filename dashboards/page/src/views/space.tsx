@@ -11,6 +11,7 @@ import { IntervalMark, Share } from "../parts/spark";
 import { type Column, Table } from "../parts/table";
 import { Loading, Nothing, Problem } from "../parts/told";
 import { runPath } from "../source";
+import { useTrials } from "../trials";
 import { ParallelChart } from "./parallel_chart";
 import { ALL, type Choice, type Effect, effectDomain, keptTrials, type OptionRow, optionRows, ordered, size, toldApart } from "./space_rows";
 
@@ -174,7 +175,7 @@ const passages = (document: SpaceDocument): { value: string; label: string }[] =
 ];
 
 function Parallel({ document, run, version, unit }: { document: SpaceDocument; run: RunDocument; version: number; unit: string | null }) {
-  const { document: trials } = useDocument<TrialsDocument>(runPath(run.name, "/trials"), version);
+  const { document: trials } = useTrials(runPath(run.name, "/trials"), version);
   const [axes, setAxes] = useState("5");
   const [onlyFront, setOnlyFront] = useState(false);
   const [through, setThrough] = useState(ALL);
