@@ -208,6 +208,11 @@ def reading_guard(name: str) -> Iterator[None]:
         yield
     except NasError:
         raise
+    except OSError as error:
+        raise RunError(
+            f"'{name}' cannot be read: {error.strerror or type(error).__name__}.",
+            fix=f"Look with `nas doctor {name}`.",
+        ) from error
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise _misfit(name, error) from error
     except RecursionError as error:

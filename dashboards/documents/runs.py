@@ -55,7 +55,8 @@ def unreadable_document(name: str, error: NasError) -> dict[str, Any]:
         "name": name,
         "kind": "unreadable",
         "state": "damaged",
-        "problem": " ".join(filter(None, (error.what, error.why))),
+        # Only the first line: what follows may tell paths of this machine.
+        "problem": " ".join(filter(None, (error.what.partition("\n")[0], error.why))),
         "fix": error.fix,
         "created": "",
         "seq": -1,

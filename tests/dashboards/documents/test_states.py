@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ from scale import scaled
 from study_cases import made_study
 
 from dashboards.documents import document, report_documents
+from dashboards.documents.routes import reading_guard
 from nas.errors import ConfigError, NasError, NotFoundError, RunError
 from nas.run_store import Run
 from nas.run_store.records import encode
@@ -116,6 +118,24 @@ def test_a_run_of_a_newer_version_says_so(tmp_path: Path) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema": "nas.run/2"}))
     (found,) = document(tmp_path, "/api/runs")["runs"]
     assert "nas.run/2" in found["problem"] and "Update nas" in found["fix"]
+
+
+def test_what_is_no_plain_file_is_refused_in_words_without_a_path(tmp_path: Path) -> None:
+    made_run(tmp_path / "runs")
+    (tmp_path / "runs" / "made" / "log.jsonl").mkdir()
+    found = documents(tmp_path / "runs", "made")
+    assert found["/progress"]["notes"] == []  # notes are talk
+    config = tmp_path / "runs" / "made" / "run.yaml"
+    config.rename(tmp_path / "kept.yaml")
+    config.symlink_to(tmp_path / "kept.yaml")
+    (found,) = document(tmp_path / "runs", "/api/runs")["runs"]
+    assert "not a regular file" in found["problem"] and str(tmp_path) not in str(found)
+
+
+def test_a_fault_of_the_disk_is_told_as_one() -> None:
+    expected = pytest.raises(RunError, match="'made' cannot be read: Input/output error")
+    with expected, reading_guard("made"):
+        raise OSError(errno.EIO, "Input/output error")
 
 
 def test_a_study_has_its_overview_and_says_where_the_rest_is(tmp_path: Path) -> None:
