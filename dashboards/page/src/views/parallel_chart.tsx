@@ -1,5 +1,5 @@
 import type { EChartsCoreOption } from "echarts/core";
-import { useCallback } from "preact/hooks";
+import { useCallback, useMemo } from "preact/hooks";
 import type { SpaceDocument } from "../documents";
 import { quantityOf, titleOf } from "../front/quantities";
 import { axisStyle, shortened, TEXT } from "../parts/axes";
@@ -24,11 +24,14 @@ interface ParallelProperties {
 const MOST_LINES = 3000;
 
 export function ParallelChart({ document, axes, values, only, unit }: ParallelProperties) {
-  const option = useCallback((colours: Palette) => parallelOption(document, axes, values, only, unit, colours), [document, axes, values, only, unit]);
+  const rows = useMemo(() => parallelRows(document, axes, values, only), [document, axes, values, only]);
+  const option = useCallback((colours: Palette) => parallelOption(document, axes, rows, unit, colours), [document, axes, rows, unit]);
   const shown = document.parallel.choices.slice(0, axes).join(", ");
+  if (rows.length === 0) return <p class="soft">No trial passes there.</p>;
   return (
     <Scroll label="Lines of the trials">
       <div class="parallel">
+        <p class="soft small">{rows.length === 1 ? "1 trial" : `${number(rows.length)} trials`}</p>
         <Chart option={option} height={400} label={`Trials as lines through ${shown} and ${document.objective}`} />
       </div>
     </Scroll>
@@ -57,13 +60,11 @@ function middle(values: readonly number[]): number[] {
 function parallelOption(
   document: SpaceDocument,
   axes: number,
-  values: ReadonlyMap<number, number>,
-  only: ReadonlySet<number> | null,
+  rows: (number | string)[][],
   unit: string | null,
   colours: Palette,
 ): EChartsCoreOption {
   const names = document.parallel.choices.slice(0, axes);
-  const rows = parallelRows(document, axes, values, only);
   const ends = rows.map((row) => row.at(-1) as number);
   const scale = domainOf(ends) ?? { low: 0, high: 1 };
   // A few far worse trials would take all colours for themselves.
