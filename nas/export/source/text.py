@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from textwrap import wrap
 
 import nas.export.source.parts.helpers  # noqa: F401  (registers what files carry)
@@ -144,6 +145,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"[A-Za-z_]\w*", text))
 
 
+@cache
 def part_source(name: str) -> str:
     """Return the source of a part without its decorator."""
     source = inspect.getsource(PARTS.known[name])
