@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ArchitectureDocument, ArchitectureEdge, ArchitectureNode } from "../src/documents";
 import { fitted, holds, opening, seen, showing, zoomed } from "../src/graph/camera";
+import { macsBefore } from "../src/graph/cost_table";
 import { difference } from "../src/graph/difference";
 import { fromElk, toElk } from "../src/graph/elk_graph";
 import { entropy } from "../src/graph/gates";
@@ -172,6 +173,11 @@ describe("the camera", () => {
 });
 
 describe("numbers of a drawing", () => {
+  it("counts for an exit what it depends on, and nothing beside it", () => {
+    expect(macsBefore(staged, "c")).toBe(300);
+    expect(macsBefore(staged, "e")).toBe(500);
+  });
+
   it("computes entropy as a share of the largest", () => {
     expect(entropy("one_of", [0.25, 0.25, 0.25, 0.25])).toBeCloseTo(1);
     expect(entropy("one_of", [1, 0, 0])).toBe(0);

@@ -39,16 +39,26 @@ function columnsOf(nodes: readonly ArchitectureNode[]): Column<ArchitectureNode>
   ];
 }
 
+/** MACs of a node and of all that it depends on. */
+export function macsBefore(document: ArchitectureDocument, end: string): number {
+  const needed = new Set([end]);
+  const open = [end];
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    for (const edge of document.edges) {
+      if (edge.target !== node || needed.has(edge.source)) continue;
+      needed.add(edge.source);
+      open.push(edge.source);
+    }
+  }
+  return document.nodes.reduce((all, node) => all + (needed.has(node.id) ? node.macs : 0), 0);
+}
+
 /** Predictions before the end, where nodes have heads of their own. */
 export function ExitsPanel({ document }: { document: ArchitectureDocument }) {
   const exits = document.nodes.filter((node) => node.exit);
   if (exits.length === 0) return null;
-  const before = new Map<string, number>();
-  let sum = 0;
-  for (const node of document.nodes) {
-    sum += node.macs;
-    before.set(node.id, sum);
-  }
+  const before = new Map(exits.map((node) => [node.id, macsBefore(document, node.id)]));
+  const sum = document.nodes.reduce((all, node) => all + node.macs, 0);
   return (
     <Panel title="Exits" note="Nodes with a classifier of their own: a prediction can stop there.">
       <Table
