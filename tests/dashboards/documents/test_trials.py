@@ -154,6 +154,29 @@ def test_the_same_network_proposed_again_is_told_on_both_sides(tmp_path: Path) -
     assert get(tmp_path, "/progress")["trials"]["duplicates"] == 1
 
 
+# ---------------------------------------------------------------- progress
+
+
+def test_the_rate_follows_from_the_last_trials_and_then_from_the_stage(tmp_path: Path) -> None:
+    config = made_config(search={"trials": 10})
+    with Run.create(tmp_path, "made", config, ENVIRONMENT) as run:
+        run.append({"kind": "stage_started", "stage": "explore"})
+        for number in range(4):
+            run.append({"kind": "trial_asked", "trial": number, "attempt": 1, "decisions": {}})
+            failed = {"kind": "trial_failed", "attempt": 1, "reason": "crash"}
+            run.append({**failed, "trial": number, "seconds": 2.0, "measuring_seconds": 1.0})
+        run.note("workers", workers=4, memory_mb=100.0, worker_memory_mb=None)
+        found = get(tmp_path, "/progress")
+        assert found["state"] == "running"
+        assert found["trials_per_second"] == pytest.approx(1 / (2 / 4 + 1), rel=1e-5)
+        assert found["seconds_left"] == pytest.approx(6 * (2 / 4 + 1), rel=1e-5)
+        assert found["workers"][0]["memory_mb"] == 100
+        run.append({"kind": "stage_finished", "stage": "explore", "wall_seconds": 8.0})
+        found = get(tmp_path, "/progress")
+    assert (found["trials_per_second"], found["seconds_left"]) == (0.5, None)
+    assert get(tmp_path, "/progress")["state"] == "interrupted"
+
+
 # ---------------------------------------------------------------- space
 
 
