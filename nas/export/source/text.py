@@ -120,7 +120,7 @@ def docstring(name: str, network: Network, about: Mapping[str, str], *, folded: 
     shape = ", ".join(map(str, network.input_shape))
     out = f"{network.num_classes} logits" if network.head is not None else "maps"
     told = f"It reads images of the shape (batch, {shape}) and gives {out}.{norms}"
-    lines = [f'"""{plain_text(name)}: a network found and written by nas.', ""]
+    lines = [*wrap(f'"""{plain_text(name)}: a network, written by nas.', WIDTH - 1), ""]
     lines += wrap(told, WIDTH - 1)
     if about:
         lines.append("")
@@ -129,8 +129,9 @@ def docstring(name: str, network: Network, about: Mapping[str, str], *, folded: 
             lines += wrap(entry, WIDTH - 4, initial_indent="    ", subsequent_indent="        ")
     lines += ["", "Load it with its weights and run it:", ""]
     module = re.sub(r"\W", "_", stem)
-    lines += [f"    from {module} import build", f'    network = build("{stem}.safetensors")']
-    lines += ["    outputs = network(images)", '"""']
+    lines += broken(f"from {module} import build", INDENT)
+    lines += broken(f'network = build("{stem}.safetensors")', INDENT)
+    lines += [f"{INDENT}outputs = network(images)", '"""']
     return "\n".join(lines)
 
 

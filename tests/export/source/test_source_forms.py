@@ -90,6 +90,13 @@ def test_text_of_others_stays_text() -> None:
     assert "os" not in load(files.code)
 
 
+def test_a_long_name_is_told_on_several_lines() -> None:
+    case = registered_cases()["image"]()
+    told = {"command": "nas arch export " + "word " * 40}
+    code = write_source(lively(case), case.input_shape, 5, name="name " * 15, about=told).code
+    assert max(map(len, code.splitlines())) <= 100
+
+
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     first, second = (registered_cases()[name]() for name in ("exits", "ties"))
     code = write_source(lively(first), first.input_shape, 5, name="a", about={}).code
