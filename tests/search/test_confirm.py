@@ -386,7 +386,10 @@ def test_the_time_of_the_reference_is_taken_over_on_the_same_device_only(
 
 def test_only_weights_that_are_needed_stay_in_the_folder(run: Run) -> None:
     checkpoints = {stage.checkpoint for stage in run.table().stages.values() if stage.checkpoint}
-    assert set(run.weights.names()) == checkpoints
+    judged = [each for each in kinds(run, "confirm_finished") if "weights" in each]
+    assert judged
+    assert all(each["role"] == "searched" and each["seed_index"] == 0 for each in judged)
+    assert set(run.weights.names()) == checkpoints | {each["weights"] for each in judged}
 
 
 def test_without_confirmation_and_weights_a_search_trains_nothing(tmp_path: Path) -> None:
