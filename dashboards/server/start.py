@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -30,6 +31,8 @@ from .protocol import PatientProtocol
 FIRST_PORT: Final = 8765
 PORTS_TRIED: Final = 20
 MOST_CONNECTIONS: Final = 1024
+NICE: Final = 5
+"""By how much the dashboard stands back from whatever else this machine computes."""
 LONGEST_HEAD: Final = 16 << 10
 """Bytes of a request's head."""
 
@@ -101,6 +104,8 @@ def serve(
         on_link_used=lambda: on_link(_link(base, keys)),
     )
     token_file = write_token(keys.token, port) if keys else None
+    # A search beside it goes first.
+    os.nice(NICE)
     try:
         on_start(Started(_link(base, keys), token_file, not is_loopback(wishes.host)))
         _run(web_server(app), listening)
