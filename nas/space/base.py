@@ -167,8 +167,13 @@ class AbstractSpace(abc.ABC):
         network together), the best of them one answer at a time.
         """
 
+        known: dict[str, int] = {}
+
         def macs(decisions: Decisions) -> int:
-            return cost(self.build(decisions), input_shape, 10).macs
+            key = json.dumps(decisions, sort_keys=True)  # the best one is asked about again and again
+            if key not in known:
+                known[key] = cost(self.build(decisions), input_shape, 10).macs
+            return known[key]
 
         best = max((self._raised(member, macs) for member in self.cover()), key=macs)
         preferred = {question_of(name): answer for name, answer in best.items()}
