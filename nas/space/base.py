@@ -166,11 +166,10 @@ class AbstractSpace(abc.ABC):
         The covering members are raised one kind of question at a time (all operations of a
         network together), the best of them one answer at a time.
         """
-
-        known: dict[str, int] = {}
+        known: dict[str, int] = {}  # the best one is asked about with every other
 
         def macs(decisions: Decisions) -> int:
-            key = json.dumps(decisions, sort_keys=True)  # the best one is asked about again and again
+            key = json.dumps(decisions, sort_keys=True)
             if key not in known:
                 known[key] = cost(self.build(decisions), input_shape, 10).macs
             return known[key]
