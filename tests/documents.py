@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import io
 import os
 import re
 import shlex
@@ -10,10 +12,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from scale import CHECKOUT
+
+from nas.cli.main import run
+
+Typist = Callable[[str, Path], subprocess.CompletedProcess[str]]
 
 DOCUMENTS = sorted(
     path.relative_to(CHECKOUT).as_posix()
@@ -75,6 +82,20 @@ def typed(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def typed_here(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run one line in this process, which has loaded torch already; the folder is the current one.
+
+    What sets variables or waits for Ctrl-C is typed in a process of its own.
+    """
+    words = shlex.split(line)
+    if words[0] != "nas" or words[1] == "dash":
+        return typed(line, folder)
+    out, said = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(said):
+        code = run(words[1:])
+    return subprocess.CompletedProcess(words, code, out.getvalue(), said.getvalue())
+
+
 def _opened(
     words: list[str], folder: Path, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
@@ -104,14 +125,14 @@ def _opened(
     return subprocess.CompletedProcess(words, dash.returncode, out, said)
 
 
-def follow(document: str, folder: Path) -> None:
+def follow(document: str, folder: Path, type_in: Typist = typed) -> None:
     """Type every command of a document in order; `make` targets are only looked up.
 
     In place of `make search`, where commands go on with its run, a smaller search is typed.
     """
     makefile = (CHECKOUT / "Makefile").read_text()
     shutil.copytree(CHECKOUT / "examples", folder / "examples")
-    for line, following in zip(found := commands(document), [*found[1:], ""], strict=True):
+    for line, following in zip(found := commands(document), [*found[1:], ""], strict=False):
         if line.startswith(("git clone", "cd ")):
             continue
         if line.startswith("make"):
@@ -120,5 +141,5 @@ def follow(document: str, folder: Path) -> None:
             if "latest" not in following:
                 continue
             line = STAND_IN
-        result = typed(line, folder)
+        result = type_in(line, folder)
         assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"

@@ -2,7 +2,8 @@
 
 Lines of `sh` blocks are typed in the order they stand in, in a folder that looks like a checkout.
 `make` targets are only looked up: `make search`, `make check` and `make test` are what CI runs. The
-tours of the README and of the examples stand in files of their own, since they take minutes.
+documents here are typed in one process, since starting one costs seconds of loading torch; the
+tours of the README and of the examples type into real ones, in files of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from documents import CATALOGUE, DOCUMENTS, TOURS, commands, follow
+from documents import CATALOGUE, DOCUMENTS, TOURS, commands, follow, typed_here
 from scale import CHECKOUT
 
 from nas.cli.main import run
@@ -32,8 +33,13 @@ def _logging_as_before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("document", sorted({*DOCUMENTS} - {*TOURS, CATALOGUE}))
-def test_every_command_of_the_document_works(document: str, tmp_path: Path) -> None:
-    follow(document, tmp_path)
+@pytest.mark.usefixtures("_logging_as_before")
+def test_every_command_of_the_document_works(
+    document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    follow(document, tmp_path, typed_here)
 
 
 @pytest.mark.usefixtures("_logging_as_before")
