@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from nas.errors import EnvironmentFault, NasError, NotFoundError, RunError
+from nas.foreign_code import NO_CODE
 
 CARD: Final = "README.md"
 """The model card's name in an archive."""
@@ -33,6 +34,10 @@ HEAVY: Final[Mapping[str, str]] = {
     "card": "json",
 }
 """Name of a download to the format of `nas arch export` that makes it."""
+
+COMMAND: Final = (sys.executable, "-P", "-m", "nas", "arch", "export")
+"""`nas arch export` of this Python; modules in the current folder, as in one of runs, are no part of
+it."""
 
 LONGEST_S: Final = 300.0
 LARGEST: Final = 512 << 20
@@ -53,7 +58,7 @@ class Exports:
     def __init__(
         self,
         longest_s: float = LONGEST_S,
-        command: tuple[str, ...] = (sys.executable, "-m", "nas", "arch", "export"),
+        command: tuple[str, ...] = COMMAND,
     ) -> None:
         self._longest_s = longest_s
         self._command = command
@@ -109,7 +114,8 @@ class Exports:
     async def _run(self, *command: str) -> tuple[int, str]:
         """Run a child in a group of its own; return its exit code and what it said on stderr."""
         assert self._folder is not None
-        environment = {**os.environ, "TMPDIR": str(self._folder), "OMP_NUM_THREADS": "1"}
+        own = {"TMPDIR": str(self._folder), "OMP_NUM_THREADS": "1", NO_CODE: "1"}
+        environment = {**os.environ, **own}
         with tempfile.TemporaryFile(dir=self._folder) as said:
             child = await asyncio.create_subprocess_exec(
                 *command,

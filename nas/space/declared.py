@@ -14,6 +14,7 @@ from typing import Any
 
 from nas.config_files import Document, load_document, validate_document
 from nas.errors import ConfigError, NasError, NotFoundError, SpaceError
+from nas.foreign_code import check_may_start
 from nas.registry import suggest
 from nas.space.base import AbstractSpace
 from nas.space.cells import CellSpace, CellSpaceDeclaration
@@ -121,9 +122,11 @@ def import_plugins(modules: Iterable[str], document: Document | None = None) -> 
     Raises:
         NotFoundError: If there is no such module.
         ConfigError: If its import fails.
+        RunError: If this process may start no code of others.
     """
     where = document.where(("plugins",)) if document is not None else "plugins"
     for name in modules:
+        check_may_start(f"the plugin '{name}'", where)
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:

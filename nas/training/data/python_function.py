@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from nas.errors import DataError, NotFoundError
+from nas.foreign_code import check_may_start
 from nas.training.data.image_data import RawImages
 from nas.training.data.npz import FOUR_ARRAYS
 
@@ -25,7 +26,9 @@ def load_function(spec: str) -> RawImages:
     Raises:
         NotFoundError: If the module or the function does not exist.
         DataError: If the function fails or returns something else.
+        RunError: If this process may start no code of others.
     """
+    check_may_start(f"the function '{spec}'", spec)
     function = _find_function(spec)
     try:
         result = function()

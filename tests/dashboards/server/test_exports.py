@@ -16,6 +16,10 @@ from made_runs import made_config, made_run
 from dashboards.server import exports
 from dashboards.server.exports import Exports, card_of, check_no_code
 from nas.errors import EnvironmentFault, NotFoundError, RunError
+from nas.foreign_code import NO_CODE
+from nas.run_store import Run
+from nas.search.take_home.origins import TRAINED_RECORD
+from nas.space import load_space
 
 MAKE = """
 import os, pathlib, sys, zipfile
@@ -149,6 +153,34 @@ def test_no_code_of_a_run_is_started_from_the_browser(tmp_path: Path) -> None:
     check_no_code(config)
     with pytest.raises(RunError, match="names plugins"):
         check_no_code({"plugins": ["x"]})
+
+
+def test_what_a_run_calls_its_data_starts_no_code_nor_does_the_folder_we_are_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "started"
+    code = f"open({str(started)!r}, 'w')\ndef data(): ...\n"
+    (tmp_path / "evil.py").write_text(code)
+    (tmp_path / "nas.py").write_text(code)
+    folder = made_run(tmp_path, config={**made_config(), "data": f"{tmp_path}/evil.py:data"})
+    with Run.open(folder, write=True) as run:
+        run.append({"kind": TRAINED_RECORD, "trial": 0, "weights": "0" * 64})
+    monkeypatch.chdir(tmp_path)
+    with serving(tmp_path) as dash:
+        refused = dash.get("/api/runs/made/trials/0/files/source")
+    assert refused.status == 422
+    assert "no code of a run is started" in refused.json()["error"]
+    assert not started.exists()
+
+
+def test_plugins_of_a_space_in_a_file_are_no_way_around(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text("schema: nas.space/1\nkind: stages\nname: x\nplugins: [antigravity]\n")
+    monkeypatch.setenv(NO_CODE, "1")
+    with pytest.raises(RunError, match="needs the plugin 'antigravity'"):
+        load_space(str(file))
 
 
 def test_a_trial_that_is_missing_is_not_found(tmp_path: Path) -> None:
