@@ -36,8 +36,8 @@ HEAVY: Final[Mapping[str, str]] = {
 """Name of a download to the format of `nas arch export` that makes it."""
 
 COMMAND: Final = (sys.executable, "-P", "-m", "nas", "arch", "export")
-"""`nas arch export` of this Python; modules in the current folder, as in one of runs, are no part of
-it."""
+"""`nas arch export` of this Python; modules in the current folder, which may be one of runs, are no
+part of it."""
 
 LONGEST_S: Final = 300.0
 LARGEST: Final = 512 << 20
