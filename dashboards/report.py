@@ -21,6 +21,11 @@ from nas.run_store.run import Run
 
 from .documents import report_documents
 
+LICENCES: Final = (
+    "The page holds ECharts (Apache-2.0), zrender (BSD-3-Clause), tslib (0BSD), elkjs (EPL-2.0), "
+    "Preact (MIT); sources: npmjs.com/package/NAME; texts: dashboards/built/licences.txt of nas."
+)
+"""What the page is made of, as its licences want it told."""
 BUILT: Final = Path(__file__).parent / "built"
 """The page as `make page` builds it."""
 
@@ -58,7 +63,7 @@ def page_of(name: str, carried: Mapping[str, Any]) -> str:
     )
     title = escape(f"{name} - nas")
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html><html lang="en"><!-- {LICENCES} --><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'

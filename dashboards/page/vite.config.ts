@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { copyFile } from "node:fs/promises";
+import { copyFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 
@@ -22,10 +22,34 @@ function elkWorker(): Plugin {
   };
 }
 
+const CARRIED = ["echarts", "zrender", "tslib", "elkjs", "preact"];
+
+/** What the page is made of comes under licences that want to be passed on with it. */
+function licences(): Plugin {
+  return {
+    name: "licences",
+    async closeBundle() {
+      if (this.environment?.config.command === "serve") return;
+      const texts = await Promise.all(CARRIED.map(licenceOf));
+      await writeFile(`${built}/licences.txt`, texts.join(`\n${"-".repeat(80)}\n\n`));
+    },
+  };
+}
+
+async function licenceOf(name: string): Promise<string> {
+  const folder = fileURLToPath(new URL(`node_modules/${name}/`, import.meta.url));
+  const described = JSON.parse(await readFile(`${folder}package.json`, "utf8")) as { version: string; license: string };
+  const found = await readdir(folder, { withFileTypes: true });
+  const files = found.filter((each) => each.isFile() && /^(license|licence|copying|notice)/i.test(each.name)).map((each) => each.name).sort();
+  const texts = await Promise.all(files.map((file) => readFile(`${folder}${file}`, "utf8")));
+  const head = `${name} ${described.version}, ${described.license}\nSource: https://www.npmjs.com/package/${name}/v/${described.version}\n`;
+  return `${head}\n${texts.join("\n").replaceAll("\r\n", "\n").trim()}\n`;
+}
+
 // One script, one style sheet, fixed names and no source map: the result is committed, must be the
 // same bytes on every machine, and is embedded whole in a report.
 export default defineConfig({
-  plugins: [elkWorker()],
+  plugins: [elkWorker(), licences()],
   base: "./",
   build: {
     outDir: built,
