@@ -209,6 +209,7 @@ def read_config(path: Path) -> dict[str, Any]:
         config = _parse_config(data.decode("utf-8"))
         if not isinstance(config, dict):
             raise ValueError("it is not a mapping")
+        _check_size(config, len(data))
     except (YAMLError, ValueError, RecursionError) as error:
         raise RunError(
             f"{CONFIG} is damaged: {error}",
@@ -222,6 +223,24 @@ def _parse_config(text: str) -> Any:
     if text.startswith("{"):
         return json.loads(text)
     return YAML(typ="safe", pure=True).load(text)
+
+
+def _check_size(config: Any, size: int) -> None:
+    """Refuse a config with more values than its text has characters: a few aliases make billions.
+
+    Raises:
+        ValueError: Then.
+    """
+    pending, count = [config], 0
+    while pending:
+        value = pending.pop()
+        count += 1
+        if count > size:
+            raise ValueError("it repeats itself through aliases")
+        if isinstance(value, dict):
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

@@ -33,6 +33,13 @@ FINISHED = {
     "values": {"error": {"value": 0.25}},
 }
 
+BOMB = b"".join(
+    b"%c: &%c [%s]\n"
+    % (level, level, b", ".join([b"*%c" % (level - 1) if level > 97 else b"x"] * 9))
+    for level in range(97, 107)
+)
+"""Half a kilobyte of YAML that stands for three thousand million values."""
+
 
 def names_in(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
@@ -204,6 +211,8 @@ def test_a_newer_format_is_refused_with_both_versions(run_path: Path) -> None:
         (b"- a\n", r"it is not a mapping"),
         (b"\xff\xfe\x00", r"run.yaml is damaged"),
         (b"a: !!python/object:os.system x\n", r"run.yaml is damaged"),
+        (BOMB, r"run.yaml is damaged.*repeats itself"),
+        (b"a: &a [*a]\n", r"run.yaml is damaged.*repeats itself"),
         (b"#" * ((1 << 20) + 1), r"it has 1048577 bytes, more than 1048576"),
     ],
 )
