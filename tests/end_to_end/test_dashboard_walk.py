@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -146,15 +147,27 @@ def test_from_all_runs_to_a_network_taken_home(
         page.get_by_label("Compare with").select_option(str(other["trial"]))
         page.get_by_role("region", name="Differences").wait_for()
 
-        # Downloads: a file that ONNX Runtime opens, and a source without this package.
-        for name, ending in (("onnx", ".onnx"), ("source", ".zip")):
-            with page.expect_download(timeout=2 * PATIENCE_MS) as waiting:
-                page.locator(f'a[href$="/files/{name}"]').click()
-            path = tmp_path / waiting.value.suggested_filename
-            waiting.value.save_as(path)
-            assert path.suffix == ending
-        onnx = next(tmp_path.glob("*.onnx"))
-        assert open_session(onnx.read_bytes(), 1).get_inputs()[0].name == "images"
+        # Downloads: a file that ONNX Runtime opens, and a source that runs without this package.
+        found = {name: downloaded(page, name, tmp_path) for name in ("onnx", "source")}
+    (onnx,) = found["onnx"].glob("**/*.onnx")
+    assert open_session(onnx.read_bytes(), 1).get_inputs()[0].name == "images"
+    (source,) = found["source"].glob("**/*.py")
+    ran = subprocess.run(
+        [sys.executable, "-I", str(source)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert all(list(folder.glob("**/README.md")) for folder in found.values())
+
+
+def downloaded(page: Page, name: str, folder: Path) -> Path:
+    """Press a download and return the folder of what came."""
+    with page.expect_download(timeout=2 * PATIENCE_MS) as waiting:
+        page.locator(f'a[href$="/files/{name}"]').click()
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    with zipfile.ZipFile(path) as packed:
+        packed.extractall(folder / name)
+    return folder / name
 
 
 def test_gates_are_scrubbed_with_the_keyboard(runs: Path, browser: Browser) -> None:
