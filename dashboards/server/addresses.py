@@ -58,7 +58,10 @@ def read_address(raw_path: bytes, query: bytes) -> Address:
         NotFoundError: If no document has such an address.
     """
     pieces = [_name(piece) for piece in raw_path.split(b"/")[1:]]
-    fields = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=32)
+    try:
+        fields = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=32)
+    except ValueError:
+        raise _unknown() from None
     match pieces:
         case ["api", "runs"]:
             return Address("document", "/api/runs", ())

@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar, final
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .answers import SAFETY_HEADERS
 
 
 @final
@@ -55,6 +58,17 @@ class PatientProtocol(H11Protocol):
         """Wait for the next request; uvicorn's own timer runs until its first byte."""
         self._forget_head()
         super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, with the headers that every answer carries."""
+        headers = [(b"content-type", b"text/plain"), (b"connection", b"close"), *SAFETY_HEADERS]
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=msg.encode("ascii", "replace")),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def pause_writing(self) -> None:
         """Begin to watch a reader who does not keep up."""

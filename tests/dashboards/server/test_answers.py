@@ -133,6 +133,7 @@ def test_a_run_that_cannot_be_read_is_listed_with_the_way_out(tmp_path: Path) ->
         "/api/runs/",
         "/api/compare",
         "/api/compare?runs=none",
+        f"/api/runs?{'&'.join(['a=1'] * 40)}",
         f"/api/compare?runs={','.join('abcdefghijklmnopqrstuvwxyz')}",
         "/docs",
         "/openapi.json",

@@ -153,6 +153,15 @@ def test_without_the_right_key_every_route_but_health_is_closed(dash: Dash) -> N
         found = dash.wire.ask(route, *headers.items())
         assert found.status in (401, 403), f"{headers} {route}: {found.status}"
         assert set(found.json()) == {"error", "fix"}
+    for near in (
+        "/heal%0Athz",
+        "/%09healthz",
+        "/healthz%3F",
+        "/healthz%23",
+        "//healthz",
+        "/healthz/",
+    ):
+        assert dash.wire.ask(near).status == 401, near
     for headers in wrong:
         assert dash.wire.ask(HEALTH, *headers.items()).body == b"ok\n"
     assert dash.wire.ask("/api/runs", ("Cookie", f"a=b; {cookie}={session}")).status == 200
@@ -225,6 +234,7 @@ def test_every_answer_carries_the_safety_headers(dash: Dash) -> None:
         dash.get("/", host=["evil.example"]),
     ]
     asked += [dash.get("/api/runs/%00"), dash.get("/api/runs", ("Origin", "null"))]
+    asked += [dash.get("/", ("No header", "x")), dash.get("/", ("Content-Length", "x"))]
     for found in asked:
         policy = found.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; script-src 'self';")
