@@ -231,7 +231,7 @@ def _commands(reading: Reading, trial: Trial) -> dict[str, str]:
         "show it in the terminal": f"nas arch show {source}",
         "draw it": f"nas arch draw {source} -o {stem}.svg",
         "export it as ONNX": f"nas arch export {source} --format onnx -o {stem}.onnx",
-        "export it as readable PyTorch": f"nas arch export {source} --format source -o {stem}.py",
+        "export it as readable PyTorch": f"nas arch export {source} --format source -o {stem}",
         "train it from scratch": f"nas arch train {source}",
         "run it on images": f"nas predict {source} FOLDER",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scale import CHECKOUT
 
+from dashboards.documents import document
 from nas.run_store import Run
 from nas.search.kept_networks import keep_network, kept_networks
 from nas.search.take_home.origins import TRAINED_RECORD, sources_of
@@ -198,6 +201,20 @@ def test_a_word_picks_a_point_wherever_a_trial_is_named_and_says_which(nas: Nas,
     assert nas("arch", "show", "latest:knee").code == 0
     assert "has no latencies" in nas("arch", "show", "real:under-2ms").err
     assert "There is no run under 'none'" in nas("front", "latest", "--runs=none").err
+
+
+def test_what_the_dashboard_tells_to_type_for_a_trial_works_as_it_stands(
+    nas: Nas, run: Path
+) -> None:
+    trial = judged(run)["candidate"].removeprefix("trial-")
+    told = document(run.parent, f"/api/runs/{run.name}/trials/{trial}")["commands"]
+    Path("FOLDER").mkdir()
+    shutil.copy(next(CHECKOUT.glob("examples/pictures/*.png")), "FOLDER")
+    for what in told.keys() - {"train it from scratch"}:
+        answered = nas(*shlex.split(told[what])[1:])
+        assert answered.code == 0, (what, answered.err)
+    made = {f"trial-{trial}", f"trial-{trial}.onnx", f"trial-{trial}.svg"}
+    assert made <= {each.name for each in Path().iterdir()}
 
 
 def refusals() -> list[tuple[tuple[str, ...], str]]:
