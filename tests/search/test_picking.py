@@ -51,7 +51,7 @@ def test_without_retrainings_the_first_objective_decides_within_the_budget(
 def test_what_was_picked_and_why_is_said() -> None:
     told = pick(PLAIN, "under-2ms", "run").why
     assert told == (
-        "trial 2: cross_entropy 0.2 (inherited), the least of 2 on the points up to 2 ms; none was "
+        "trial 2: cross_entropy 0.2 (inherited), the least of 2 on the front up to 2 ms; none was "
         "trained alone, 1.5 ms"
     )
     assert pick(PLAIN, "knee", "run").why == "knee: trial 2, the knee in 50 % of the draws, 1.5 ms"
@@ -65,7 +65,9 @@ def test_retrained_networks_are_compared_by_validation_and_never_by_test_errors(
     )
     picked = pick(document, "best", "run")
     assert picked.trial == 3
-    assert "validation error 2.00 % trained alone, the least of 2 retrained (3 on" in picked.why
+    assert (
+        "error 2.00 % trained alone, the least of the 2 that were retrained, of 3 on" in picked.why
+    )
 
 
 def test_equal_figures_go_to_the_faster_network() -> None:

@@ -98,15 +98,15 @@ def _within(points: Sequence[Entry], most: float, run: str) -> list[Entry]:
 
 
 def _best(points: Sequence[Entry], most: float) -> Picked:
-    where = "the front" if most == math.inf else f"the points up to {most:g} ms"
+    where = "the front" if most == math.inf else f"the front up to {most:g} ms"
     retrained = [point for point in points if point.get(_RETRAINED) is not None]
     if retrained:
         found = min(retrained, key=lambda each: (each[_RETRAINED], _order(each)))
         figure = (
-            f"validation error {100 * found[_RETRAINED]:.2f} % trained alone, the least of "
-            f"{len(retrained)} retrained"
+            f"validation error {100 * found[_RETRAINED]:.2f} % trained alone, the least of the "
+            f"{len(retrained)} that were retrained"
         )
-        return _picked(found, f"{figure} ({len(points)} on {where})")
+        return _picked(found, f"{figure}, of {len(points)} on {where}")
     first = next(iter(points[0]["objectives"]))
     found = min(points, key=lambda each: (each["objectives"][first]["value"], _order(each)))
     value = found["objectives"][first]

@@ -103,7 +103,8 @@ def _source_words(entry: Mapping[str, Any], trial: Trial) -> str:
 def _device(environment: Mapping[str, Any]) -> str:
     found = environment.get("fingerprint") or {}
     named = ("device", "processor", "system", "torch", "runtimes")
-    parts = [str(found[key]) for key in named if found.get(key)]
+    words = {"torch": "torch "}
+    parts = [f"{words.get(key, '')}{found[key]}" for key in named if found.get(key)]
     threads = [f"{found['threads']} thread"] if found.get("threads") == 1 else []
     return ", ".join([*parts, *threads])
 
@@ -113,7 +114,7 @@ def _commands(run: Run, trial: Trial, source: Source, command: str) -> Iterator[
     if source.kind == "trained":
         yield train_command(f"{name}:{trial.number}", source.record)
     else:
-        yield f"nas search {name}/run.yaml --name {name}-again"
+        yield f"nas search runs/{name}/run.yaml --name {name}-again"
     yield command
 
 
