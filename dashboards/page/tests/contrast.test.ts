@@ -68,3 +68,10 @@ describe.each(Object.entries(THEMES))("the %s theme", (name, colours) => {
 test("a dark system gets the colours of the dark theme", () => {
   expect(variables(':root:not([data-theme="light"])')).toEqual(THEMES.dark);
 });
+
+test("a pressed button keeps its colours under the pointer", () => {
+  // Its text has the colour that stands out from the accent; on the wash of a hover it would be gone.
+  const hover = /button:hover:not\(([^)]*)\)/.exec(theme)?.[1] ?? "";
+  expect(hover).toContain('[aria-pressed="true"]');
+  expect(hover).toContain(".first");
+});

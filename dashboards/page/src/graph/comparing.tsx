@@ -89,7 +89,7 @@ export function DifferenceList({ found, here, there }: { found: Difference; here
         {here} against {there}
       </h3>
       <p class="soft">
-        {found.sentences.length === 0 ? "The same nodes and edges." : `${found.sentences.length} differences: + only in ${here}, − only in ${there}, ~ in both and changed.`}
+        {found.sentences.length === 0 ? "The same nodes and edges." : `${found.sentences.length} ${found.sentences.length === 1 ? "difference" : "differences"}: + only in ${here}, − only in ${there}, ~ in both and changed.`}
       </p>
       <ul>
         {found.sentences.slice(0, MOST).map((each) => (
