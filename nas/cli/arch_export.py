@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.output import print_json, print_text, talk
+from nas.cli.output import one_line, print_json, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunsOption
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def export(
     wishes = ParcelWishes(weights, data, input_shape, classes)
     command = f"nas arch export {{}} --format {export_format}{' --fold' if fold else ''} -o FOLDER"
     found = find_parcel(source, runs, wishes, command)
-    talk(f"weights: {found.parcel.weights.told}")
+    talk(one_line(f"weights: {found.parcel.weights.told}"))
     agreement = export_parcel(found.parcel, output, export_format, options, found.real)
     if as_json:
         print_json(

@@ -42,6 +42,11 @@ def talk(message: str) -> None:
         print(message, file=sys.stderr, flush=True)
 
 
+def one_line(text: str) -> str:
+    """Return text of a stranger without line breaks and characters that steer a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def print_text(text: str) -> None:
     """Print data as it is."""
     print(text, flush=True)

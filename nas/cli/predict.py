@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, final
 
 import typer
 
-from nas.cli.output import print_json, print_table, print_text, talk
+from nas.cli.output import one_line, print_json, print_table, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunsOption
 
 if TYPE_CHECKING:
@@ -77,7 +75,7 @@ def predict(
     found = find_pictures(pictures.expanduser())
     predictor = _predictor(network, runs, weights)
     check_takes_pictures(predictor.preprocessing)
-    talk(f"{predictor.title}; weights: {predictor.weights}")
+    talk(one_line(f"{predictor.title}; weights: {predictor.weights}"))
     answers, failures = _answers(predictor, found)
     if not answers:
         raise DataError(
@@ -161,8 +159,16 @@ def _classified(
 ) -> Iterator[Answer]:
     import numpy as np
 
+    from nas.errors import DataError
+
     pixels = np.stack([each.pixels for each in pictures])
     logits = predictor.run(predictor.preprocessing.normalised(pixels)).astype(np.float64)
+    if not np.isfinite(logits).all():
+        raise DataError(
+            "The network answers with numbers that are not finite.",
+            where=predictor.title,
+            fix="Its weights or its mean and deviation are damaged: export it again.",
+        )
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     numbers = {name: number for number, name in enumerate(predictor.preprocessing.classes)}
@@ -210,15 +216,14 @@ def _accuracy(answers: Sequence[Answer]) -> float | None:
 
 
 def _csv(answers: Sequence[Answer], classes: Sequence[str]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["file", "class", "probability", "changed", *(f"p({name})" for name in classes)]
-    )
+    from nas.config_files import csv_text
+
+    heads = ["file", "class", "probability", "changed", *(f"p({name})" for name in classes)]
+    rows = []
     for each in answers:
-        shares = [f"{share:.6g}" for share in each.probabilities]
-        writer.writerow([each.file, classes[each.label], shares[each.label], each.changed, *shares])
-    return text.getvalue().rstrip("\n")
+        shares = [float(f"{share:.6g}") for share in each.probabilities]
+        rows.append([each.file, classes[each.label], shares[each.label], each.changed, *shares])
+    return csv_text(heads, rows).rstrip("\n")
 
 
 def _print(answers: Sequence[Answer], classes: Sequence[str]) -> None:
@@ -228,19 +233,14 @@ def _print(answers: Sequence[Answer], classes: Sequence[str]) -> None:
         second = order[1]
         rows.append(
             (
-                _one_line(each.file),
-                _one_line(classes[each.label]),
+                one_line(each.file),
+                one_line(classes[each.label]),
                 f"{each.probabilities[each.label]:.3f}",
-                f"{_one_line(classes[second])} {each.probabilities[second]:.3f}",
+                f"{one_line(classes[second])} {each.probabilities[second]:.3f}",
                 each.changed or "-",
             )
         )
     print_table(("picture", "class", "probability", "next", "changed"), rows)
-
-
-def _one_line(name: str) -> str:
-    """Return a name without line breaks and characters that steer a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def _tell(answers: Sequence[Answer], failures: Sequence[DataError], found: Pictures) -> None:
@@ -252,7 +252,7 @@ def _tell(answers: Sequence[Answer], failures: Sequence[DataError], found: Pictu
         right = sum(each.label == each.expected for each in answers)
         talk(f"{right} of {len(answers)} as their folders say ({100 * accuracy:.1f} %)")
     for each in failures[:_MOST_TOLD]:
-        talk(f"left out: {_one_line(each.where or '')}: {each.what}")
+        talk(one_line(f"left out: {each.where}: {each.what}"))
     if len(failures) > _MOST_TOLD:
         talk(f"and {len(failures) - _MOST_TOLD} more; --json names all")
     if found.overlooked:

@@ -114,13 +114,17 @@ def read_file(folder: Path, name: str, about: Mapping[str, Any]) -> bytes:
     files = about.get("files")
     expected = files.get(name) if isinstance(files, dict) else None
     try:
-        data = path.read_bytes()
+        # Neither a pipe that never ends nor a device: a folder may come from a stranger.
+        data = path.read_bytes() if path.is_file() else None
+        told = "it is missing or no regular file"
     except OSError as error:
+        data, told = None, error.strerror or str(error)
+    if data is None:
         raise DataError(
-            f"The file '{name}' of the exported network cannot be read: {error.strerror}.",
+            f"The file '{name}' of the exported network cannot be read: {told}.",
             where=str(folder),
             fix="Export the network again.",
-        ) from error
+        )
     if _sha256(data) != expected:
         raise DataError(
             f"The file '{name}' is not the one that was exported: its SHA-256 is another.",

@@ -29,6 +29,8 @@ from nas.training.data.preprocessing import Preprocessing
 
 WEIGHTS: Final = f"{STEM}.safetensors"
 _METADATA: Final = "nas"
+_MOST_CLASSES: Final = 1_000_000
+_LARGEST_SIDE: Final = 16_384
 _ORIGINS: Final = ("trained", "confirmed", "inherited", "untrained")
 
 
@@ -88,6 +90,11 @@ def read_parcel(folder: Path) -> Parcel:
             fix="Export it as json first: nas arch export RUN:TRIAL --format json -o FOLDER",
         )
     shape, num_classes = _shape_of(about, folder)
+    expected = preprocessing_of(about, folder)
+    if expected is not None and expected.input_shape != shape:
+        raise _misfit(f"images of {expected.input_shape}", f"its input is {shape}", str(folder))
+    if expected is not None and len(expected.classes) != num_classes:
+        raise _misfit(f"{len(expected.classes)} classes", f"it has {num_classes}", str(folder))
     text = read_file(folder, f"{STEM}.json", about).decode("utf-8", errors="replace")
     data = read_file(folder, WEIGHTS, about)
     network = network_of(text, data, shape, num_classes, str(folder))
@@ -97,7 +104,7 @@ def read_parcel(folder: Path) -> Parcel:
         title,
         network,
         num_classes,
-        preprocessing_of(about, folder),
+        expected,
         _weights_of(about),
         Facts.from_dict(facts if isinstance(facts, dict) else {}),
         str(about["architecture_id"]) if about.get("architecture_id") else None,
@@ -154,18 +161,30 @@ def _from_onnx(data: bytes, where: str) -> Predictor:
     batch = size if isinstance(size, int) else None
     given = told.get("preprocessing")
     expected = _required(Preprocessing.from_dict(given, where) if given else None, where)
-    return Predictor(
-        str(told.get("title", where)),
-        str(told.get("weights", "unknown")),
-        expected,
-        lambda images: run_batches(session, images, batch),
-    )
+
+    def run(images: Images) -> Images:
+        logits = run_batches(session, images, batch)
+        if logits.shape != (len(images), len(expected.classes)):
+            told = f"it answers {logits.shape} to {len(images)} images"
+            raise _misfit(f"{len(expected.classes)} classes", told, where)
+        return logits
+
+    title, weights = told.get("title", where), told.get("weights", "unknown")
+    return Predictor(str(title), str(weights), expected, run)
 
 
 def preprocessing_of(about: Mapping[str, Any], folder: Path) -> Preprocessing | None:
     """Return what an exported network expects of a picture, None where it belongs to no data."""
     given = about.get("preprocessing")
     return None if given is None else Preprocessing.from_dict(given, str(folder))
+
+
+def _misfit(described: str, own: str, where: str) -> DataError:
+    return DataError(
+        f"The description of the network speaks of {described}, but {own}.",
+        where=where,
+        fix="Export the network again.",
+    )
 
 
 def _required(found: Preprocessing | None, where: str) -> Preprocessing:
@@ -184,12 +203,14 @@ def _shape_of(about: Mapping[str, Any], folder: Path) -> tuple[Shape, int]:
     shape = entry.get("shape") if isinstance(entry, dict) else None
     sides = [side for side in shape if type(side) is int] if isinstance(shape, list) else []
     classes = about.get("num_classes")
-    if len(sides) != 3 or type(classes) is not int:
+    fine = type(classes) is int and 1 <= classes <= _MOST_CLASSES
+    if len(sides) != 3 or not all(1 <= side <= _LARGEST_SIDE for side in sides) or not fine:
         raise DataError(
             "about.json does not say the shape of an image or the number of classes.",
             where=str(folder),
             fix="Export the network again.",
         )
+    assert isinstance(classes, int)
     return (sides[0], sides[1], sides[2]), classes
 
 

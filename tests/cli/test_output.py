@@ -12,7 +12,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from nas.cli.output import format_cell, make_streams_lenient, print_json, print_table
+from nas.cli.output import (
+    format_cell,
+    make_streams_lenient,
+    one_line,
+    print_json,
+    print_table,
+)
 from nas.cli.progress import (
     BarProgress,
     LineProgress,
@@ -37,6 +43,10 @@ def talkative() -> Iterator[None]:
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+def test_text_of_a_stranger_is_one_line_and_steers_no_terminal() -> None:
+    assert one_line("é\x1b[2J\nerror: no\u202e") == "é?[2J?error: no?"
 
 
 def test_a_plain_table_is_aligned_and_ends_without_blanks(

@@ -171,6 +171,11 @@ def test_pictures_are_answered_with_classes_and_probabilities(nas: Nas, run: Pat
     assert "1 other files are no pictures" in answered.err
     rows = list(csv.DictReader(io.StringIO(nas("predict", network, "pictures", "--csv").out)))
     assert [row["class"] for row in rows] == [each["class"] for each in document["pictures"]]
+    Path("pictures/0/bad.png").rename("pictures/=cmd().png")
+    Path("pictures/=cmd().png").write_bytes(
+        Path("pictures", document["pictures"][0]["file"]).read_bytes()
+    )
+    assert "\n'=cmd().png," in nas("predict", network, "pictures", "--csv").out
     one = document["pictures"][0]["file"]
     table = nas("predict", network, f"pictures/{one}")
     assert table.out.splitlines()[0].split() == [

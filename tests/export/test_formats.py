@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -276,7 +277,7 @@ def test_damaged_and_foreign_folders_are_refused(exported: dict[str, Path], tmp_
     with pytest.raises(DataError, match=r"its schema is 'nas.run/1', not 'nas.network/1'"):
         read_parcel(damaged(tmp_path / "c", own, ABOUT, b'{"schema": "nas.run/1"}'))
     about = json.loads((own / ABOUT).read_text())
-    strange = {**about, "input": {"shape": [1, 8, 8]}, "num_classes": 7}
+    strange = {**about, "num_classes": 7, "preprocessing": None}
     with pytest.raises(DataError, match=r"not those of this network: .* has the shape"):
         read_parcel(damaged(tmp_path / "d", own, ABOUT, json.dumps(strange).encode()))
     lost = {**about, "input": None}
@@ -291,6 +292,30 @@ def test_damaged_and_foreign_folders_are_refused(exported: dict[str, Path], tmp_
         read_predictor(tmp_path / "a.onnx")
     with pytest.raises(DataError, match=r"'source' are not run[\s\S]*may run code"):
         read_predictor(exported["source"])
+
+
+def test_what_a_stranger_wrote_into_a_folder_is_checked_before_it_is_believed(
+    exported: dict[str, Path], tmp_path: Path
+) -> None:
+    own = exported["json"]
+    about = json.loads((own / ABOUT).read_text())
+    prepared = about["preprocessing"]
+    cases = (
+        ({"preprocessing": {**prepared, "classes": ["a", "b"]}}, "speaks of 2 classes, but it has"),
+        ({"preprocessing": {**prepared, "input_shape": [1, 9, 8]}}, r"images of \(1, 9, 8\), but"),
+        ({"num_classes": 10**12}, "does not say the shape"),
+        ({"input": {"shape": [1, 8, 10**9]}}, "does not say the shape"),
+    )
+    for place, (changes, message) in enumerate(cases):
+        text = json.dumps({**about, **changes}).encode()
+        with pytest.raises(DataError, match=message):
+            read_predictor(damaged(tmp_path / f"{place}", own, ABOUT, text))
+    piped = damaged(tmp_path / "p", own, ABOUT, json.dumps(about).encode())
+    for plant in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        (piped / "network.safetensors").unlink()
+        plant(piped / "network.safetensors")
+        with pytest.raises(DataError, match="missing or no regular file"):
+            read_predictor(piped)
 
 
 def test_without_data_photographs_stand_in_and_nothing_is_claimed_of_classes(
