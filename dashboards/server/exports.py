@@ -105,11 +105,26 @@ class Exports:
             self._kept.pop(next(iter(self._kept))).unlink(missing_ok=True)
         path = self._folder / f"{key}.zip"
         options = ("--format", format_, "--output", str(path), "--", f"{run}:{trial}")
-        code, said = await self._run(*self._command, *options)
+        try:
+            code, said = await self._run(*self._command, *options)
+        except BaseException:
+            self._tidy()
+            raise
         if code != 0 or not path.is_file():
-            path.unlink(missing_ok=True)
+            self._tidy()
             raise _refused(said)
+        self._tidy(path)
         return path
+
+    def _tidy(self, made: Path | None = None) -> None:
+        """Remove what a child left beside what is kept: one that was ended tidies up nothing."""
+        if self._folder is None or not self._folder.is_dir():
+            return  # the server has ended meanwhile
+        for left in set(self._folder.iterdir()) - {*self._kept.values(), made}:
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
     async def _run(self, *command: str) -> tuple[int, str]:
         """Run a child in a group of its own; return its exit code and what it said on stderr."""

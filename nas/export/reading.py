@@ -150,7 +150,10 @@ def _from_onnx(data: bytes, where: str) -> Predictor:
         proto = onnx_package("onnx").load_from_string(data)
         properties = {entry.key: entry.value for entry in proto.metadata_props}
         told = json.loads(properties.get(_METADATA, "{}"))
+        _check_whole(proto, where)
         session = open_session(data, 1)
+    except DataError:
+        raise
     except Exception as error:  # protobuf and the runtime raise classes of their own
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
@@ -171,6 +174,34 @@ def _from_onnx(data: bytes, where: str) -> Predictor:
 
     title, weights = told.get("title", where), told.get("weights", "unknown")
     return Predictor(str(title), str(weights), expected, run)
+
+
+def _check_whole(proto: Any, where: str) -> None:
+    """Refuse a network whose numbers lie in other files: nobody checked those."""
+    from nas.export.packages import onnx_package
+
+    external = onnx_package("onnx").TensorProto.EXTERNAL
+    graphs, nodes = [proto.graph], [node for each in proto.functions for node in each.node]
+    tensors: list[Any] = []
+    while graphs or nodes:
+        if graphs:
+            graph = graphs.pop()
+            tensors += graph.initializer
+            tensors += [
+                part for each in graph.sparse_initializer for part in (each.values, each.indices)
+            ]
+            nodes += graph.node
+            continue
+        for entry in nodes.pop().attribute:
+            tensors += [entry.t, *entry.tensors]
+            graphs += [each for each in (entry.g, *entry.graphs) if each.node]
+    if any(each.data_location == external for each in tensors):
+        raise DataError(
+            "The network keeps numbers in other files, which are not read.",
+            where=where,
+            why="The files that `nas arch export` writes hold all of their weights.",
+            fix="Save it as one file: onnx.save(onnx.load(PATH), NEW).",
+        )
 
 
 def preprocessing_of(about: Mapping[str, Any], folder: Path) -> Preprocessing | None:

@@ -318,6 +318,15 @@ def test_what_a_stranger_wrote_into_a_folder_is_checked_before_it_is_believed(
             read_predictor(piped)
 
 
+def test_an_onnx_file_reads_no_other_files(exported: dict[str, Path], tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    whole = onnx.load(exported["onnx"] / "network.onnx")
+    beside = tmp_path / "beside.onnx"
+    onnx.save(whole, beside, save_as_external_data=True, location="w.bin", size_threshold=0)
+    with pytest.raises(DataError, match="keeps numbers in other files"):
+        read_predictor(beside)
+
+
 def test_without_data_photographs_stand_in_and_nothing_is_claimed_of_classes(
     parcel: Parcel, tmp_path: Path
 ) -> None:

@@ -86,12 +86,22 @@ def test_a_child_that_takes_too_long_is_ended_with_its_own_children(tmp_path: Pa
     code = (
         "import os, pathlib, subprocess, sys, time\n"
         "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "half = pathlib.Path(os.environ['TMPDIR']) / 'half'\n"
+        "half.mkdir()\n"
+        "(half / 'network.onnx').write_bytes(b'half')\n"
         f"pathlib.Path({str(tmp_path / 'pids')!r}).write_text(f'{{os.getpid()}} {{other.pid}}')\n"
+        f"pathlib.Path({str(tmp_path / 'place')!r}).write_text(str(half.parent))\n"
         "time.sleep(600)\n"
     )
     made = Exports(longest_s=2.0, command=child(code))
-    with pytest.raises(EnvironmentFault, match=r"not finished within 2 s"):
-        with_exports(made, lambda made: made.archive(tmp_path, 1, "onnx", 0))
+
+    async def use(made: Exports) -> None:
+        with pytest.raises(EnvironmentFault, match=r"not finished within 2 s"):
+            await made.archive(tmp_path, 1, "onnx", 0)
+        place = Path((tmp_path / "place").read_text())
+        assert place.stat().st_mode & 0o777 == 0o700 and not list(place.iterdir())
+
+    with_exports(made, use)
     for pid in map(int, (tmp_path / "pids").read_text().split()):
         assert not _is_alive(pid)
 
