@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { type Mark, SIGN } from "./difference";
 import type { Layout, Rectangle } from "./elk_graph";
 import type { Folder } from "./hierarchy";
-import { boxSentence, boxText, boxTitle, cut, type Direction, isJoin, joinSigns, mergeSign } from "./marks";
+import { boxSentence, boxText, boxTitle, cut, type Direction, isJoin, joinSigns, mergeSign, sizeWords } from "./marks";
 import { roundedPath } from "./paths";
 import { familyClass, type Paint } from "./tint";
 import { type Box, type GateOf, gateOf, type Line, type Shown } from "./visible";
@@ -158,8 +158,8 @@ const titleLetters = (place: Rectangle): number => Math.max(3, Math.floor((place
 export function GroupMark({ folder, place }: { folder: Folder; place: Rectangle }) {
   const letters = titleLetters(place);
   return (
-    <g class="group" data-group={folder.id} role="button" tabindex={0} aria-expanded={true} aria-label={`${folder.label}, ${folder.size} nodes; fold`}>
-      <title>{`${folder.label}, ${folder.size} nodes; press to fold`}</title>
+    <g class="group" data-group={folder.id} role="button" tabindex={0} aria-expanded={true} aria-label={`${folder.label}, ${sizeWords(folder.size)}; fold`}>
+      <title>{`${folder.label}, ${sizeWords(folder.size)}; press to fold`}</title>
       <rect class="frame" x={place.x} y={place.y} width={place.width} height={place.height} rx={9} />
       <rect class="title" x={place.x} y={place.y} width={Math.min(place.width, 34 + LETTER.name * Math.min(letters, folder.label.length))} height={22} rx={9} />
     </g>

@@ -50,9 +50,12 @@ export const TIED = "≡";
 /** What stands in a node that does nothing but merge. */
 export const joinSigns = (box: Box): string => `${mergeSign(box.node?.merge ?? null) || "="}${box.node?.exit ? EXIT : ""}`;
 
+/** How many nodes a group has, in words. */
+export const sizeWords = (size: number): string => (size === 1 ? "1 node" : `${size} nodes`);
+
 /** Second line of a box. */
 export function boxText(box: Box): string {
-  if (box.folder) return `${box.folder.size} nodes`;
+  if (box.folder) return sizeWords(box.folder.size);
   const node = box.node;
   if (!node) return "";
   if (node.kind === "input") return node.shape ? node.shape.join("×") : "input";
@@ -63,7 +66,7 @@ export function boxText(box: Box): string {
 }
 
 export function boxSentence(box: Box, outputs: number): string {
-  const name = box.folder ? `${box.folder.label}, folded, ${box.folder.size} nodes` : `${box.node?.id ?? box.id}, ${boxText(box)}`;
+  const name = box.folder ? `${box.folder.label}, folded, ${sizeWords(box.folder.size)}` : `${box.node?.id ?? box.id}, ${boxText(box)}`;
   const shape = box.node?.shape ? `, ${box.node.shape.join(" by ")}` : "";
   const cost = box.parameters > 0 ? `, ${number(box.parameters)} parameters` : "";
   const latency = box.latency_ms !== null ? `, ${number(box.latency_ms, 3)} ms` : "";
