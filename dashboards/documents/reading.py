@@ -25,6 +25,8 @@ from .plain import items, mapping, text
 
 _TRIAL_KINDS = ("trial_asked", "trial_finished", "trial_failed", "trial_measured")
 STUDY = "nas.study/"
+TRAINED = ("confirm_validated", "confirm_finished")
+"""Kinds of records that tell of one training of the confirmation."""
 
 
 @lru_cache(maxsize=16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from nas.errors import NasError
 from nas.search.front_view import SMOKE_STAMP
 
 from .plain import mapping, number, short, text, whole
-from .reading import Reading
+from .reading import TRAINED, Reading
 from .volume import volume_series
 
 SCHEMA = "nas.dash.run/1"
@@ -108,7 +109,7 @@ def _head(reading: Reading) -> dict[str, Any]:
 def next_step(reading: Reading) -> str | None:
     """Return what to type to go on with a run that stands still before its end."""
     command = "study" if reading.is_study else "resume"
-    target = "FILE" if reading.is_study else reading.name
+    target = "FILE" if reading.is_study else shlex.quote(reading.name)
     still = ("interrupted", "created", "failed")
     return f"nas {command} {target}" if reading.state in still else None
 
@@ -150,7 +151,11 @@ def planned(reading: Reading) -> int | None:
 
 
 def stages(reading: Reading) -> list[dict[str, Any]]:
-    """Return the stages in the order they were begun, with the time that passed in each."""
+    """Return the stages in the order they were begun, with the time that passed in each.
+
+    The confirmation, often the longest, tells how many trainings it has finished.
+    """
+    trained = sum(record["kind"] in TRAINED for record in reading.records)
     spent: dict[str, list[float]] = {}
     for record in reading.records:
         if record["kind"] not in ("stage_finished", "stage_left"):
@@ -163,6 +168,7 @@ def stages(reading: Reading) -> list[dict[str, Any]]:
             "name": name,
             "state": stage.state,
             "seconds": short(sum(spent[name])) if name in spent else None,
+            "trainings": trained if name == "confirm" else None,
         }
         for name, stage in reading.table.stages.items()
     ]

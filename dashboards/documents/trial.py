@@ -17,13 +17,12 @@ from .decisions import changes
 from .gates import Gates, gated_edges
 from .networks import images_of, trial_network
 from .plain import items, mapping, number, short, text, whole
-from .reading import Reading
+from .reading import TRAINED, Reading
 from .trials import STATES, reason_of, value_error
 
 SCHEMA = "nas.dash.trial/1"
 MOST_NEIGHBOURS = 8
 NEAREST = "nearest earlier trial"
-TRAINED = ("confirm_validated", "confirm_finished")
 
 
 def trial_document(reading: Reading, number_: int) -> dict[str, Any]:

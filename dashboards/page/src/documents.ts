@@ -65,7 +65,7 @@ export interface RunDocument {
   /** Of the values as recorded, and over finished trials; `shrunken` and the interval are of the shrunken values and may lie below. */
   hypervolume: (Interval & { series: number[]; shrunken?: number | null }) | null;
   trust: { verdict: string; front: string | null; why: string | null };
-  stages: { name: string; state: string; seconds: number | null }[];
+  stages: { name: string; state: string; seconds: number | null; trainings: number | null }[];
 }
 
 export interface RunsDocument {
@@ -295,7 +295,7 @@ export interface ProgressDocument {
   seq: number;
   state: RunState;
   owner: string | null;
-  stages: { name: string; state: string; seconds: number | null }[];
+  stages: { name: string; state: string; seconds: number | null; trainings: number | null }[];
   trials: { finished: number; failed: number; open: number; planned: number | null; duplicates: number };
   failures: Record<string, number>;
   trials_per_second: number | null;

@@ -140,6 +140,15 @@ def test_columns_say_what_the_log_says(runs: Path) -> None:
     )
 
 
+def test_the_confirmation_tells_how_many_trainings_it_has_finished(runs: Path) -> None:
+    with Run.open(runs / "real") as run:
+        done = [each for each in run.records() if "seed_index" in each and "test_error" in each]
+        chosen = [each for each in run.records() if each["kind"] == "confirm_validated"]
+    found = {each["name"]: each["trainings"] for each in get(runs, "/progress")["stages"]}
+    assert found.pop("confirm") == len(done) + len(chosen) > 0
+    assert set(found.values()) == {None}
+
+
 def test_the_hypervolume_never_falls_and_ends_at_the_fronts(runs: Path) -> None:
     found = get(runs, "/progress")["hypervolume"]
     values = [step["value"] for step in found]

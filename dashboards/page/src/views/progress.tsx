@@ -82,6 +82,15 @@ export function rate(perSecond: number | null): string {
 
 const STAGE_TONES: Record<string, Tone> = { finished: "good", running: "active", started: "active", failed: "warning", left: "warning", interrupted: "warning" };
 
+function StageState({ stage }: { stage: ProgressDocument["stages"][number] }) {
+  return (
+    <>
+      <Badge tone={STAGE_TONES[stage.state] ?? "plain"}>{stage.state}</Badge>
+      {stage.trainings !== null && <span class="soft"> {number(stage.trainings)} trained alone</span>}
+    </>
+  );
+}
+
 function Stages({ stages }: { stages: ProgressDocument["stages"] }) {
   const most = Math.max(...stages.map((stage) => stage.seconds ?? 0), 0);
   return (
@@ -95,7 +104,7 @@ function Stages({ stages }: { stages: ProgressDocument["stages"] }) {
           rowKey={(stage) => stage.name}
           columns={[
             { key: "name", title: "Stage", cell: (stage) => <span class="strong">{stage.name}</span> },
-            { key: "state", title: "State", cell: (stage) => <Badge tone={STAGE_TONES[stage.state] ?? "plain"}>{stage.state}</Badge> },
+            { key: "state", title: "State", cell: (stage) => <StageState stage={stage} /> },
             { key: "seconds", title: "Time", number: true, cell: (stage) => duration(stage.seconds) },
             {
               key: "share",
