@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from nas.config_files import dump_yaml
@@ -32,12 +33,13 @@ def provenance_document(reading: Reading) -> dict[str, Any]:
 
 
 def _commands(reading: Reading) -> dict[str, str]:
-    """Return what to type, by what it does."""
-    name = reading.name
+    """Return what to type, by what it does; a folder's name may hold what a shell would start."""
+    name = shlex.quote(reading.name)
     if reading.is_study:
         return {"run it again": "nas study FILE", "check its files": f"nas doctor {name}"}
     return {
-        "run it again": f"nas search {_config_path(reading)} --name {name}-again",
+        "run it again": f"nas search {_config_path(reading)} --name "
+        + shlex.quote(f"{reading.name}-again"),
         "go on with it": f"nas resume {name}",
         "print its front": f"nas front {name}",
         "write its report": f"nas report {name}",
@@ -46,7 +48,7 @@ def _commands(reading: Reading) -> dict[str, str]:
 
 
 def _config_path(reading: Reading) -> str:
-    return f"runs/{reading.name}/run.yaml"
+    return shlex.quote(f"runs/{reading.name}/run.yaml")
 
 
 def _seeds(reading: Reading) -> dict[str, str]:

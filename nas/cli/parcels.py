@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -88,7 +89,7 @@ def _of_trial(run: Run, number: int, wishes: ParcelWishes, command: str) -> Foun
 
     trial = trial_of(run, number)
     source = choose_source(run, number, wishes.weights)
-    parcel = parcel_of(run, trial, source, command.format(f"{run.path.name}:{number}"))
+    parcel = parcel_of(run, trial, source, command.format(shlex.quote(f"{run.path.name}:{number}")))
     return FoundParcel(parcel, real_images(run))
 
 
@@ -161,7 +162,7 @@ def _of_name(source: str, runs: Path, wishes: ParcelWishes, command: str) -> Fou
         facts=Facts(
             task=f"images to {num_classes} logits, once it is trained",
             data=material.data.name if material else "none",
-            commands=(command.format(source),),
+            commands=(command.format(shlex.quote(source)),),
             remarks=("Its weights are random: what it answers means nothing yet.",),
         ),
         identity=identity_of(found.architecture),

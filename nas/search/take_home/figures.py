@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -114,7 +115,8 @@ def _commands(run: Run, trial: Trial, source: Source, command: str) -> Iterator[
     if source.kind == "trained":
         yield train_command(f"{name}:{trial.number}", source.record)
     else:
-        yield f"nas search runs/{name}/run.yaml --name {name}-again"
+        again = shlex.quote(f"{name}-again")
+        yield f"nas search {shlex.quote(f'runs/{name}/run.yaml')} --name {again}"
     yield command
 
 
@@ -126,8 +128,9 @@ def train_command(name: str, facts: Mapping[str, Any], data: str = "") -> str:
         facts: What a record tells of the training.
         data: What was typed for the data of a network without a run.
     """
-    given = f" --data {data} -o FOLDER" if data else ""
-    return f"nas arch train {name}{given} --recipe recipe.yaml --seed {facts['seed']}"
+    given = f" --data {shlex.quote(data)} -o FOLDER" if data else ""
+    seed = shlex.quote(str(facts["seed"]))
+    return f"nas arch train {shlex.quote(name)}{given} --recipe recipe.yaml --seed {seed}"
 
 
 def recipe_text(facts: Mapping[str, Any]) -> str:
@@ -141,7 +144,7 @@ def _remarks(run: Run, trial: Trial, source: Source) -> Iterator[str]:
     if source.kind == "inherited":
         yield (
             "Its weights were shared with other networks: trained alone it usually does better, "
-            f"see `nas arch train {run.path.name}:{trial.number}`."
+            f"see `nas arch train {shlex.quote(f'{run.path.name}:{trial.number}')}`."
         )
     quantisation = trial.extra.get("quantisation")
     if quantisation:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from dashboard_documents import every_document, problems, types
@@ -136,6 +138,16 @@ def test_a_fault_of_the_disk_is_told_as_one() -> None:
     expected = pytest.raises(RunError, match="'made' cannot be read: Input/output error")
     with expected, reading_guard("made"):
         raise OSError(errno.EIO, "Input/output error")
+
+
+def test_commands_to_type_start_nothing_that_a_folder_is_called(tmp_path: Path) -> None:
+    name = "a;touch x $(id)"
+    made_run(tmp_path, "made").rename(tmp_path / name)
+    told = document(tmp_path, f"/api/runs/{quote(name)}/provenance")
+    trial = document(tmp_path, f"/api/runs/{quote(name)}/trials/0")
+    for command in (told["command"], *told["commands"].values(), *trial["commands"].values()):
+        words = shlex.split(command)
+        assert words[0] == "nas" and not {"touch", "x", "$(id)"} & set(words), command
 
 
 def test_a_study_has_its_overview_and_says_where_the_rest_is(tmp_path: Path) -> None:
