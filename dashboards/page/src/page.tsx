@@ -8,7 +8,7 @@ import { type KeyBinding, useKeys } from "./parts/keys";
 import { RunNotice, StateBadge } from "./parts/run_notice";
 import { ThemeButton, useTheme } from "./parts/theme_button";
 import { Loading, Problem } from "./parts/told";
-import { address, go, type Route, useRoute, type View } from "./route";
+import { address, go, lastAddress, type Route, useRoute, type View } from "./route";
 import type { Source } from "./source";
 import { Compare } from "./views/compare";
 import { Failures } from "./views/failures";
@@ -129,7 +129,7 @@ function usePageKeys(route: Route, run: RunDocument | null, nextTheme: () => voi
       { key: "?", label: "List the keys", run: () => latest.current.openHelp() },
       { key: "o", label: "All runs", run: () => go("overview", null) },
       { key: "t", label: "Colours: as the system, light, dark", run: () => latest.current.nextTheme() },
-      ...views.map((each) => ({ key: each.key, label: each.label, run: () => go(each.view, name) })),
+      ...views.map((each) => ({ key: each.key, label: each.label, run: () => void (location.hash = lastAddress(each.view, name)) })),
     ];
     return made;
   }, [route.run, kind]);
@@ -159,7 +159,7 @@ function Tabs({ views, shown, run }: { views: RunView[]; shown: View | undefined
   return (
     <nav aria-label="Views of the run" ref={strip}>
       {views.map((each) => (
-        <a key={each.view} href={address(each.view, run)} aria-current={each.view === shown ? "page" : undefined}>
+        <a key={each.view} href={each.view === shown ? address(each.view, run) : lastAddress(each.view, run)} aria-current={each.view === shown ? "page" : undefined}>
           {each.label}
         </a>
       ))}

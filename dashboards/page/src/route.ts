@@ -40,10 +40,29 @@ export function go(view: View, run: string | null, parameters: Record<string, st
   location.hash = address(view, run, parameters);
 }
 
+const left = new Map<string, string>();
+
+const keyOf = (view: View, run: string | null): string => JSON.stringify([run, view]);
+
+/** Remembers how a view of a run was left: its limits, its trial. */
+export function leave(hash: string): void {
+  const { view, run } = parseRoute(hash);
+  if (run !== null) left.set(keyOf(view, run), hash);
+}
+
+/** The view of a run as it was left, or as it opens first. */
+export function lastAddress(view: View, run: string | null): string {
+  return left.get(keyOf(view, run)) ?? address(view, run);
+}
+
 export function useRoute(): Route {
   const [route, setRoute] = useState(() => parseRoute(location.hash));
   useEffect(() => {
-    const update = (): void => setRoute(parseRoute(location.hash));
+    const update = (event: HashChangeEvent): void => {
+      // The old address has what a view wrote into it since, without an event of its own.
+      leave(event.oldURL.slice(event.oldURL.indexOf("#")));
+      setRoute(parseRoute(location.hash));
+    };
     addEventListener("hashchange", update);
     return () => removeEventListener("hashchange", update);
   }, []);
