@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nas.cli.chart import LOG_FROM, Axis, Marks, draw_chart, envelope
@@ -14,6 +15,7 @@ numbers = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 points = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=12)
 
 
+@example([(0.0, 1.0), (1.0, -1.0), (2.0, 0.0), (4.0, 0.0)], 40, 4)
 @given(points, st.integers(40, 120), st.integers(4, 30))
 def test_a_chart_keeps_its_width_and_shows_every_cell_that_is_taken(
     given_points: list[tuple[float, float]], width: int, height: int
@@ -26,7 +28,8 @@ def test_a_chart_keeps_its_width_and_shows_every_cell_that_is_taken(
         height=height,
     )
     assert all(len(line) <= width for line in lines)
-    body = [line.partition("│")[2] or line.partition("┤")[2] for line in lines[1 : height + 1]]
+    # The border is the first of both: a staircase beyond it is drawn with one of them.
+    body = [re.split("[│┤]", line, maxsplit=1)[1] for line in lines[1 : height + 1]]
     across = Axis.over([x for x, _ in given_points], len(lines[height + 1].partition("└")[2]))
     upward = Axis.over([y for _, y in given_points], height)
     for x, y in given_points:

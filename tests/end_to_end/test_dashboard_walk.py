@@ -29,7 +29,7 @@ sync_api.expect.set_options(timeout=60_000)
 expect = sync_api.expect
 
 SEARCH = (
-    *("search", "wired_cnn", "--data=digits", "--preset=smoke", "--seed=3"),
+    *("search", "tiny_exhaustive", "--data=digits", "--preset=smoke", "--seed=3"),
     "--executor=inline",
     *("--set=max_train_images=400", "--set=supernet.training.epochs=2"),
     *("--set=supernet.relaxation.epochs=3", "--set=search.batch=8"),

@@ -8,10 +8,8 @@ tours of the README and of the examples type into real ones, in files of their o
 
 from __future__ import annotations
 
-import logging
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,15 +19,6 @@ from scale import CHECKOUT
 from nas.cli.main import run
 
 LINKS = re.compile(r"\[[^\]]*\]\(([^)#]+)[^)]*\)")
-
-
-@pytest.fixture
-def _logging_as_before() -> Iterator[None]:
-    """Undo what the command line does to the library's logger."""
-    logger = logging.getLogger("nas")
-    before = (logger.handlers[:], logger.level, logger.propagate)
-    yield
-    logger.handlers[:], logger.level, logger.propagate = before[0], before[1], before[2]
 
 
 @pytest.mark.parametrize("document", sorted({*DOCUMENTS} - {*TOURS, CATALOGUE}))

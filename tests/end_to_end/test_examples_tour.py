@@ -1,11 +1,17 @@
-"""Every command in the examples does what it says."""
+"""Every command in the examples does what it says; typed as in the tour of the README."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from documents import follow
+import pytest
+from documents import follow, typed_here
 
 
-def test_every_command_of_the_examples_works(tmp_path: Path) -> None:
-    follow("examples/README.md", tmp_path)
+@pytest.mark.usefixtures("_logging_as_before")
+def test_every_command_of_the_examples_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    follow("examples/README.md", tmp_path, typed_here)
