@@ -4,7 +4,7 @@ import { titleOf, valueText } from "./quantities";
 import type { FrontState } from "./state";
 import { ShapeSymbol } from "./symbol";
 import type { Change } from "./use_state";
-import { usePalette } from "./use_palette";
+import { usePalette } from "../parts/use_palette";
 
 interface LegendProperties {
   drawn: Drawn;

@@ -13,7 +13,7 @@ import { CONFIRMED, INHERITED, type Quantity, spanOf, spanText, tellsInherited, 
 import { BASELINE_SYMBOLS } from "./option";
 import { familyOf, type Rows } from "./rows";
 import { ShapeSymbol } from "./symbol";
-import { usePalette } from "./use_palette";
+import { usePalette } from "../parts/use_palette";
 import { type Confirmation, confirmationText, type VerdictRow, verdictRows } from "./verdicts";
 
 type Entry = FrontPoint | Baseline;

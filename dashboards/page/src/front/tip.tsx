@@ -5,7 +5,7 @@ import { BASELINE_SYMBOLS, type Drawn } from "./option";
 import { CONFIRMED, INHERITED, type Quantity, quantityOf, type Span, spanOf, spanText, tellsInherited, titleOf } from "./quantities";
 import type { FrontState } from "./state";
 import { ShapeSymbol } from "./symbol";
-import { usePalette } from "./use_palette";
+import { usePalette } from "../parts/use_palette";
 
 interface TipProperties {
   hit: Hit;

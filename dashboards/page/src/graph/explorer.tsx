@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { ArchitectureDocument } from "../documents";
-import { usePalette } from "./colours";
+import { usePalette } from "../parts/use_palette";
 import { Details } from "./details";
 import { type Difference, joinedMark, type Mark } from "./difference";
 import type { Look } from "./drawing";

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
-import { type Palette, palette } from "../parts/palette";
+import { type Palette, palette } from "./palette";
 
-/** The colours in force, for what is drawn outside of a chart. */
+/** The colours in force, for what is drawn outside of a chart; it is drawn anew when the theme changes. */
 export function usePalette(): Palette {
   const [colours, setColours] = useState(palette);
   useEffect(() => {
