@@ -35,6 +35,7 @@ class PatientProtocol(H11Protocol):
         self._stall: asyncio.TimerHandle | None = None
         self._unsent = 0
 
+    # uvicorn narrows the argument as this does; asyncio declares the wider base class.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)

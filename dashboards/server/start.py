@@ -24,7 +24,7 @@ from nas.errors import ConfigError, EnvironmentFault
 
 from .app import create_app
 from .guards import LINK_KEY
-from .hosts import as_name, is_loopback
+from .hosts import ANYWHERE, as_name, is_loopback
 from .keys import Keys, write_token
 from .protocol import PatientProtocol
 
@@ -184,7 +184,7 @@ def _cannot_listen(host: str, port: int | None, error: OSError) -> EnvironmentFa
 
 def _shown_host(host: str) -> str:
     """Return a host that can be typed: a server on all addresses is opened by its own name."""
-    return as_name(host) if host not in ("0.0.0.0", "::") else socket.gethostname().lower()  # noqa: S104
+    return as_name(host) if host not in ANYWHERE else socket.gethostname().lower()
 
 
 def _link(base: str, keys: Keys | None) -> str:

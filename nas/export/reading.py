@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, final, get_args
 
 from safetensors import SafetensorError
 from safetensors.numpy import load
@@ -19,7 +19,7 @@ from nas.errors import DataError
 from nas.export.about import read_about, read_file
 from nas.export.arrays import fill_network
 from nas.export.formats import STEM
-from nas.export.parcel import Facts, Parcel, Weights
+from nas.export.parcel import Facts, Origin, Parcel, Weights
 from nas.export.sessions import Images
 from nas.export.shipping import torch_logits
 from nas.model.network import Network
@@ -31,7 +31,7 @@ WEIGHTS: Final = f"{STEM}.safetensors"
 _METADATA: Final = "nas"
 _MOST_CLASSES: Final = 1_000_000
 _LARGEST_SIDE: Final = 16_384
-_ORIGINS: Final = ("trained", "confirmed", "inherited", "untrained")
+_ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
 
 
 @final
@@ -248,5 +248,6 @@ def _shape_of(about: Mapping[str, Any], folder: Path) -> tuple[Shape, int]:
 def _weights_of(about: Mapping[str, Any]) -> Weights:
     entry = about.get("weights")
     given = entry if isinstance(entry, dict) else {}
-    origin = next((each for each in _ORIGINS if each == given.get("origin")), "untrained")
-    return Weights(origin, str(given.get("told", "unknown")), None)  # type: ignore[arg-type]
+    unknown: Origin = "untrained"
+    origin = next((each for each in _ORIGINS if each == given.get("origin")), unknown)
+    return Weights(origin, str(given.get("told", "unknown")), None)

@@ -40,9 +40,10 @@ from nas.model.layer_modules import (
 )
 
 
-def _plain(value: object) -> int | tuple[int, ...]:
+def _plain(value: int | str | tuple[int, ...]) -> int | tuple[int, ...]:
     """Return one number for equal ones, as people write them."""
-    numbers = (value,) if isinstance(value, int) else tuple(value)  # type: ignore[arg-type]
+    assert not isinstance(value, str), "our convolutions pad by numbers"
+    numbers = (value,) if isinstance(value, int) else value
     return numbers[0] if len(set(numbers)) == 1 else numbers
 
 

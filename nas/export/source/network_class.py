@@ -10,6 +10,7 @@ from nas.export.source.pieces import Argument, Call, Raw, Stored
 from nas.export.source.printing import INDENT, broken
 from nas.export.source.sharing import ties
 from nas.export.source.text import LOAD_METHOD, constructor_lines
+from nas.model.layers import Classifier
 from nas.model.network import Network
 
 TWO = INDENT * 2
@@ -21,8 +22,9 @@ def add_heads(whole: Written, network: Network) -> None:
     for name, head in (*heads.items(), ("head", network.head)):
         if head is None:
             continue
-        form = classifier(head)  # type: ignore[arg-type]
-        inputs = Argument(head.in_features)  # type: ignore[arg-type]
+        assert isinstance(head, Classifier)
+        form = classifier(head)
+        inputs = Argument(head.in_features)
         whole.attributes.append((name, Call("nn.Linear", (inputs, Argument(Raw("NUM_CLASSES"))))))
         whole.tensors.extend(
             Stored(f"{name}.{stored.name}", stored.tensor, stored.source) for stored in form.tensors
