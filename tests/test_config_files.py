@@ -56,6 +56,7 @@ def refusal(text: str, *overrides: str) -> NasError:
     return caught.value
 
 
+@pytest.mark.fault("C3")
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -94,6 +95,7 @@ def test_keys_stay_text() -> None:
     }
 
 
+@pytest.mark.fault("C1", "C5", "C6", "C7")
 @pytest.mark.parametrize(
     ("text", "what", "where"),
     [
@@ -130,6 +132,7 @@ def test_brackets_in_a_name_ask_for_quotes() -> None:
     assert caught.value.fix is not None and "quotes" in caught.value.fix
 
 
+@pytest.mark.fault("C1")
 def test_a_syntax_error_points_at_the_column() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_document("good: 1\nbad: [1, ]]\n", "c.yaml")
@@ -199,6 +202,7 @@ def test_what_is_no_plain_data_is_not_written(value: object) -> None:
         dump_yaml({"a": [value]})
 
 
+@pytest.mark.fault("C5", "C6")
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -231,16 +235,19 @@ class TestFiles:
         with pytest.raises(ConfigError, match="not valid JSON"):
             load_document(tmp_path / "a.json")
 
+    @pytest.mark.fault("C7")
     def test_a_byte_order_mark_and_carriage_returns_are_read_over(self, tmp_path: Path) -> None:
         (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbfa: 1\r\nb: x\r\n")
         assert load_document(tmp_path / "a.yaml").data == {"a": 1, "b": "x"}
 
+    @pytest.mark.fault("C7")
     def test_other_encodings_are_refused_with_the_offset(self, tmp_path: Path) -> None:
         path = tmp_path / "a.yaml"
         path.write_bytes("a: ok\nb: é\n".encode("latin-1"))
         with pytest.raises(ConfigError, match=r"not UTF-8: byte 0xe9 at offset 9.*\n.*\n.*iconv"):
             load_document(path)
 
+    @pytest.mark.fault("C6")
     def test_a_file_that_is_too_large_is_not_read(self, tmp_path: Path) -> None:
         path = tmp_path / "a.yaml"
         path.write_bytes(b"\xff" + b"a" * 2 * MAXIMUM_BYTES)
@@ -300,6 +307,7 @@ class TestValidation:
         config = validate_document(parse_document("space: no\nstages: [{}]\nfolder: a/b"), Config)
         assert config == Config(space="no", stages=(Explore(),), folder=Path("a/b"))
 
+    @pytest.mark.fault("C2", "C3", "C4")
     @pytest.mark.parametrize(
         ("text", "what", "where", "fix"),
         [

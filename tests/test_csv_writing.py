@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.config_files import csv_text, no_formula
 
 
+@pytest.mark.fault("F3")
 @given(st.lists(st.text(), min_size=1, max_size=4))
 def test_every_text_comes_back_and_none_begins_a_formula(texts: list[str]) -> None:
     written = csv_text(["a"] * len(texts), [texts])

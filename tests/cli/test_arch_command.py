@@ -127,6 +127,7 @@ def test_parts_gains_and_flags_are_shown(nas: Nas) -> None:
     assert document["nodes"] == network["nodes"]
 
 
+@pytest.mark.fault("D7", "G-L3")
 def test_a_million_nodes_and_a_file_of_20_megabytes_are_refused_at_once(nas: Nas) -> None:
     nodes = ", ".join(["{}"] * 1_000_000)
     text = f'{{"schema": "nas.architecture/1", "edges": [[0, 1]], "nodes": [{nodes}]}}'
@@ -140,6 +141,7 @@ def test_a_million_nodes_and_a_file_of_20_megabytes_are_refused_at_once(nas: Nas
     assert "beyond the limit of 16,000,000" in answer.err
 
 
+@pytest.mark.fault("D6")
 def test_an_input_too_small_for_the_strides_is_refused(nas: Nas) -> None:
     network = {
         "schema": "nas.architecture/1",

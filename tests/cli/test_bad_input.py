@@ -42,6 +42,7 @@ def refuse(nas: Nas, *arguments: object, code: int, messages: list[str]) -> None
     assert contents() == before
 
 
+@pytest.mark.fault("C1", "C2", "C3", "C4", "C5", "C6", "C9", "C11", "C12", "G-R16")
 @pytest.mark.parametrize(
     ("old", "new", "code", "messages"),
     [
@@ -100,11 +101,13 @@ def test_a_bad_config_is_refused_with_its_line(
     refuse(nas, "search", "own.yaml", code=code, messages=messages)
 
 
+@pytest.mark.fault("C7", "G-R16")
 def test_a_config_that_is_not_utf8_is_refused(nas: Nas) -> None:
     Path("own.yaml").write_bytes(CONFIG.replace("digits", "dígits").encode("latin-1"))
     refuse(nas, "search", "own.yaml", code=2, messages=["own.yaml is not UTF-8", "iconv"])
 
 
+@pytest.mark.fault("C2", "C4", "C11", "F1", "B13", "G-R16")
 @pytest.mark.parametrize(
     ("arguments", "code", "messages"),
     [
@@ -159,6 +162,7 @@ stages:
 """
 
 
+@pytest.mark.fault("C9", "C11", "G-R16")
 @pytest.mark.parametrize(
     ("old", "new", "code", "messages"),
     [
@@ -192,6 +196,7 @@ def with_nan() -> dict[str, np.ndarray[Any, Any]]:
     return {**arrays, "x_train": floats, "x_test": arrays["x_test"] / np.float32(255)}
 
 
+@pytest.mark.fault("E11", "E12", "E13", "E14", "G-R16")
 @pytest.mark.parametrize(
     ("arrays", "messages"),
     [
@@ -211,6 +216,7 @@ def test_unfit_data_are_refused(arrays: Any, messages: list[str], nas: Nas) -> N
     refuse(nas, "search", "skip", "--data", "set.npz", code=2, messages=["set.npz", *messages])
 
 
+@pytest.mark.fault("E10", "G-R16")
 def test_a_corrupt_data_file_is_refused(nas: Nas) -> None:
     np.savez("set.npz", **images())
     whole = Path("set.npz").read_bytes()
@@ -220,6 +226,7 @@ def test_a_corrupt_data_file_is_refused(nas: Nas) -> None:
     refuse(nas, "search", "skip", "--data", "set.npz", code=2, messages=["set.npz"])
 
 
+@pytest.mark.fault("E9")
 def test_a_dry_run_refuses_what_the_search_would(nas: Nas) -> None:
     messages = ["set.npz", "does not exist"]
     refuse(nas, "search", "skip", "--data", "set.npz", "--dry-run", code=3, messages=messages)
@@ -253,6 +260,7 @@ def test_a_folder_that_is_no_run_is_2(command: list[str], nas: Nas) -> None:
     refuse(nas, *command, "folder", code=2, messages=messages)
 
 
+@pytest.mark.fault("A16")
 @pytest.mark.parametrize(
     "command", [["resume"], ["runs", "rebuild"], ["runs", "rm", "--yes"], ["doctor", "--repair"]]
 )
@@ -267,6 +275,7 @@ def test_a_taken_name_is_refused(own_run: Path, nas: Nas) -> None:
     refuse(nas, "search", "skip", "--name", "mine", code=2, messages=messages)
 
 
+@pytest.mark.fault("C4")
 @pytest.mark.parametrize(
     ("trials", "messages"),
     [

@@ -45,6 +45,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.fault("F18")
 def test_text_of_a_stranger_is_one_line_and_steers_no_terminal() -> None:
     assert one_line("é\x1b[2J\nerror: no\u202e") == "é?[2J?error: no?"
 

@@ -238,6 +238,7 @@ class TestFront:
         assert (answer.code, answer.out) == (0, "")
         assert "the front is empty: no point of it takes 2 ms or less" in answer.err
 
+    @pytest.mark.fault("E4")
     def test_an_empty_front_is_explained(self, tmp_path: Path, nas: Nas) -> None:
         path = made_run(tmp_path, "empty", trials=0)
         answer = nas("front", path)

@@ -32,6 +32,7 @@ def adapter(network: Architecture, shape: tuple[int, int, int] = INPUT_SHAPE) ->
     return plan(network, shape).steps[-1].inputs[0].adapter
 
 
+@pytest.mark.fault("D5")
 @pytest.mark.parametrize(
     ("node", "transform", "kind", "parameters", "macs"),
     [
@@ -136,6 +137,7 @@ def test_an_identity_adapter_costs_nothing() -> None:
     assert found.stride == 1
 
 
+@pytest.mark.fault("D5", "D6")
 @pytest.mark.parametrize(
     ("network", "message"),
     [
@@ -191,6 +193,7 @@ def test_a_projection_by_no_whole_stride_is_refused() -> None:
         plan(up, INPUT_SHAPE)
 
 
+@pytest.mark.fault("D6")
 def test_an_input_without_pixels_is_refused() -> None:
     with pytest.raises(ArchitectureError, match=r"Input shape \(3, 0, 8\) has a side below 1"):
         plan(skip(WIDE), (3, 0, 8))

@@ -264,6 +264,7 @@ def test_a_saved_drawing_is_whole_and_carries_its_own_looks(
     assert "<script" not in text
 
 
+@pytest.mark.fault("G-L3")
 def test_five_thousand_nodes_are_folded_at_first_and_open_piece_by_piece(
     shown: tuple[Watched, str],
 ) -> None:

@@ -122,6 +122,7 @@ def test_folded_networks_answer_the_same(
         assert {CARD, ABOUT} < set(archive.namelist())
 
 
+@pytest.mark.fault("D12")
 @pytest.mark.parametrize("name", ["onnx", "json"])
 def test_what_was_exported_is_read_back_and_answers_as_before(
     name: str, exported: dict[str, Path], parcel: Parcel, real: RealImages
@@ -201,6 +202,7 @@ def test_nothing_is_left_of_an_export_that_fails(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault("D12")
 def test_a_network_that_answers_otherwise_is_not_handed_over(
     parcel: Parcel, real: RealImages
 ) -> None:
@@ -294,6 +296,7 @@ def test_damaged_and_foreign_folders_are_refused(exported: dict[str, Path], tmp_
         read_predictor(exported["source"])
 
 
+@pytest.mark.fault("F4")
 def test_what_a_stranger_wrote_into_a_folder_is_checked_before_it_is_believed(
     exported: dict[str, Path], tmp_path: Path
 ) -> None:

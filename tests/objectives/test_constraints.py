@@ -88,6 +88,7 @@ def test_two_bounds_on_the_same_side_are_both_named(given_as: Any, first: str, s
     assert f"'{second}" in error.value.what
 
 
+@pytest.mark.fault("C9")
 @pytest.mark.parametrize(
     ("given_as", "first", "second"),
     [
@@ -111,6 +112,7 @@ def test_bounds_of_zero_and_below_are_refused(given_as: Any) -> None:
         parse_constraints(given_as)
 
 
+@pytest.mark.fault("C4")
 @pytest.mark.parametrize(
     "given_as",
     [{"latency": {"max": float("nan")}}, {"macs": {"max": float("inf")}}, "latency <= nan ms"],

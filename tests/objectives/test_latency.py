@@ -152,6 +152,7 @@ def test_a_reference_time_from_an_earlier_process_scales_the_ratio() -> None:
     assert not reading.unstable
 
 
+@pytest.mark.fault("E7")
 def test_a_spread_that_stays_large_is_flagged_as_unstable() -> None:
     durations = forever(1.0, 1.0, 1.0, 1.0, 1.4, 1.0, 1.0, 1.4, 0.7, 1.0, 1.0, 0.7)
     config = LatencyConfig(pairs=40, minimum_pairs=40, reject_above=3.0, retries=3, wait_s=0)
@@ -238,6 +239,7 @@ def test_a_clock_that_jumped_is_flagged_and_the_number_is_right() -> None:
     assert (reading.clock_jumps, reading.invalid_pairs) == (1, 1)
 
 
+@pytest.mark.fault("E8")
 def test_a_clock_without_positive_durations_is_refused_for_the_reference_too() -> None:
     meter = LatencyMeter(QUICK, SHAPE, stopwatch=Scripted(forever(0.0, -1.0)))
     with pytest.raises(EnvironmentFault, match="no usable duration in 25 timed calls"):

@@ -29,6 +29,7 @@ def test_the_full_name_of_a_latency_reads_back_as_itself(batch: int, dtype: str)
     assert (settings.batch, settings.dtype, settings.threads) == (batch, dtype, 2)
 
 
+@pytest.mark.fault("C11")
 def test_an_unknown_objective_lists_what_there_is_and_guesses() -> None:
     with pytest.raises(
         NotFoundError, match=r"Unknown objective 'latncy'[\s\S]*mean 'latency'"

@@ -82,6 +82,7 @@ def test_a_linear_drift_of_the_machine_leaves_the_ratio_unbiased(
     assert times.ratio == pytest.approx(ours / reference, rel=0.01)
 
 
+@pytest.mark.fault("E7")
 @given(every=st.integers(7, 40), seed=st.integers(0, 1000))
 def test_samples_a_hundred_times_too_long_do_not_move_the_result(every: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -147,12 +148,14 @@ def test_a_machine_that_interrupts_most_rounds_favours_neither_side() -> None:
     assert np.median(ratios) == pytest.approx(0.62 / 0.55, rel=0.01)
 
 
+@pytest.mark.fault("E8")
 def test_a_clock_that_runs_backwards_is_refused() -> None:
     readings = iter(range(10**9, 0, -1000))
     with pytest.raises(EnvironmentFault, match=r"no usable duration in \d+ timed calls[\s\S]*back"):
         time_pairs(lambda: None, lambda: None, quick(), WallClock(lambda: next(readings)))
 
 
+@pytest.mark.fault("E8")
 def test_a_clock_that_stands_still_is_refused() -> None:
     with pytest.raises(EnvironmentFault, match=r"no usable duration.*\n.*stood still"):
         time_pairs(lambda: None, lambda: None, quick(), WallClock(lambda: 5))
@@ -260,6 +263,7 @@ class Jumpy(Machine):
         return WallClock(self.clock, asleep=lambda: round(self.asleep))
 
 
+@pytest.mark.fault("A18", "E8")
 @given(
     seconds=st.floats(1.1, 1e6),
     backwards=st.booleans(),
@@ -297,6 +301,7 @@ def test_a_jump_between_two_calls_is_counted_too() -> None:
     assert times.seconds < 1
 
 
+@pytest.mark.fault("E7")
 def test_what_a_sleeping_machine_touched_is_dropped_and_counted() -> None:
     machine = Jumpy({}, {50: 3600.0})
     times = time_pairs(

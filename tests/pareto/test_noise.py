@@ -101,6 +101,7 @@ def test_one_mask_for_all_draws_is_the_mask_of_each(draws: Floats) -> None:
     assert not front_probabilities(draws, mask)[1::2].any()
 
 
+@pytest.mark.fault("E6")
 @given(drawn(), st.randoms())
 def test_probabilities_do_not_depend_on_the_order_of_points(draws: Floats, random: object) -> None:
     order = np.random.default_rng(draws.shape[1]).permutation(draws.shape[1])
@@ -283,6 +284,7 @@ def test_values_and_features_that_do_not_fit_are_refused() -> None:
 # ---------------------------------------------------------------- ties
 
 
+@pytest.mark.fault("E6")
 def test_ties_are_differences_within_noise() -> None:
     points = [[1.0, 5.0], [1.1, 5.0], [2.0, 5.0], [1.0, 6.0]]
     noise = [Noise.of([0.1] * 4), Noise.of([0.0] * 4)]

@@ -67,6 +67,7 @@ def test_the_front_of_many_points_equals_brute_force(num_objectives: int) -> Non
         assert (non_dominated(points) == brute_force_mask(points)).all()
 
 
+@pytest.mark.fault("E5")
 @given(clouds())
 def test_the_front_equals_brute_force_with_ties_and_duplicates(points: Points) -> None:
     assert (non_dominated(points) == brute_force_mask(points)).all()
@@ -112,6 +113,7 @@ def test_dominates_is_the_definition(points: Points) -> None:
             assert dominates(one.tolist(), other.tolist()) == expected
 
 
+@pytest.mark.fault("E6")
 @given(clouds(), st.randoms(use_true_random=False))
 def test_the_front_does_not_depend_on_the_order_of_points(points: Points, random: Random) -> None:
     indices = list(range(100, 100 + len(points)))
@@ -126,6 +128,7 @@ def test_the_front_does_not_depend_on_the_order_of_points(points: Points, random
     assert indices[first] == moved[second]
 
 
+@pytest.mark.fault("E5")
 @given(clouds(max_objectives=3))
 def test_the_front_is_ordered_by_objectives_then_index(points: Points) -> None:
     chosen = front(points)

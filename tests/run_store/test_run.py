@@ -94,6 +94,7 @@ def test_every_config_reads_back_as_it_was(
     assert read_config(folder) == config
 
 
+@pytest.mark.fault("F1", "B13")
 @pytest.mark.parametrize(
     "name",
     [

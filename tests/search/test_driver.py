@@ -53,6 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return fake_search(tmp_path_factory.mktemp("whole"))
 
 
+@pytest.mark.fault("E16", "E17", "G-D3")
 def test_one_seed_gives_one_front_whatever_the_workers(whole: Run, tmp_path: Path) -> None:
     assert canonical(points(fake_search(tmp_path, name="again"))) == canonical(points(whole))
     for workers in (1, 2):  # `whole` ran in the driver itself
@@ -99,6 +100,7 @@ def test_killed_anywhere_and_resumed_it_is_the_same_search(whole: Run, tmp_path:
         assert run.state() == "finished"
 
 
+@pytest.mark.fault("E2")
 def test_failed_trials_are_told_apart_and_the_search_goes_on(tmp_path: Path) -> None:
     run = fake_search(tmp_path, "objectives=[faulty, macs]", "search.trials=48")
     table = run.table()
@@ -111,6 +113,7 @@ def test_failed_trials_are_told_apart_and_the_search_goes_on(tmp_path: Path) -> 
     assert not failed & {point["trial"] for point in points(run)}
 
 
+@pytest.mark.fault("E2", "E4")
 def test_when_every_trial_fails_the_first_reason_is_told(tmp_path: Path) -> None:
     with pytest.raises(EveryTrialFailedError, match=r"All 8 trials failed \(8 nonfinite\)") as e:
         fake_search(tmp_path, "objectives=[hopeless, macs]", "search.trials=8")
@@ -120,6 +123,7 @@ def test_when_every_trial_fails_the_first_reason_is_told(tmp_path: Path) -> None
     assert front_document(run)["points"] == []
 
 
+@pytest.mark.fault("E4")
 def test_when_nothing_is_feasible_the_nearest_is_told(tmp_path: Path) -> None:
     with pytest.raises(
         NothingFeasibleError, match=r"None of the 24 finished trials keeps .*macs <= 10"
@@ -198,6 +202,7 @@ def test_the_time_limit_leaves_a_run_to_be_resumed(whole: Run, tmp_path: Path) -
     assert canonical(points(resume(run.path))) == canonical(points(whole))
 
 
+@pytest.mark.fault("C12", "E9", "E14")
 def test_what_is_wrong_beforehand_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +231,7 @@ def test_a_taken_name_and_a_run_in_use_are_refused(tmp_path: Path) -> None:
         resume(tmp_path / "nothing")
 
 
+@pytest.mark.fault("C10")
 def test_changed_data_or_space_are_refused_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +270,7 @@ def on_another(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
 MEASURED = ("objectives=[fake_error, fake_latency]", "search.trials=8")
 
 
+@pytest.mark.fault("C14")
 @pytest.mark.parametrize("field", ["device", "processor", "threads", "torch"])
 def test_times_of_two_devices_are_not_mixed(
     field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -289,6 +296,7 @@ def test_measuring_goes_on_when_only_the_number_of_cores_changed(
     assert len(resume(run.path, extra_trials=8).table().finished()) == 16
 
 
+@pytest.mark.fault("C14")
 def test_what_is_computed_goes_on_anywhere_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

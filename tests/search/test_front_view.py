@@ -153,6 +153,7 @@ def test_a_view_made_twice_has_the_same_bytes(tmp_path: Path) -> None:
     assert json.loads(first) == front_document(Run.open(tmp_path / "made"))
 
 
+@pytest.mark.fault("E4")
 def test_an_empty_front_has_no_volume_and_no_knee(tmp_path: Path) -> None:
     found = document(tmp_path, [])
     assert found["points"] == [] and found["near_front"] == []

@@ -81,6 +81,7 @@ def keeper(notes: list[dict[str, Any]]) -> _Keeper:
     return _Keeper(session, SUPERNET)  # type: ignore[arg-type]
 
 
+@pytest.mark.fault("E3")
 def test_a_recovery_is_recorded_with_its_diagnosis_and_marks_the_weights_untrusted() -> None:
     notes: list[dict[str, Any]] = []
     fault = Fault(9, float("inf"), 6, 0.005)
@@ -101,6 +102,7 @@ def test_a_training_that_fails_leaves_its_diagnosis_in_the_run() -> None:
     assert "diverged again" in notes[0]["diagnosis"]
 
 
+@pytest.mark.fault("E3")
 def test_a_search_that_explodes_stops_with_a_diagnosis_in_its_run(tmp_path: Path) -> None:
     config = resolve_config(
         {"space": "tiny_exhaustive", "data": "digits", "max_train_images": 300},

@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
+import pytest
 from made_runs import made_run
 from noisy_runs import noisy_run, noisy_trial
 
@@ -37,6 +38,7 @@ def test_an_empty_front_has_no_table_and_a_long_one_is_cut(tmp_path: Path) -> No
     assert f"the first {MOST_ROWS} of {MOST_ROWS + 5}" in text
 
 
+@pytest.mark.fault("F2")
 def test_hostile_names_are_text() -> None:
     hostile = "<script>alert('x')</script>"
     objective = {"value": 1.0, "unit": hostile, "high": None}

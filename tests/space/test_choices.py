@@ -108,6 +108,7 @@ def test_a_space_of_one_member_mutates_to_itself() -> None:
     assert mutate(choices, {"a": 1}, np.random.default_rng(0)) == {"a": 1}
 
 
+@pytest.mark.fault("C9")
 def test_a_choice_without_options_is_refused() -> None:
     with pytest.raises(SpaceError, match=r"choice 'a' has no options"):
         OneOf("a", ())

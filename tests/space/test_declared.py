@@ -83,6 +83,7 @@ def test_a_wrong_file_is_refused_with_place_and_way_out(
         load_space(written(tmp_path, text))
 
 
+@pytest.mark.fault("C9")
 def test_a_pattern_that_exists_for_no_depth_names_both_keys(tmp_path: Path) -> None:
     text = GOOD.replace("[chain, residual]", "[fractal]").replace("[1, 2]", "[2, 4]")
     with pytest.raises(
@@ -93,6 +94,7 @@ def test_a_pattern_that_exists_for_no_depth_names_both_keys(tmp_path: Path) -> N
         load_space(written(tmp_path, text))
 
 
+@pytest.mark.fault("D6")
 def test_a_space_that_cannot_be_computed_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
     text = GOOD.replace("width: 8", "width: 8\n    stride: 2\n    operation: identity")
     text = text.replace("name: mine", "name: mine\nstem: identity")
@@ -119,6 +121,7 @@ def test_a_file_that_is_not_utf8_names_the_offset(tmp_path: Path) -> None:
         load_space(path)
 
 
+@pytest.mark.fault("C11")
 def test_a_plugin_that_fails_on_import_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

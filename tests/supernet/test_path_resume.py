@@ -36,6 +36,7 @@ def cuts(steps: int) -> list[int]:
     return [int(cut) for cut in rng.choice(np.arange(1, steps), scaled(20), replace=True)]
 
 
+@pytest.mark.fault("G-D2")
 @pytest.mark.parametrize(
     "settings",
     [
@@ -73,6 +74,7 @@ def relaxed(stop_after: int | None = None, state: Checkpoint | None = None) -> C
     return training.checkpoint()
 
 
+@pytest.mark.fault("G-D2")
 def test_relaxed_training_cut_at_random_steps_gives_the_same_bits() -> None:
     whole = relaxed()
     for cut in cuts(int(whole["progress"][0])):
@@ -92,6 +94,7 @@ def refused(state: Checkpoint, message: str, **settings: object) -> None:
         begin("uniform", **settings).restore(state)  # type: ignore[arg-type]
 
 
+@pytest.mark.fault("B9")
 def test_a_checkpoint_of_another_training_is_refused_and_the_difference_named() -> None:
     state = trained("uniform", stop_after=2)
     begin("uniform").restore(dict(state))
@@ -113,6 +116,7 @@ def test_a_checkpoint_of_another_version_is_refused(monkeypatch: pytest.MonkeyPa
     refused(state, "its version is 1, here it is 2")
 
 
+@pytest.mark.fault("B9")
 def test_weights_of_another_space_are_refused() -> None:
     for mine, other in ((fitting_space(), fixed_space()), (fixed_space(), fitting_space())):
         stored = supernet(other).state_arrays()
@@ -135,6 +139,7 @@ def test_a_fault_survives_a_checkpoint_and_says_what_happened(loss: float) -> No
     assert "back to step 4 and on with a learning rate of 0.01" in again.describe()
 
 
+@pytest.mark.fault("E3")
 def test_after_a_divergence_the_result_is_untrusted_and_the_diagnosis_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -144,6 +144,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, bad_steps: Callable[[int, int], bool
     monkeypatch.setattr(PathTraining, "train_step", train_step)
 
 
+@pytest.mark.fault("D11", "E3")
 def test_a_divergence_goes_back_to_the_last_good_epoch_and_lowers_the_rate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_divergence_goes_back_to_the_last_good_epoch_and_lowers_the_rate(
     assert all(np.isfinite(value).all() for value in supernet.state_arrays().values())
 
 
+@pytest.mark.fault("E3")
 def test_a_second_divergence_fails_with_a_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
     poison(monkeypatch, lambda step, recoveries: step == 5)
     with pytest.raises(TrialError, match=r"diverged again at step 6: the loss is nan") as caught:
@@ -171,6 +173,7 @@ def test_no_images_for_the_weights_is_an_error() -> None:
         train_paths(digits_supernet(), nothing, CONFIG, seed=0)
 
 
+@pytest.mark.fault("B9")
 def test_a_foreign_checkpoint_is_refused() -> None:
     with pytest.raises(RunError, match="holds no stamp"):
         train_paths(digits_supernet(), digits(), CONFIG, seed=0, state={})
@@ -201,6 +204,7 @@ def test_a_widened_slot_keeps_its_values_and_its_momentum() -> None:
     assert optimizer.buffers[use.key][-1, 0, 0, 0] == pytest.approx(1.0)
 
 
+@pytest.mark.fault("E3")
 def test_a_finite_loss_far_above_guessing_counts_as_diverged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -215,6 +219,7 @@ def test_a_finite_loss_far_above_guessing_counts_as_diverged(
     assert result.recoveries == 1 and result.finished
 
 
+@pytest.mark.fault("A14")
 def test_running_out_of_memory_is_a_failed_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     def train_step(self: PathTraining, *args: object) -> torch.Tensor:
         raise MemoryError("out of memory")

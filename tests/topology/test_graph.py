@@ -18,6 +18,7 @@ def arch(*pairs: tuple[int, int], nodes: int = 4, **fields: object) -> Architect
     return Architecture((Node(**fields),) * nodes, tuple(Edge(*pair) for pair in pairs))  # type: ignore[arg-type]
 
 
+@pytest.mark.fault("D4")
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
@@ -37,6 +38,7 @@ def test_an_impossible_edge_is_refused(pairs: set[tuple[int, int]], message: str
         arch(*pairs)
 
 
+@pytest.mark.fault("D2")
 def test_a_node_that_nothing_reaches_is_named() -> None:
     with pytest.raises(TopologyError, match=r"Node 2 is disconnected: no path leads to it"):
         Topology(4, frozenset({(0, 1), (1, 3), (2, 3)}))
@@ -44,6 +46,7 @@ def test_a_node_that_nothing_reaches_is_named() -> None:
         arch((0, 1), (1, 3), (2, 3))
 
 
+@pytest.mark.fault("D2")
 def test_a_node_that_reaches_nothing_is_named() -> None:
     with pytest.raises(TopologyError, match=r"Node 2 is disconnected: no path leads from it"):
         Topology(4, frozenset({(0, 1), (1, 3), (1, 2)}))
@@ -68,6 +71,7 @@ def test_one_node_is_no_network(kind: type) -> None:
         Topology(1, frozenset()) if kind is Topology else Architecture((Node(),), ())
 
 
+@pytest.mark.fault("D4")
 def test_an_edge_given_twice_is_refused() -> None:
     with pytest.raises(TopologyError, match=r"Edge \(0, 1\) is there twice[\s\S]*two different"):
         arch((0, 1), (0, 1), (1, 2), (2, 3))
@@ -103,6 +107,7 @@ def test_what_is_no_node_and_no_edge_is_refused() -> None:
         Architecture((Node(), "conv3x3"), (Edge(0, 1),))  # type: ignore[arg-type]
 
 
+@pytest.mark.fault("D7")
 def test_graphs_beyond_the_limits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (graph, topology):
         monkeypatch.setattr(module, "MAX_NODES", 3)
@@ -114,6 +119,7 @@ def test_graphs_beyond_the_limits_are_refused(monkeypatch: pytest.MonkeyPatch) -
         arch((0, 1), (1, 2), (2, 3))
 
 
+@pytest.mark.fault("D1")
 def test_a_cycle_is_printed() -> None:
     cyclic = nx.DiGraph([("in", "a"), ("a", "b"), ("b", "a"), ("b", "out")])
     with pytest.raises(TopologyError, match=r"cycle: a→b→a[\s\S]*Remove one of its edges"):
@@ -168,6 +174,7 @@ def test_the_order_of_edges_and_the_wiring_label_do_not_count() -> None:
     assert len({first, second}) == 1
 
 
+@pytest.mark.fault("D2", "D3")
 def test_pruning_leaves_out_what_lies_on_no_path() -> None:
     nodes = [Node(name=name) for name in ("in", "dead", "op", "late", "out")]
     edges = [Edge(1, 2), Edge(0, 2), Edge(2, 4), Edge(2, 3)]

@@ -105,6 +105,7 @@ def test_renumbering_a_network_of_one_shape_keeps_every_id(
     assert [name(other) for name in IDS] == [name(network) for name in IDS]
 
 
+@pytest.mark.fault("D9")
 def test_a_hundred_renumberings_have_one_id() -> None:
     rng, network = random.Random(0), wired(PATTERNS.get("hierarchical").wire(7))
     branches = net("i" + "cpr" * 6 + "+", *_branches(6, 3))
@@ -419,6 +420,7 @@ def test_what_are_two_networks_have_two_structural_ids(name: str) -> None:
     assert sharing_id(first) != sharing_id(second)
 
 
+@pytest.mark.fault("D3")
 @pytest.mark.parametrize(
     "name", ["an identity node", "a node that nobody reads", "an edge that carries nothing"]
 )
@@ -436,6 +438,7 @@ def test_a_residual_chain_and_dense_sums_are_one_network() -> None:
     assert executed_id(residual) != executed_id(dense)
 
 
+@pytest.mark.fault("D10")
 def test_networks_that_iterated_hashes_confuse_have_two_ids() -> None:
     """A ring of six against two rings of three, between an input and an output."""
 

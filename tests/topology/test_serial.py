@@ -31,6 +31,7 @@ def with_node(**fields: Any) -> dict[str, Any]:
     return changed(nodes=[{}, {"name": "stem", **fields}, {}])
 
 
+@pytest.mark.fault("D12")
 @given(network=architectures(cells=2))
 def test_what_is_dumped_loads_as_the_same(network: Architecture) -> None:
     assert load_architecture(dump_architecture(network)) == network
@@ -68,6 +69,7 @@ def test_equal_architectures_have_equal_text() -> None:
     assert "\n" not in text
 
 
+@pytest.mark.fault("C2", "C3")
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -122,6 +124,7 @@ def test_a_fault_is_named_with_its_place(data: Any, message: str) -> None:
         load_architecture(data)
 
 
+@pytest.mark.fault("D1", "D2", "D3", "D4")
 @pytest.mark.parametrize(
     ("edges", "message"),
     [
@@ -149,6 +152,7 @@ def test_a_fault_inside_a_cell_names_the_cell() -> None:
         load_architecture(with_node(cell=lonely))
 
 
+@pytest.mark.fault("C5", "C6")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -167,6 +171,7 @@ def test_text_that_is_not_strict_json_is_refused(text: str, message: str) -> Non
         load_architecture(text)
 
 
+@pytest.mark.fault("D7", "G-L3")
 def test_text_beyond_the_limit_is_refused_at_once() -> None:
     text = " " * (serial.MAX_BYTES + 1)
     start = time.perf_counter()
@@ -175,6 +180,7 @@ def test_text_beyond_the_limit_is_refused_at_once() -> None:
     assert time.perf_counter() - start < 0.1
 
 
+@pytest.mark.fault("D7")
 def test_graphs_beyond_the_limits_are_refused_before_they_are_built() -> None:
     with pytest.raises(ArchitectureError, match="more than 10,000 nodes or 200,000 edges"):
         load_architecture(changed(nodes=[{}] * 10_001))

@@ -49,6 +49,7 @@ def write_folder(folder: Path) -> tuple[Path, Path]:
     return folder, folder / "class0" / "000.png"
 
 
+@pytest.mark.fault("E10")
 @pytest.mark.parametrize(
     "write", [write_npz, write_idx, write_gzipped_idx, write_cifar, write_folder]
 )

@@ -44,6 +44,7 @@ def test_an_unknown_name_lists_what_there_is_with_exit_code_3() -> None:
     assert "module:function" in error.fix
 
 
+@pytest.mark.fault("E9")
 @pytest.mark.parametrize("spec", ["nowhere/at/all", "nothing.npz"])
 def test_a_missing_path_is_not_found(spec: str) -> None:
     error = refused(spec, f"The data set '{spec}' does not exist", NotFoundError)
@@ -90,6 +91,7 @@ def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
     refused(path, "cut short")
 
 
+@pytest.mark.fault("E10")
 def test_an_archive_with_flipped_bytes_is_refused_with_the_array_named(tmp_path: Path) -> None:
     path = Path(save_npz(tmp_path / "a.npz", **four_arrays()))
     content = bytearray(path.read_bytes())
@@ -103,6 +105,7 @@ def test_missing_arrays_are_listed_with_those_found(tmp_path: Path) -> None:
     refused(spec, "Missing arrays: x_test, y_test; found: x_train, y_train, extra")
 
 
+@pytest.mark.fault("F4")
 def test_object_arrays_are_never_loaded(tmp_path: Path) -> None:
     arrays = four_arrays() | {"y_train": np.array([{"a": 1}] * 24, dtype=object)}
     refused(save_npz(tmp_path / "a.npz", **arrays), "'y_train' holds Python objects")
@@ -140,6 +143,7 @@ def test_a_test_part_with_other_axes_is_refused(tmp_path: Path) -> None:
     refused(save_npz(tmp_path / "a.npz", **arrays), "do not fit the layout NCHW")
 
 
+@pytest.mark.fault("E12")
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("part", ["x_train", "x_test"])
 def test_a_pixel_that_is_not_finite_is_refused_with_its_index(
@@ -201,6 +205,7 @@ def made_labels() -> dict[str, Any]:
     return {"y_train": np.arange(24) % 10, "y_test": np.arange(12) % 10}
 
 
+@pytest.mark.fault("E13")
 def test_a_test_label_out_of_range_is_refused_with_its_index(tmp_path: Path) -> None:
     spec = save_npz(tmp_path / "a.npz", **with_label(10, 7, "y_test"))
     refused(spec, r"Label 10 at index 7 is out of range, classes 0\.\.9")
@@ -213,26 +218,31 @@ def test_a_training_label_beyond_the_named_classes_is_refused(tmp_path: Path) ->
     refused(spec, r"Label 10 at index 7 is out of range, classes 0\.\.9")
 
 
+@pytest.mark.fault("E13")
 def test_a_negative_label_is_refused(tmp_path: Path) -> None:
     refused(save_npz(tmp_path / "a.npz", **with_label(-1, 3)), "Label -1 at index 3 is negative")
 
 
+@pytest.mark.fault("E11")
 def test_a_class_without_a_training_image_is_refused(tmp_path: Path) -> None:
     arrays = with_label(10**15, 3)
     refused(save_npz(tmp_path / "a.npz", **arrays), "Class 10 has no training image")
 
 
+@pytest.mark.fault("E13")
 def test_labels_that_start_at_1_are_refused(tmp_path: Path) -> None:
     arrays = four_arrays()
     arrays["y_train"] = arrays["y_train"] + 1
     refused(save_npz(tmp_path / "a.npz", **arrays), "Class 0 has no training image")
 
 
+@pytest.mark.fault("E11")
 def test_one_class_only_is_refused(tmp_path: Path) -> None:
     arrays = four_arrays() | {"y_train": np.zeros(24, int), "y_test": np.zeros(12, int)}
     refused(save_npz(tmp_path / "a.npz", **arrays), "All 24 training images are of one class, 0")
 
 
+@pytest.mark.fault("E13")
 def test_labels_that_are_floats_are_refused(tmp_path: Path) -> None:
     arrays = four_arrays() | {"y_train": np.zeros(24)}
     refused(save_npz(tmp_path / "a.npz", **arrays), "Labels of type float64 are not class numbers")
@@ -248,6 +258,7 @@ def test_another_number_of_labels_than_images_is_refused(tmp_path: Path) -> None
     refused(save_npz(tmp_path / "a.npz", **arrays), "24 images but 23 labels")
 
 
+@pytest.mark.fault("E14")
 def test_too_few_images_for_the_test_part_are_refused_with_counts(tmp_path: Path) -> None:
     spec = save_npz(tmp_path / "a.npz", image=np.zeros((5, 4, 4)), label=np.array([0, 0, 0, 0, 1]))
     refused(spec, r"Class 1 has 1 image, but the split has 2 parts \(5 images in all\)")
@@ -262,6 +273,7 @@ def mnist(tmp_path: Path) -> Path:
     return tmp_path / "mnist"
 
 
+@pytest.mark.fault("E9")
 def test_a_missing_mnist_file_is_named_with_all_four(mnist: Path) -> None:
     (mnist / "t10k-labels-idx1-ubyte").unlink()
     refused(
@@ -284,6 +296,7 @@ def test_a_file_that_ends_in_its_header_is_refused(mnist: Path) -> None:
     refused(mnist, "ends inside its header")
 
 
+@pytest.mark.fault("E9")
 @pytest.mark.parametrize(("cut", "found"), [(-3, "837"), (None, "more than 840")])
 def test_a_length_other_than_the_header_says_is_refused(
     mnist: Path, cut: int | None, found: str
@@ -313,6 +326,7 @@ def test_a_damaged_gzip_file_is_refused(tmp_path: Path) -> None:
 # CIFAR files.
 
 
+@pytest.mark.fault("E9")
 def test_a_missing_cifar_file_is_named(tmp_path: Path) -> None:
     images, labels = made_images(20, 10, (3, 32, 32))
     (tmp_path / "data_batch_1.bin").write_bytes(cifar_records(images, labels))
@@ -346,6 +360,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
+@pytest.mark.fault("E10")
 @pytest.mark.parametrize("budget", [None, 100])
 @pytest.mark.parametrize("content", [b"", b"no image at all", "cut"])
 def test_an_image_that_does_not_decode_is_named(
@@ -358,6 +373,7 @@ def test_an_image_that_does_not_decode_is_named(
     assert not list(folder.parent.glob("cache/*"))
 
 
+@pytest.mark.fault("F12")
 def test_an_image_that_would_fill_the_memory_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def test_auto_takes_cuda_then_mps_then_the_cpu(
     assert resolve_device("cpu") == torch.device("cpu")
 
 
+@pytest.mark.fault("C12")
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps", "tpu", "cuda:x", ""])
 def test_a_device_that_is_not_there_is_refused_naming_what_there_is(
     monkeypatch: pytest.MonkeyPatch, name: str
@@ -45,6 +46,7 @@ def test_a_device_that_is_not_there_is_refused_naming_what_there_is(
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.fault("C12")
 def test_a_second_card_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, cuda=1, mps=False)
     with pytest.raises(

@@ -247,6 +247,7 @@ def test_equal_data_have_equal_fingerprints_and_one_pixel_changes_it(tmp_path: P
     )
 
 
+@pytest.mark.fault("E15")
 def test_test_images_that_are_also_training_images_are_counted_in_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

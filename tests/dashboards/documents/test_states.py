@@ -55,6 +55,7 @@ def test_the_paths_told_to_the_page_are_those_that_there_are() -> None:
     }
 
 
+@pytest.mark.fault("E4")
 def test_a_run_without_a_record_beyond_its_first_is_empty_not_wrong(tmp_path: Path) -> None:
     Run.create(tmp_path, "young", made_config(), ENVIRONMENT).close()
     found = documents(tmp_path, "young")

@@ -106,6 +106,7 @@ def test_a_silent_run_still_beats_and_viewers_who_leave_are_forgotten(live: Run)
     in_loop(live.path.parent, check, heartbeat_s=0.05)
 
 
+@pytest.mark.fault("F12")
 def test_no_more_viewers_are_let_in_than_are_allowed(
     live: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +160,7 @@ def test_viewers_of_one_state_share_one_increment(tmp_path: Path) -> None:
     assert made.count(increment_address("made", 3).path) == 1
 
 
+@pytest.mark.fault("F12")
 def test_half_a_request_and_a_reader_who_does_not_read_are_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

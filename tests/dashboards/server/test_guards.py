@@ -109,6 +109,7 @@ def tree_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.fault("F8", "G-S1")
 def test_every_hostile_name_is_refused_on_every_route(dash: Dash) -> None:
     for name, route in itertools.product(HOSTILE_HOSTS, (*ROUTES, HEALTH)):
         host = name.format(port=dash.port)
@@ -117,6 +118,7 @@ def test_every_hostile_name_is_refused_on_every_route(dash: Dash) -> None:
         assert b"nas.dash" not in found.raw and b"ok\n" not in found.raw
 
 
+@pytest.mark.fault("F8")
 @pytest.mark.parametrize("names", [(), ("127.0.0.1", "127.0.0.1"), ("localhost", "evil.example")])
 def test_no_name_and_two_names_are_refused(dash: Dash, names: tuple[str, ...]) -> None:
     for route in (*ROUTES, HEALTH):
@@ -131,6 +133,7 @@ def test_the_own_names_are_answered_whatever_port_a_tunnel_gives(dash: Dash, nam
     assert dash.get(HEALTH, host=[name]).body == b"ok\n"
 
 
+@pytest.mark.fault("F7", "G-S2")
 def test_without_the_right_key_every_route_but_health_is_closed(dash: Dash) -> None:
     assert dash.keys is not None
     session = dash.keys.exchange(dash.keys.code)
@@ -167,6 +170,7 @@ def test_without_the_right_key_every_route_but_health_is_closed(dash: Dash) -> N
     assert dash.wire.ask("/api/runs", ("Cookie", f"a=b; {cookie}={session}")).status == 200
 
 
+@pytest.mark.fault("F7")
 def test_the_key_in_the_address_opens_nothing_but_the_start(dash: Dash) -> None:
     assert dash.keys is not None
     for route in (*ROUTES[1:], "//"):
@@ -175,6 +179,7 @@ def test_the_key_in_the_address_opens_nothing_but_the_start(dash: Dash) -> None:
         assert dash.wire.ask(f"{route}{joint}token={dash.keys.token}").status == 401
 
 
+@pytest.mark.fault("F7")
 def test_a_link_lets_in_once_and_leaves_no_key_in_the_address(dash: Dash) -> None:
     assert dash.keys is not None
     link = f"/?key={dash.keys.code}"
@@ -194,6 +199,7 @@ def test_a_link_lets_in_once_and_leaves_no_key_in_the_address(dash: Dash) -> Non
     assert dash.wire.ask(link, session).headers["location"] == "/"
 
 
+@pytest.mark.fault("F9", "G-S3")
 def test_nothing_of_another_site_changes_anything_whatever_the_method(
     dash: Dash, runs: Path
 ) -> None:
@@ -212,6 +218,7 @@ def test_nothing_of_another_site_changes_anything_whatever_the_method(
     assert (tree_hash(runs), dash.keys.code) == (before, code)
 
 
+@pytest.mark.fault("F9")
 @pytest.mark.parametrize("method", [*METHODS[:-1], "BREW"])
 def test_only_reading_is_answered_even_to_the_owner(dash: Dash, runs: Path, method: str) -> None:
     before = tree_hash(runs)
@@ -226,6 +233,7 @@ def test_a_request_of_the_page_itself_is_answered(dash: Dash) -> None:
     assert dash.get("/api/runs", own, ("Sec-Fetch-Site", "same-origin")).status == 200
 
 
+@pytest.mark.fault("F10")
 def test_every_answer_carries_the_safety_headers(dash: Dash) -> None:
     asked = [dash.get(route) for route in (*ROUTES, HEALTH)]
     asked += [
@@ -264,6 +272,7 @@ def test_a_person_gets_a_page_in_plain_words(dash: Dash) -> None:
     assert "--allow-host" in pages[421].body.decode()
 
 
+@pytest.mark.fault("F12")
 @pytest.mark.parametrize(
     ("target", "headers", "status"),
     [

@@ -51,6 +51,7 @@ def dash(runs: Path) -> Iterator[Dash]:
         yield served
 
 
+@pytest.mark.fault("G-L1")
 def test_all_views_of_many_trials_open_for_all_viewers_at_once(dash: Dash) -> None:
     paths = ["/api/runs", "/api/runs/large", *(f"/api/runs/large/{view}" for view in VIEWS)]
     paths.append(f"/api/runs/large/trials/{TRIALS - 1}")
@@ -113,6 +114,7 @@ def resident(pid: int) -> int:
     return int(told[1]) << 10
 
 
+@pytest.mark.fault("F12", "G-L2")
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
 def test_viewers_of_a_growing_run_miss_nothing_and_fill_no_memory(tmp_path: Path) -> None:
     runs = tmp_path / "runs"

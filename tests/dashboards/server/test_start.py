@@ -56,6 +56,7 @@ def listening_addresses(port: int) -> set[str]:
     return found
 
 
+@pytest.mark.fault("F6", "F16", "G-S7")
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="no /proc/net/tcp here")
 def test_by_default_only_this_machine_and_the_link_s_holder_get_in(tmp_path: Path) -> None:
     made_run(tmp_path / "runs")
@@ -84,6 +85,7 @@ def test_by_default_only_this_machine_and_the_link_s_holder_get_in(tmp_path: Pat
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["made"]
 
 
+@pytest.mark.fault("F6")
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -121,6 +123,7 @@ def test_a_page_that_was_not_built_is_said(tmp_path: Path) -> None:
         read_pages(tmp_path)
 
 
+@pytest.mark.fault("F6")
 def test_loopback_needs_no_leave_and_the_rest_a_token() -> None:
     for host in ("127.0.0.1", "localhost", "::1", "127.8.8.8"):
         assert is_loopback(host)
@@ -142,6 +145,7 @@ def test_a_server_on_all_addresses_answers_to_the_one_that_was_reached() -> None
     assert not Hosts("127.0.0.1").allows("127.0.0.2", "127.0.0.2")
 
 
+@pytest.mark.fault("F7")
 def test_a_session_ends_and_the_oldest_of_too_many_leaves() -> None:
     now = [0.0]
     keys = Keys(clock=lambda: now[0])

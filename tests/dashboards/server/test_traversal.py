@@ -6,6 +6,7 @@ import itertools
 import os
 from pathlib import Path
 
+import pytest
 from dash_servers import VIEWS, serving
 from made_runs import made_run
 
@@ -79,6 +80,7 @@ def corpus() -> list[str]:
     return sorted({*pieces, *UPS, *ENDS})
 
 
+@pytest.mark.fault("F1", "G-S4")
 def test_no_path_of_the_corpus_gives_a_byte_from_outside(tmp_path: Path) -> None:
     runs, secret = tmp_path / "runs", tmp_path / "secret"
     made_run(runs)
@@ -99,6 +101,7 @@ def test_no_path_of_the_corpus_gives_a_byte_from_outside(tmp_path: Path) -> None
                     assert found.headers["content-type"] == "application/json"
 
 
+@pytest.mark.fault("F11")
 def test_links_and_pipes_in_a_run_are_never_followed(tmp_path: Path) -> None:
     runs, outside = tmp_path / "runs", tmp_path / "outside"
     made_run(outside, "canary_run")
