@@ -6,13 +6,15 @@ weights they saw.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import final
+from collections.abc import Iterable, Mapping
+from typing import Any, final
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from nas.training.optimizers import to_array
 from nas.training.recipe import Recipe
 
 _WARM_STEPS = 10
@@ -54,6 +56,20 @@ class WeightAverage:
             return 1.0 / self.taken
         # The first steps would hold a large share of a short training otherwise.
         return 1.0 - min(self.decay, self.taken / (_WARM_STEPS + self.taken))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the average so far, by place of the parameter."""
+        return {str(place): to_array(value) for place, value in enumerate(self._average)}
+
+    @torch.no_grad()
+    def load(self, taken: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on with an average of `taken` weights that `arrays` told of."""
+        self.taken = taken
+        self._average = [
+            torch.empty_like(parameter).copy_(torch.from_numpy(arrays[str(place)].copy()))
+            for place, parameter in enumerate(self.module.parameters())
+            if taken
+        ]
 
     @torch.no_grad()
     def finish(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:

@@ -1,23 +1,25 @@
-"""The one fit loop: every stand-alone training of this package runs through `fit`.
+"""The one fit loop: every stand-alone training of this package runs through `Training`.
 
 It is short enough to read whole, and deterministic: weights depend on the starting weights, the
-data, the recipe, the seed and the number of threads, and on nothing else. The module arrives built
-and initialised; its initial weights are the caller's seed, not this one's.
+data, the recipe, the seed and the number of threads, and on nothing else, neither on how often the
+training was left and gone on with. The module arrives built and initialised; its initial weights
+are the caller's seed, not this one's.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import final
+from itertools import islice
+from typing import Self, final
 
 import torch
 from torch import Tensor, nn
 
 from nas.errors import ConfigError, DataError
-from nas.model.merges import AbstractDeclaredMerge
 from nas.model.network import Network
 from nas.model.path_masks import PathMasks
 from nas.seeds import derive_seed
@@ -26,13 +28,22 @@ from nas.training.batches import Batches
 from nas.training.device import deterministic_kernels, memory_format, reduced_precision
 from nas.training.device_lock import SharedTurn, working_on
 from nas.training.faults import memory_faults, nonfinite
+from nas.training.fit_state import (
+    FitState,
+    Noise,
+    check_stamp,
+    load_module,
+    module_arrays,
+    stamp,
+    surroundings,
+)
 from nas.training.mixing import Targets, mix
+from nas.training.optimizers import load_optimizer, make_optimizer, optimizer_arrays
 from nas.training.parts import DataPart
 from nas.training.path_dropper import path_dropper
 from nas.training.path_rates import rate_factor
 from nas.training.recipe import Recipe
 
-_GATE_NAMES = frozenset({"gate", "gates", "gate_logits"})
 _CHECK_EVERY_ON_ACCELERATOR = 20
 
 
@@ -103,168 +114,191 @@ def fit(
         DataError: If the part is empty.
         ConfigError: If the recipe asks for something of the wiring and the module is no `Network`.
     """
-    if len(part) == 0:
-        raise DataError("There are 0 images to train on.", fix="Give this part a share above 0.")
-    target = torch.device(device)
-    training = _Training(module, recipe, target, seed)
-    cuda = [target] if target.type == "cuda" else []
-    with (
-        memory_faults("training"),
-        deterministic_kernels(),
-        torch.random.fork_rng(cuda),
-        working_on(target) as training.turn,
-    ):
-        training.started = time.perf_counter()
-        # torch accepts both at once, but its stubs do not say so.
-        module.to(target, memory_format=memory_format(target))  # type: ignore[call-overload]
-        batches = Batches(part, recipe.batch_size, target, recipe.augmentation)
-        training.run(batches, on_epoch, should_stop or (lambda: False))
-    module.eval()
-    return training.result()
+    training = Training(module, part, recipe, seed=seed, device=device)
+    while not training.is_done:
+        report = training.epoch(should_stop)
+        if report is None:
+            break
+        if on_epoch is not None:
+            on_epoch(report)
+    return training.finish()
 
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Return two optimiser groups: kernels and matrices with decay; norms, biases, gates without.
+@final
+class Training:
+    """One training, epoch by epoch; it can be left after any step and gone on with elsewhere.
 
-    A decayed norm scale or gate is pulled to zero for no loss in front of another norm, which says
-    nothing about the connection.
+    Arguments and errors are those of `fit`.
     """
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
-    merges = [part for part in module.modules() if isinstance(part, AbstractDeclaredMerge)]
-    scaling = {id(number) for part in merges for number in part.gates()}
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            gate = name.rpartition(".")[2] in _GATE_NAMES or id(parameter) in scaling
-            (free if parameter.ndim < 2 or gate else decayed).append(parameter)
-    groups: list[dict[str, object]] = []
-    if decayed:
-        groups.append({"params": decayed, "weight_decay": weight_decay})
-    if free:
-        groups.append({"params": free, "weight_decay": 0.0})
-    return groups
 
-
-def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser over the module's parameters."""
-    groups = parameter_groups(module, recipe.weight_decay)
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.999))
-    return torch.optim.SGD(
-        groups,
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-    )
-
-
-class _Training:
-    """State of one training: counters, optimiser, losses, and what the recipe adds to a step."""
-
-    def __init__(self, module: nn.Module, recipe: Recipe, device: torch.device, seed: int) -> None:
-        self.module = module
-        self.recipe = recipe
-        self.device = device
-        self.seed = seed
+    def __init__(
+        self,
+        module: nn.Module,
+        part: DataPart,
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if len(part) == 0:
+            raise DataError(
+                "There are 0 images to train on.", fix="Give this part a share above 0."
+            )
+        self.module, self.recipe, self.seed = module, recipe, seed
+        self.device = torch.device(device)
         self.steps = 0
-        self.total_steps = 1
         self.losses: list[float] = []
-        self.stopped = False
-        self.turn = SharedTurn(None)
-        self.started = time.perf_counter()
-        self.dropper = path_dropper(recipe.path_dropping, module, seed)
-        self.rate_factor = 1.0
+        self._stamp = stamp(module, part, recipe, seed)
+        self._epoch_losses: list[float] = []
+        self._seconds_before, self._started = 0.0, time.perf_counter()
+        self._dropper = path_dropper(recipe.path_dropping, module, seed)
+        self._rate_factor = 1.0
         if recipe.learning_rate_rule != "fixed":
             network = _network(module, "learning_rate_rule")
-            self.rate_factor = rate_factor(network.architecture, recipe.learning_rate_rule)
-        self.exits = None
-        if recipe.exit_weight:
-            self.exits = _network(module, "exit_weight")
+            self._rate_factor = rate_factor(network.architecture, recipe.learning_rate_rule)
+        self._exits = _network(module, "exit_weight") if recipe.exit_weight else None
+        with self._at_work():
+            # torch accepts both at once, but its stubs do not say so.
+            module.to(self.device, memory_format=memory_format(self.device))  # type: ignore[call-overload]
+            self._batches = Batches(part, recipe.batch_size, self.device, recipe.augmentation)
+            self._noise = Noise.seeded(derive_seed(seed, "noise", 0), self.device)
+        self._total_steps = recipe.epochs * self._batches.steps_per_epoch
+        self._optimizer = make_optimizer(module, recipe)
+        self._average = None
+        if recipe.averaging != "none":
+            self._average = WeightAverage(module, recipe, self._total_steps)
 
-    def run(
-        self,
-        batches: Batches,
-        on_epoch: Callable[[EpochReport], None] | None,
-        should_stop: Callable[[], bool],
-    ) -> None:
-        torch.manual_seed(derive_seed(self.seed, "noise", 0))
-        optimizer = make_optimizer(self.module, self.recipe)
-        self.total_steps = max(1, self.recipe.epochs * batches.steps_per_epoch)
-        average = None
-        if self.recipe.averaging != "none":
-            average = WeightAverage(self.module, self.recipe, self.total_steps)
-        self.module.train()
-        for epoch in range(self.recipe.epochs):
-            stream = batches.epoch(self.seed, epoch)
-            loss = self._epoch(epoch, stream, batches, optimizer, average, should_stop)
-            if loss is None:
-                self.stopped = True
-                break
-            self.losses.append(loss)
-            if on_epoch is not None:
-                on_epoch(EpochReport(epoch + 1, self.recipe.epochs, loss, self._seconds()))
-        if average is not None:
-            average.finish(batches.epoch(self.seed, self.recipe.epochs))
+    @property
+    def is_done(self) -> bool:
+        """Whether all epochs are over."""
+        return self.steps == self._total_steps
 
-    def _epoch(
-        self,
-        epoch: int,
-        stream: Iterable[tuple[Tensor, Tensor]],
-        batches: Batches,
-        optimizer: torch.optim.Optimizer,
-        average: WeightAverage | None,
-        should_stop: Callable[[], bool],
-    ) -> float | None:
-        """Run one epoch and return its mean loss, or None when it was stopped."""
-        watch = _LossWatch(epoch, self.device)
-        for images, labels in stream:
-            if should_stop():
-                return None
-            self.turn.pause()
-            rate = self.recipe.learning_rate_at(self.steps, batches.steps_per_epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * self.rate_factor
-            watch.add(self._step(images, labels, optimizer))
-            if average is not None:
-                average.add(self.steps)
-            self.steps += 1
-        return watch.mean()
+    def epoch(self, should_stop: Callable[[], bool] | None = None) -> EpochReport | None:
+        """Train to the end of the epoch; return None if `should_stop` ended it before.
 
-    def _step(self, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer) -> Tensor:
-        images, targets = mix(images, labels, self.recipe.mixup, self.seed, self.steps)
-        loss = self._loss(images, targets)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.recipe.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.gradient_clip)
-        optimizer.step()
-        return loss.detach()
+        Raises:
+            TrialError: As `fit`.
+        """
+        number, done = divmod(self.steps, self._batches.steps_per_epoch)
+        watch = _LossWatch(number, self.device, self._epoch_losses)
+        with self._at_work(self._noise) as turn:
+            self.module.train()
+            # What was trained on before is drawn again, to bring the generator to where it was.
+            for images, labels in islice(self._batches.epoch(self.seed, number), done, None):
+                if should_stop is not None and should_stop():
+                    break
+                turn.pause()
+                watch.add(self._step(images, labels))
+                self.steps += 1
+            self._noise = Noise.now(self.device)
+        self._epoch_losses = watch.read()
+        if self.steps < (number + 1) * self._batches.steps_per_epoch:
+            return None
+        self.losses.append(math.fsum(self._epoch_losses) / len(self._epoch_losses))
+        self._epoch_losses = []
+        return EpochReport(number + 1, self.recipe.epochs, self.losses[-1], self._seconds())
 
-    def _loss(self, images: Tensor, targets: Targets) -> Tensor:
-        masks: tuple[PathMasks, ...] = ()  # other modules than networks take no masks
-        if self.dropper is not None:
-            progress = self.steps / self.total_steps
-            masks = (self.dropper.masks(self.steps, progress, len(images), self.device),)
-        with reduced_precision(self.device):
-            if self.exits is None:
-                outputs = [self.module(images, *masks)]
-            else:
-                outputs = self.exits.exit_logits(images, *masks)
-        losses = [targets.loss(logits, self.recipe.label_smoothing) for logits in outputs]
-        return losses[-1] + self.recipe.exit_weight * sum(losses[:-1])
+    def finish(self) -> FitResult:
+        """Put the averaged weights in place, if there are any, and the module in eval mode.
 
-    def _seconds(self) -> float:
-        return time.perf_counter() - self.started
-
-    def result(self) -> FitResult:
+        The state of the training is gone then.
+        """
+        if self._average is not None:
+            with self._at_work(self._noise):
+                self._average.finish(self._batches.epoch(self.seed, self.recipe.epochs))
+        self.module.eval()
         return FitResult(
             epochs=len(self.losses),
             steps=self.steps,
             losses=tuple(self.losses),
             seconds=self._seconds(),
-            stopped=self.stopped,
+            stopped=not self.is_done,
             recipe_hash=self.recipe.recipe_hash,
         )
+
+    def state(self) -> FitState:
+        """Return where the training stands; an equal one that restores it ends with equal bits."""
+        arrays = {f"module/{name}": array for name, array in module_arrays(self.module).items()}
+        remembered = optimizer_arrays(self._optimizer, self.module)
+        arrays |= {f"optimizer/{name}": array for name, array in remembered.items()}
+        arrays |= {f"noise/{name}": array for name, array in self._noise.arrays().items()}
+        facts = {
+            "stamp": self._stamp,
+            "surroundings": surroundings(),
+            "steps": self.steps,
+            "losses": list(self.losses),
+            "epoch_losses": list(self._epoch_losses),
+            "seconds": self._seconds(),
+        }
+        if self._average is not None:
+            averages = self._average.arrays()
+            arrays |= {f"average/{name}": array for name, array in averages.items()}
+            facts["averaged"] = self._average.taken
+        return FitState(arrays, facts)
+
+    def restore(self, state: FitState) -> Self:
+        """Go on (or back) to a state of an equal training.
+
+        Raises:
+            RunError: If it is the state of another one.
+        """
+        check_stamp(state, self._stamp)
+        load_module(self.module, state.below("module/"))
+        load_optimizer(self._optimizer, self.module, state.below("optimizer/"))
+        if self._average is not None:
+            self._average.load(int(state.facts["averaged"]), state.below("average/"))
+        self._noise = Noise.of(state.below("noise/"))
+        self.steps = int(state.facts["steps"])
+        self.losses = [float(loss) for loss in state.facts["losses"]]
+        self._epoch_losses = [float(loss) for loss in state.facts["epoch_losses"]]
+        self._seconds_before = float(state.facts["seconds"])
+        self._started = time.perf_counter()
+        return self
+
+    @contextmanager
+    def _at_work(self, noise: Noise | None = None) -> Iterator[SharedTurn]:
+        """Have the device, shared, and generators that are put back afterwards."""
+        cuda = [self.device] if self.device.type == "cuda" else []
+        with (
+            memory_faults("training"),
+            deterministic_kernels(),
+            torch.random.fork_rng(cuda),
+            working_on(self.device) as turn,
+        ):
+            if noise is not None:
+                noise.apply(self.device)
+            yield turn
+
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        rate = self.recipe.learning_rate_at(self.steps, self._batches.steps_per_epoch)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * self._rate_factor
+        images, targets = mix(images, labels, self.recipe.mixup, self.seed, self.steps)
+        loss = self._loss(images, targets)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.gradient_clip)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.add(self.steps)
+        return loss.detach()
+
+    def _loss(self, images: Tensor, targets: Targets) -> Tensor:
+        masks: tuple[PathMasks, ...] = ()  # other modules than networks take no masks
+        if self._dropper is not None:
+            progress = self.steps / self._total_steps
+            masks = (self._dropper.masks(self.steps, progress, len(images), self.device),)
+        with reduced_precision(self.device):
+            if self._exits is None:
+                outputs = [self.module(images, *masks)]
+            else:
+                outputs = self._exits.exit_logits(images, *masks)
+        losses = [targets.loss(logits, self.recipe.label_smoothing) for logits in outputs]
+        return losses[-1] + self.recipe.exit_weight * sum(losses[:-1])
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._started
 
 
 def _network(module: nn.Module, setting: str) -> Network:
@@ -283,20 +317,21 @@ class _LossWatch:
     On an accelerator it looks only every few steps: reading a loss waits for the device.
     """
 
-    def __init__(self, epoch: int, device: torch.device) -> None:
+    def __init__(self, epoch: int, device: torch.device, seen: list[float]) -> None:
         self.epoch = epoch
         self.every = 1 if device.type == "cpu" else _CHECK_EVERY_ON_ACCELERATOR
         self.pending: list[Tensor] = []
-        self.seen: list[float] = []
+        self.seen = list(seen)
 
     def add(self, loss: Tensor) -> None:
         self.pending.append(loss)
         if len(self.pending) >= self.every:
             self._look()
 
-    def mean(self) -> float:
+    def read(self) -> list[float]:
+        """Return the losses of the epoch so far."""
         self._look()
-        return math.fsum(self.seen) / len(self.seen)
+        return self.seen
 
     def _look(self) -> None:
         if not self.pending:

@@ -25,7 +25,7 @@ from nas.model.merges import MERGE_MODULES, AbstractDeclaredMerge, AbstractMerge
 from nas.model.network import Network
 from nas.topology.graph import Architecture, Edge, Node
 from nas.topology.merges import MERGES, Merge
-from nas.training.fit import parameter_groups
+from nas.training.optimizers import parameter_groups
 
 NAMES = list(MERGES)
 LINEAR = [name for name in NAMES if MERGES.get(name).linear]

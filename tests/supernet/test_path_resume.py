@@ -37,6 +37,7 @@ def cuts(steps: int) -> list[int]:
 
 
 @pytest.mark.fault("G-D2")
+@pytest.mark.fault("G-D2")
 @pytest.mark.parametrize(
     "settings",
     [
@@ -75,6 +76,7 @@ def relaxed(stop_after: int | None = None, state: Checkpoint | None = None) -> C
 
 
 @pytest.mark.fault("G-D2")
+@pytest.mark.fault("G-D2")
 def test_relaxed_training_cut_at_random_steps_gives_the_same_bits() -> None:
     whole = relaxed()
     for cut in cuts(int(whole["progress"][0])):
@@ -94,6 +96,7 @@ def refused(state: Checkpoint, message: str, **settings: object) -> None:
         begin("uniform", **settings).restore(state)  # type: ignore[arg-type]
 
 
+@pytest.mark.fault("B9")
 @pytest.mark.fault("B9")
 def test_a_checkpoint_of_another_training_is_refused_and_the_difference_named() -> None:
     state = trained("uniform", stop_after=2)
@@ -139,6 +142,7 @@ def test_a_fault_survives_a_checkpoint_and_says_what_happened(loss: float) -> No
     assert "back to step 4 and on with a learning rate of 0.01" in again.describe()
 
 
+@pytest.mark.fault("E3")
 @pytest.mark.fault("E3")
 def test_after_a_divergence_the_result_is_untrusted_and_the_diagnosis_kept(
     monkeypatch: pytest.MonkeyPatch,

@@ -16,7 +16,8 @@ from nas.training.data import load_data
 from nas.training.data.image_data import ImageData
 from nas.training.evaluate import FOLDS, evaluate, evaluate_part
 from nas.training.faults import is_out_of_memory, memory_faults
-from nas.training.fit import EpochReport, fit, make_optimizer, parameter_groups
+from nas.training.fit import EpochReport, fit
+from nas.training.optimizers import make_optimizer, parameter_groups
 from nas.training.parts import FiveParts, split_five
 from nas.training.recipe import Recipe
 
