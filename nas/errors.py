@@ -117,6 +117,26 @@ class NothingFeasibleError(NasError, RuntimeError):
     exit_code = 5
 
 
+class ClusterError(NasError, ConnectionError):
+    """A cluster that cannot be reached, refuses, or is gone; the run's state is saved."""
+
+    exit_code = 6
+
+    def __init__(
+        self, what: str, *, where: str | None = None, why: str | None = None, fix: str | None = None
+    ) -> None:
+        NasError.__init__(self, what, where=where, why=why, fix=fix)
+
+    __str__ = NasError.__str__
+    __reduce__ = NasError.__reduce__
+
+
+class RemoteJobError(NasError, RuntimeError):
+    """A job on a cluster that ended with an exit code of its own."""
+
+    exit_code = 7
+
+
 class InterruptedRunError(NasError, RuntimeError):
     """The run was stopped by a signal; its state is saved."""
 
@@ -126,7 +146,8 @@ class InterruptedRunError(NasError, RuntimeError):
 class TrialError(NasError, RuntimeError):
     """One evaluation that failed; the search goes on.
 
-    `kind` is one of `nonfinite`, `oom`, `timeout`, `crash`, `infeasible`.
+    `kind` is one of `nonfinite`, `oom`, `timeout`, `crash`, `infeasible`. Whether the process
+    around it `died` or was `lost` only those can tell who wait for it.
     """
 
     def __init__(

@@ -32,9 +32,19 @@ _TOLD = {
         "Raise search.trial_timeout_s, or let less run beside the search.",
     ),
     "crash": (
-        "The worker ended with an error, or died.",
+        "The evaluation ended with an error.",
         "Read the message. The error of one trial does not stop a search; if all crash alike, the "
         "space or a plugin is at fault.",
+    ),
+    "died": (
+        "The process that evaluated the trial ended each time it was tried.",
+        "Read the message. A layer or a plugin that ends its process does so for every network "
+        "that has it; the search goes on without these.",
+    ),
+    "lost": (
+        "The machine that evaluated the trial, or the way to it, was lost each time.",
+        "See whether nodes of the cluster go away under load (memory, preemption), then give the "
+        "run more trials.",
     ),
     "infeasible": (
         "The network breaks a bound that is known before it is evaluated.",

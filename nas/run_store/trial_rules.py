@@ -16,7 +16,7 @@ from nas.run_store.records import Record
 
 TrialState = Literal["asked", "finished", "failed"]
 
-FAILURE_REASONS: Final = ("nonfinite", "oom", "timeout", "crash", "infeasible")
+FAILURE_REASONS: Final = ("nonfinite", "oom", "timeout", "crash", "infeasible", "died", "lost")
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,10 @@ class ExploreConfig(_Part):
     batch: Annotated[int, Field(ge=1, le=10_000)] = 16
     """Proposals that see the same results; never derived from the number of workers."""
 
-    order: Literal["deterministic"] = "deterministic"
-    """One seed gives one search, however many workers or crashes it meets."""
+    order: Literal["deterministic", "asynchronous"] = "deterministic"
+    """`deterministic`: one seed gives one search, however many workers or crashes it meets.
+    `asynchronous`: a free worker gets a proposal at once, made from all results so far; the log
+    keeps the order in which they came."""
 
     trial_timeout_s: Seconds = 600.0
     """Wall-clock limit of one evaluation, in seconds."""

@@ -1,31 +1,37 @@
 """The explore stage: plan a batch, evaluate it, measure it, record it, until the trials are used.
 
 Inherited scores and counted costs come from the workers in any order and are the same in every
-order. Latency is measured by the driver alone, when the batch's evaluations are over and nothing
-else of the search runs on the device.
+order. Latency is measured when the batch's evaluations are over and nothing else of the search runs
+on the device. In asynchronous order a batch is one trial, and measuring waits for as many of them
+as a batch would have had.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, final
 
-from nas.errors import EveryTrialFailedError, NasError, NothingFeasibleError, RunError
+from nas.errors import EveryTrialFailedError, NothingFeasibleError, RunError
 from nas.run_store import rebuild_views
+from nas.search.attempts import (
+    MOST_ABANDONED,
+    failed_attempts,
+    open_entries,
+    was_always_abandoned,
+)
 from nas.search.executors import Job, Outcome
-from nas.search.executors.base import classify
 from nas.search.history import BatchPlan, Entry, planned_trials, read_plans
 from nas.search.memory_use import memory_use
 from nas.search.propose import Planner, Preferred
-from nas.search.quantisation import completed, deployment_of, described
+from nas.search.quantisation import completed, described
 from nas.search.quiet import QuietDevice
 from nas.search.resolve import searched_space
+from nas.search.retries import has_attempts_left, run_retrying
 from nas.search.session import Session, Stopped
 from nas.search.setups import scoring_setup
-from nas.search.time_spent import TimeSpent
-from nas.space import AbstractSpace
+from nas.search.trial_closing import TrialCloser
 from nas.topology.identity import trained_id
 from nas.topology.serial import architecture_text, dump_architecture
 
@@ -114,21 +120,16 @@ class _Explorer:
             self.space, session.config, session.goals, completed(self.space, preferred)
         )
         self.plans = read_plans(session.run.records())
-        self.device = QuietDevice(session)
+        self.closer = TrialCloser(session, self.space, QuietDevice(session))
+        self._closed = 0
 
     def run(self) -> Mapping[str, Any]:
-        """Evaluate batch after batch; return what the closing record says."""
+        """Evaluate until nothing is left; return what the closing record says."""
         self._tell()
-        if self.plans:
-            self._evaluate(self.plans[-1])  # what a killed owner left open
-        while True:
-            self.session.check_stop()
-            plan = self.planner.plan(self.plans, self.store.table(), self.total)
-            if plan is None:
-                break
-            self.store.append(plan.to_record())
-            self.plans.append(plan)
-            self._evaluate(plan)
+        if self.session.config.search.order == "deterministic":
+            self._batches()
+        else:
+            self._flow()
         trials = sum(len(plan.trials) for plan in self.plans)
         duplicates = sum(len(plan.entries) for plan in self.plans) - trials
         exhausted = bool(self.plans) and self.plans[-1].exhausted
@@ -141,26 +142,96 @@ class _Explorer:
             "exhausted": exhausted,
         }
 
-    def _evaluate(self, plan: BatchPlan) -> None:
-        trials = self.store.table().trials
-        open_entries = [
-            entry
-            for entry in plan.trials
-            if entry.trial not in trials or trials[entry.trial].state == "asked"
-        ]
-        if not open_entries:
-            return
+    def _batches(self) -> None:
+        """Close every batch before the next one is planned."""
+        plan = self.plans[-1] if self.plans else None  # a killed owner may have left it open
+        while True:
+            if plan is not None and (waiting := self._open([plan])):
+                self._evaluate(waiting, self.closer.take)
+            self.session.check_stop()
+            plan = self._plan()
+            if plan is None:
+                return
+
+    def _flow(self) -> None:
+        """Plan a trial whenever a worker is free, from all that is known then."""
+        if waiting := self._open(self.plans):
+            self._evaluate(waiting, self._take)
+        while not self._is_complete():
+            self.session.check_stop()
+            self._evaluate(self._flowing(), self._take)
+
+    def _flowing(self) -> Iterator[tuple[int, Entry]]:
+        """Plan one by one, until as many trials as a batch has wait to be measured in peace."""
+        while len(self.closer.waiting) < self.session.config.search.batch:
+            plan = self._plan(1)
+            if plan is None:
+                return
+            yield from self._open([plan])
+
+    def _is_complete(self) -> bool:
+        """Tell whether no further trial can be planned."""
+        asked = sum(len(plan.trials) for plan in self.plans)
+        return asked >= self.total or (bool(self.plans) and self.plans[-1].exhausted)
+
+    def _plan(self, most: int | None = None) -> BatchPlan | None:
+        """Plan what comes next and write it down; None when nothing is left."""
+        plan = self.planner.plan(self.plans, self.store.table(), self.total, most)
+        if plan is not None:
+            self.store.append(plan.to_record())
+            self.plans.append(plan)
+        return plan
+
+    def _open(self, plans: Sequence[BatchPlan]) -> list[tuple[int, Entry]]:
+        return list(open_entries(plans, self.store.table()))
+
+    def _evaluate(
+        self, waiting: Iterable[tuple[int, Entry]], take: Callable[[Outcome], None]
+    ) -> None:
+        """Evaluate trials, measure them, and bring the views up to date.
+
+        Args:
+            waiting: Batch and proposal of each, taken when a worker is free.
+            take: Told what came of each.
+        """
         executor = self.session.executor(scoring_setup(self.session, self.weights))
-        jobs = [self._ask(plan.batch, entry) for entry in open_entries]
-        batch = _Batch(self.session, self.space, open_entries, self.device)
-        complete = executor.run(jobs, batch.take, self.session.stopper)
+        jobs = (self._ask(batch, entry) for batch, entry in self._hopeful(waiting))
+        complete = run_retrying(executor, jobs, take, self.session.stopper, self._again)
         self.store.note("workers", **memory_use(executor))
         if not complete:
             raise Stopped
         self.session.settle()
-        batch.measure()
+        self.closer.measure()
         self._tell()
         rebuild_views(self.store)
+
+    def _take(self, outcome: Outcome) -> None:
+        """Close a trial; show what there is each time as many as a batch has came in."""
+        self.closer.take(outcome)
+        self._closed += 1
+        if self._closed % self.session.config.search.batch == 0:
+            self._tell()
+            rebuild_views(self.store)
+
+    def _again(self, job: Job, outcome: Outcome) -> Job | None:
+        """Record an attempt whose worker did not survive, and ask for the next one."""
+        number = int(job.key)
+        failed = failed_attempts(self.store.table().trials.get(number)) + 1
+        if not has_attempts_left(outcome.reason, failed):
+            return None
+        self.closer.take(outcome)
+        trial = self.store.table().trials[number]
+        return self._ask(trial.batch or 0, self.closer.entries[number])
+
+    def _hopeful(self, waiting: Iterable[tuple[int, Entry]]) -> Iterator[tuple[int, Entry]]:
+        """Give up the trials that ended the search itself each time they were tried."""
+        for batch, entry in waiting:
+            trial = self.store.table().trials.get(entry.trial)
+            if not was_always_abandoned(trial):
+                yield batch, entry
+                continue
+            what = f"The search was killed in each of {MOST_ABANDONED} attempts at it."
+            self.closer.fail(entry.trial, "died", what, 0.0)
 
     def _ask(self, batch: int, entry: Entry) -> Job:
         """Record that a trial is asked (again); return its job."""
@@ -176,6 +247,7 @@ class _Explorer:
             **({"parents": list(entry.parents)} if entry.parents else {}),
         }
         self.store.append({**record, **self._describe(entry)})
+        self.closer.entries[entry.trial] = entry
         payload: dict[str, Any] = {"decisions": entry.decisions}
         if entry.replays is not None:
             payload["inherited"] = self.store.table().trials[entry.replays].extra["inherited"]
@@ -201,87 +273,3 @@ class _Explorer:
         failed = len(table.failed())
         note = f"{failed} failed" if failed else ""
         self.session.tell(EXPLORE, done, self.total, "trials", note)
-
-
-@final
-class _Batch:
-    """Takes the outcomes of one batch and closes its trials.
-
-    Args:
-        session: The session.
-        space: What they were proposed from.
-        entries: The trials that are open.
-        device: Measures what workers cannot.
-    """
-
-    def __init__(
-        self, session: Session, space: AbstractSpace, entries: list[Entry], device: QuietDevice
-    ) -> None:
-        self.session = session
-        self.space = space
-        self.device = device
-        self.entries = {entry.trial: entry for entry in entries}
-        self.waiting: dict[int, Outcome] = {}
-
-    def take(self, outcome: Outcome) -> None:
-        """Close a failed trial at once, and one that needs no measurement."""
-        number = int(outcome.key)
-        if outcome.result is None:
-            self._fail(number, outcome.reason or "crash", outcome.message or "", outcome.seconds)
-        elif self.session.goals.driven:
-            self.waiting[number] = outcome
-        else:
-            self._finish(number, outcome, {"values": {}})
-
-    def measure(self) -> None:
-        """Measure the trials that wait for it, one by one, and close them."""
-        for number in sorted(self.waiting):
-            outcome = self.waiting[number]
-            spent = TimeSpent()
-            try:
-                decisions = self.entries[number].decisions
-                deployment = deployment_of(self.space, decisions)
-                measured = self.device.estimate(self.space.build(decisions), deployment)
-            except (NasError, RuntimeError, MemoryError) as error:
-                reason, message = classify(error)
-                self._fail(number, reason, message, outcome.seconds, spent.busy_s)
-                continue
-            self._finish(number, outcome, measured, spent.busy_s)
-
-    def _finish(
-        self, number: int, outcome: Outcome, measured: Mapping[str, Any], measuring_s: float = 0.0
-    ) -> None:
-        assert outcome.result is not None
-        values = {**outcome.result["values"], **measured["values"]}
-        details = {**outcome.result["measurements"], **measured.get("measurements", {})}
-        ordered = {each.name: values[each.name] for each in self.session.goals.every}
-        self.session.run.append(
-            {
-                "kind": "trial_finished",
-                "trial": number,
-                "attempt": self.session.run.table().trials[number].attempt,
-                "values": ordered,
-                "inherited": outcome.result["inherited"],
-                "measures": outcome.result["measures"],
-                "violations": self.session.goals.violations(ordered),
-                "measurements": details,
-                "seconds": round(outcome.seconds, 4),
-                "measuring_seconds": round(measuring_s, 4),
-            }
-        )
-
-    def _fail(
-        self, number: int, reason: str, message: str, seconds: float, measuring_s: float = 0.0
-    ) -> None:
-        _log.debug("trial %d failed (%s): %s", number, reason, message)
-        self.session.run.append(
-            {
-                "kind": "trial_failed",
-                "trial": number,
-                "attempt": self.session.run.table().trials[number].attempt,
-                "reason": reason,
-                "message": message[:2000],
-                "seconds": round(seconds, 4),
-                "measuring_seconds": round(measuring_s, 4),
-            }
-        )

@@ -120,13 +120,19 @@ def planned_trials(run: Run) -> int:
     return int(run.config["search"]["trials"]) + extra
 
 
-def observations(plans: Iterable[BatchPlan], table: TrialTable, goals: Goals) -> list[Observation]:
-    """Return what a sampler may know: every proposal of finished batches, duplicates included."""
+def closed_entries(plans: Iterable[BatchPlan], table: TrialTable) -> list[Entry]:
+    """Return the proposals, duplicates included, whose trials have a result or have failed."""
     return [
-        _observation(entry, table.trials[entry.trial], goals)
+        entry
         for plan in plans
         for entry in plan.entries
+        if (trial := table.trials.get(entry.trial)) is not None and trial.state != "asked"
     ]
+
+
+def observations(entries: Iterable[Entry], table: TrialTable, goals: Goals) -> list[Observation]:
+    """Return what a sampler may know of closed proposals."""
+    return [_observation(entry, table.trials[entry.trial], goals) for entry in entries]
 
 
 def _observation(entry: Entry, trial: Trial, goals: Goals) -> Observation:

@@ -18,7 +18,7 @@ from nas.pareto import ranks
 from nas.run_store import TrialTable
 from nas.search.config import SearchConfig
 from nas.search.goals import Goals
-from nas.search.history import BatchPlan, Entry, observations
+from nas.search.history import BatchPlan, Entry, closed_entries, observations
 from nas.search.samplers import SAMPLERS, Observation, Proposal
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Choice, Decisions, OneOf
@@ -72,21 +72,28 @@ class Planner:
         self.opening = list(self._opening(preferred))
         self._members: dict[str, tuple[str, str]] = {}
 
-    def plan(self, before: Sequence[BatchPlan], table: TrialTable, total: int) -> BatchPlan | None:
+    def plan(
+        self,
+        before: Sequence[BatchPlan],
+        table: TrialTable,
+        total: int,
+        most: int | None = None,
+    ) -> BatchPlan | None:
         """Return the next batch, or None when there is nothing more to evaluate.
 
         Args:
-            before: All plans so far; each of their trials is closed.
-            table: Results.
+            before: All plans so far.
+            table: Results; trials that are open say nothing yet.
             total: Trials in all.
+            most: Trials of the batch at most; None takes the config's.
         """
         asked = sum(len(plan.trials) for plan in before)
-        count = min(self.config.search.batch, total - asked)
+        count = min(most or self.config.search.batch, total - asked)
         if count <= 0 or (before and before[-1].exhausted):
             return None
         draft = _Draft(self, before, table, count)
         self._open(draft, before)
-        self._sample(draft, before, observations(before, table, self.goals))
+        self._sample(draft, closed_entries(before, table), table)
         exhausted = draft.missing > 0 and not self._fill(draft, before, table)
         return BatchPlan(draft.batch, tuple(draft.entries), exhausted) if draft.entries else None
 
@@ -125,12 +132,11 @@ class Planner:
                 return
             draft.offer(Proposal(decisions), proposed_by)
 
-    def _sample(
-        self, draft: _Draft, before: Sequence[BatchPlan], history: list[Observation]
-    ) -> None:
+    def _sample(self, draft: _Draft, closed: Sequence[Entry], table: TrialTable) -> None:
         name = self.config.search.sampler
         sampler = SAMPLERS.get(name)()
-        trials = [entry.trial for plan in before for entry in plan.entries]
+        history = observations(closed, table, self.goals)
+        trials = [entry.trial for entry in closed]
         for attempt in range(ROUNDS):
             if not draft.missing:
                 return
@@ -253,8 +259,9 @@ def best_first(before: Sequence[BatchPlan], table: TrialTable, goals: Goals) -> 
         entry
         for plan in before
         for entry in plan.trials
-        if table.trials[entry.trial].state == "finished"
-        and goals.feasible(table.trials[entry.trial].values)
+        if (trial := table.trials.get(entry.trial)) is not None
+        and trial.state == "finished"
+        and goals.feasible(trial.values)
     ]
     if not finished:
         return []

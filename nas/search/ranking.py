@@ -19,6 +19,7 @@ from nas.run_store import Run, rebuild_views
 from nas.search.config import SearchConfig
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.rank_tasks import RANK
+from nas.search.retries import run_retrying
 from nas.search.session import Session, Stopped
 from nas.space import Decisions
 from nas.supernet.trust.calibration import CHEAP, INHERITED
@@ -304,7 +305,8 @@ class _Ranking:
         if not jobs:
             return
         self.session.check_stop()
-        if not self.session.executor(self._setup()).run(jobs, take, self.session.stopper):
+        executor = self.session.executor(self._setup())
+        if not run_retrying(executor, jobs, take, self.session.stopper):
             raise Stopped
 
     def _setup(self) -> Setup:
@@ -325,6 +327,7 @@ class _Ranking:
             threads=session.config.search.threads_per_evaluation,
             timeout_s=session.config.confirm.timeout_s,
             memory_gib=session.config.executor.memory_gib,
+            weights=(self.weights,),
         )
 
     def _complete(self) -> dict[str, list[Mapping[str, Any]]]:

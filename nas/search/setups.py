@@ -29,6 +29,7 @@ def scoring_setup(session: Session, weights: str | None) -> Setup:
         threads=session.config.search.threads_per_evaluation,
         timeout_s=session.config.search.trial_timeout_s,
         memory_gib=session.config.executor.memory_gib,
+        weights=() if weights is None else (weights,),
     )
 
 

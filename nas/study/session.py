@@ -14,6 +14,7 @@ from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setu
 from nas.search.interrupts import Stopper
 from nas.search.material import Material, prepare_material
 from nas.search.progress import Listener, StageProgress, no_listener
+from nas.search.retries import run_retrying
 from nas.search.session import Stopped, default_workers
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, load_space, space_from_dict
@@ -188,7 +189,7 @@ class StudySession:
             return
         self.check_stop()
         setup = Setup(TRAIN, setting, threads=self.config.threads, timeout_s=self.config.timeout_s)
-        if not self._prepared(setup).run(jobs, take, self.stopper):
+        if not run_retrying(self._prepared(setup), jobs, take, self.stopper):
             raise Stopped
 
     def setting(self, search: SearchConfig, fingerprint: str, judge: Judge) -> dict[str, Any]:

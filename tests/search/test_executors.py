@@ -102,7 +102,7 @@ def test_a_worker_that_dies_costs_its_job_only(local_executor: AbstractExecutor)
         local_executor,
         [{"value": 1, "fail": "exit"}, {"value": 1, "fail": "killed"}, {"value": 1}, {"value": 2}],
     )
-    assert [found[str(index)].reason for index in range(4)] == ["crash", "oom", None, None]
+    assert [found[str(index)].reason for index in range(4)] == ["died", "oom", None, None]
     assert "exit code 3" in str(found["0"].message)
     assert "memory runs out" in str(found["1"].message)
 
@@ -138,7 +138,7 @@ def test_a_worker_that_replaces_another_makes_the_task(tmp_path: Path) -> None:
     wanted = Setup(TASK, {"factor": 2, "counter": str(counter)})
     with EXECUTORS.get("local")(1) as executor:
         executor.prepare(wanted)
-        assert run(executor, [{"value": 1, "fail": "exit"}])["0"].reason == "crash"
+        assert run(executor, [{"value": 1, "fail": "exit"}])["0"].reason == "died"
         executor.prepare(wanted)
         assert run(executor, [{"value": 2}])["0"].result is not None
         executor.settle()

@@ -19,6 +19,7 @@ from nas.errors import NasError
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.base import classify
 from nas.search.ledger import Prices
+from nas.search.retries import run_retrying
 from nas.search.session import Session, Stopped
 from nas.search.time_spent import TimeSpent
 
@@ -157,7 +158,7 @@ class BudgetedWork:
         def take(outcome: Outcome) -> None:
             self._close(*looked[outcome.key], outcome)
 
-        if jobs and not executor.run(jobs, take, self.session.stopper):
+        if jobs and not run_retrying(executor, jobs, take, self.session.stopper):
             raise Stopped
 
     def _close(

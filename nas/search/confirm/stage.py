@@ -45,6 +45,7 @@ from nas.search.executors import Job, Outcome
 from nas.search.executors.base import classify
 from nas.search.history import planned_trials
 from nas.search.quiet import QuietDevice
+from nas.search.retries import run_retrying
 from nas.search.session import Session, Stopped
 from nas.search.setups import retraining_setup
 from nas.search.time_spent import TimeSpent
@@ -182,25 +183,24 @@ class _Confirmation:
         if not jobs:
             return
         self.session.check_stop()
-        waiting = [Job(name, self._payload(purpose, key)) for name, key in jobs.items()]
-        if not self.session.executor(retraining_setup(self.session)).run(
-            waiting, take, self.session.stopper
-        ):
+        waiting = [self._job(name, purpose, key) for name, key in jobs.items()]
+        executor = self.session.executor(retraining_setup(self.session))
+        if not run_retrying(executor, waiting, take, self.session.stopper):
             raise Stopped
         rebuild_views(self.session.run)
 
-    def _payload(self, purpose: str, training: TrainingKey) -> dict[str, Any]:
+    def _job(self, name: str, purpose: str, training: TrainingKey) -> Job:
         part, key, recipe, index = training
         # One network per judged candidate is kept, and the first seed says which: none is chosen
         # by what it scored on test images.
         kept = purpose == SEEDS_B and index == 0 and self.by_key[key].kind == SEARCHED
-        return {
-            **({"keep": str(self.session.run.path)} if kept else {}),
+        payload = {
             "architecture": dump_architecture(self.by_key[key].architecture),
             "seed": confirm_seed(self.session.config.seed, purpose, index),
             "recipe": dict(self.plan.recipes[recipe]),
             "part": part,
         }
+        return Job(name, payload, keeps=str(self.session.run.path) if kept else None)
 
     def _record(self, purpose: str, training: TrainingKey, outcome: Outcome) -> None:
         part, key, recipe, index = training

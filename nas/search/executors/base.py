@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, final
@@ -32,7 +32,13 @@ class Setup:
         arguments: JSON values.
         threads: CPU threads of a worker.
         timeout_s: Wall-clock limit of one job, in seconds.
-        memory_gib: Most memory of one local worker.
+        memory_gib: Most memory of one worker.
+        weights: SHA-256 of the weights that the task reads from the run `arguments["run"]`. Workers
+            that do not see that folder are given a copy, and `run` names it there.
+        gpus: GPUs of one worker; a fraction shares one. Only a cluster counts them.
+        resources: Further resources of a cluster that a worker needs, by name.
+        alone: Whether no other worker of this search may work on the same machine meanwhile.
+        fingerprint: Digest of the device that a worker must have; None takes any.
     """
 
     factory: str
@@ -40,15 +46,28 @@ class Setup:
     threads: int = 1
     timeout_s: float = 86_400.0
     memory_gib: float | None = None
+    weights: tuple[str, ...] = ()
+    gpus: float = 0.0
+    resources: Mapping[str, float] = field(default_factory=dict)
+    alone: bool = False
+    fingerprint: str | None = None
 
 
 @final
 @dataclass(frozen=True)
 class Job:
-    """One evaluation: a key that names it, and what the task needs (JSON)."""
+    """One evaluation.
+
+    Args:
+        key: Names it.
+        payload: What the task needs (JSON).
+        keeps: Folder of a run. The task finds it, or a stand-in on its own machine, as `keep` in
+            its payload; weights it stores there are in the run once the job has its outcome.
+    """
 
     key: str
     payload: Mapping[str, Any]
+    keeps: str | None = None
 
 
 @final
@@ -59,7 +78,9 @@ class Outcome:
     Args:
         key: The job's key.
         result: What the task returned; None if it failed.
-        reason: Why it failed: `nonfinite`, `oom`, `timeout`, `crash` or `infeasible`.
+        reason: Why it failed. The evaluation said so: `nonfinite`, `infeasible`, `crash` (an
+            exception), `oom`. Its worker did not survive: `timeout`, `oom`, `died` (its process
+            ended), `lost` (its machine or the way to it is gone).
         message: What to tell about the failure.
         seconds: Wall-clock time of the job, without waiting for the device.
     """
@@ -102,8 +123,11 @@ class AbstractExecutor(abc.ABC):
     ) -> bool:
         """Run all jobs; return True when all have an outcome.
 
+        A job has one outcome: whether it is tried again is for the caller to say.
+
         Args:
-            jobs: What to run.
+            jobs: What to run. The next one is taken when a worker is free and all outcomes that
+                came were told, so a generator may propose from the results so far.
             on_outcome: Called in this process with each outcome as it comes.
             should_stop: Asked several times a second. After True no job is started, those under
                 way have `grace_s` seconds to finish, and the rest stays without outcome.
@@ -155,6 +179,35 @@ def make_task(factory: str, arguments: Mapping[str, Any]) -> Task:
         raise ConfigError(f"'{factory}' is no function that makes a task.")
     task: Task = maker(dict(arguments))
     return task
+
+
+@final
+class Feed:
+    """Jobs, taken one by one.
+
+    Args:
+        jobs: What `AbstractExecutor.run` was given.
+    """
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._left = len(jobs) if isinstance(jobs, Sized) else None
+        self._jobs = iter(jobs)
+        self.ended = self._left == 0
+
+    def take(self) -> Job | None:
+        """Return the next job, or None when there is none left."""
+        if self.ended:
+            return None
+        job = next(self._jobs, None)
+        if self._left is not None:
+            self._left -= 1
+        self.ended = job is None or self._left == 0
+        return job
+
+
+def payload_of(job: Job) -> dict[str, Any]:
+    """Return what the task is called with where the run's folder is in sight."""
+    return {**job.payload, **({"keep": job.keeps} if job.keeps is not None else {})}
 
 
 def perform(task: Task, payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from typing import final
 from nas.search.executors.base import (
     EXECUTORS,
     AbstractExecutor,
+    Feed,
     Job,
     Outcome,
     Setup,
     Task,
     make_task,
     outcome,
+    payload_of,
     perform,
 )
 
@@ -44,10 +46,13 @@ class InlineExecutor(AbstractExecutor):
     ) -> bool:
         """Run the jobs in order."""
         assert self._task is not None, "prepare comes first"
-        for job in jobs:
+        feed = Feed(jobs)
+        while not feed.ended:
             if should_stop():
                 return False
-            on_outcome(outcome(job.key, perform(self._task, job.payload)))
+            job = feed.take()
+            if job is not None:
+                on_outcome(outcome(job.key, perform(self._task, payload_of(job))))
         return True
 
     def close(self) -> None:

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, final
@@ -25,10 +24,12 @@ from nas.errors import EnvironmentFault, NasError
 from nas.search.executors.base import (
     EXECUTORS,
     AbstractExecutor,
+    Feed,
     Job,
     Outcome,
     Setup,
     outcome,
+    payload_of,
     rebuild_error,
 )
 
@@ -82,7 +83,7 @@ class Worker:
     def start(self, job: Job) -> None:
         """Send a job."""
         self.job, self._since = job, time.monotonic()
-        self._send({"kind": "job", "key": job.key, "payload": dict(job.payload)})
+        self._send({"kind": "job", "key": job.key, "payload": payload_of(job)})
 
     def take_readiness(self, message: dict[str, Any]) -> bool:
         """Note the answer to a setup; return whether the worker is ready for the last one.
@@ -135,7 +136,7 @@ class Worker:
                 "The worker was ended by the system, as happens when memory runs out. " + tail
             ).strip()
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        return "crash", f"The worker died with {how}. {tail}".strip()
+        return "died", f"The worker died with {how}. {tail}".strip()
 
     def _last_words(self) -> str:
         self.errors.seek(0, os.SEEK_END)
@@ -206,21 +207,22 @@ class LocalExecutor(AbstractExecutor):
     ) -> bool:
         """Run the jobs on all workers."""
         assert self._setup is not None, "prepare comes first"
-        pending = deque(jobs)
+        feed = Feed(jobs)
         stopped_at: float | None = None
-        while pending or self._busy():
+        while True:
             if stopped_at is None and should_stop():
                 stopped_at = time.monotonic()
             if stopped_at is not None:
                 if not self._busy() or time.monotonic() - stopped_at > grace_s:
-                    complete = not pending and not self._busy()
+                    complete = feed.ended and not self._busy()
                     self._abandon()
                     return complete
             else:
-                self._hand_out(pending)
+                self._hand_out(feed)
+                if feed.ended and not self._busy():
+                    return True
             for done in self._collect():
                 on_outcome(done)
-        return True
 
     def process_ids(self) -> list[int]:
         """Return the workers' processes."""
@@ -238,10 +240,13 @@ class LocalExecutor(AbstractExecutor):
     def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.job is not None]
 
-    def _hand_out(self, pending: deque[Job]) -> None:
+    def _hand_out(self, feed: Feed) -> None:
         for worker in self._workers:
-            if pending and worker.ready and worker.job is None:
-                worker.start(pending.popleft())
+            if worker.ready and worker.job is None:
+                job = feed.take()
+                if job is None:
+                    return
+                worker.start(job)
 
     def _abandon(self) -> None:
         for worker in self._busy():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, final
 
@@ -17,6 +16,7 @@ from nas.errors import EnvironmentFault, NasError
 from nas.search.executors.base import (
     EXECUTORS,
     AbstractExecutor,
+    Feed,
     Job,
     Outcome,
     Setup,
@@ -24,6 +24,7 @@ from nas.search.executors.base import (
     describe_error,
     make_task,
     outcome,
+    payload_of,
     perform,
     rebuild_error,
 )
@@ -108,20 +109,21 @@ class RayExecutor(AbstractExecutor):
     ) -> bool:
         """Run the jobs on all actors."""
         assert self._setup is not None, "prepare comes first"
-        pending = deque(jobs)
+        feed = Feed(jobs)
         running: dict[Any, tuple[Job, int, float]] = {}
         stopped_at: float | None = None
-        while pending or running:
+        while True:
             if stopped_at is None and should_stop():
                 stopped_at = time.monotonic()
             if stopped_at is None:
-                self._hand_out(pending, running)
+                self._hand_out(feed, running)
+                if feed.ended and not running:
+                    return True
             elif not running or time.monotonic() - stopped_at > grace_s:
                 self._abandon(running)
-                return not pending and not running
+                return feed.ended and not running
             for done in self._collect(running):
                 on_outcome(done)
-        return True
 
     def close(self) -> None:
         """End the actors, and Ray if it was started here."""
@@ -157,12 +159,14 @@ class RayExecutor(AbstractExecutor):
         if error is not None:
             raise rebuild_error(error)
 
-    def _hand_out(self, pending: deque[Job], running: dict[Any, tuple[Job, int, float]]) -> None:
+    def _hand_out(self, feed: Feed, running: dict[Any, tuple[Job, int, float]]) -> None:
         busy = {place for _, place, _ in running.values()}
         for place, actor in enumerate(self._actors):
-            if pending and place not in busy:
-                job = pending.popleft()
-                reference = actor.work.remote(dict(job.payload))
+            if place not in busy:
+                job = feed.take()
+                if job is None:
+                    return
+                reference = actor.work.remote(payload_of(job))
                 running[reference] = (job, place, time.monotonic())
 
     def _collect(self, running: dict[Any, tuple[Job, int, float]]) -> list[Outcome]:
@@ -182,7 +186,7 @@ class RayExecutor(AbstractExecutor):
             return outcome(job.key, self._ray.get(reference))
         except self._ray.exceptions.RayError as error:
             self._replace(place)
-            kind = "oom" if "OutOfMemory" in type(error).__name__ else "crash"
+            kind = "oom" if "OutOfMemory" in type(error).__name__ else "died"
             text = f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"
             return Outcome(job.key, None, kind, text, time.monotonic() - since)
 
