@@ -42,6 +42,7 @@ COMMANDS: dict[str, Command] = {
     "arch": Command("Build a network by name, or show one of a run or a file.", "nas.cli.arch"),
     "predict": Command("Run a network on pictures.", "nas.cli.predict"),
     "latency": Command("Profile latencies on this device, and predict them.", "nas.cli.latency"),
+    "cluster": Command("Start and end a Ray head on this machine.", "nas.cli.cluster"),
     "space": Command("List, describe, count, sample and check search spaces.", "nas.cli.space"),
     "patterns": Command("List the connection patterns, or tell about one.", "nas.cli.patterns"),
     "data": Command("Check and convert data sets, write their images.", "nas.cli.data"),
