@@ -70,8 +70,7 @@ def fill_folder(
         EnvironmentFault: If the disk is full.
     """
     write_text(folder / layout.CONFIG, layout.config_text(config))
-    schema = f"{layout.SCHEMA}/{layout.VERSION}"
-    head = {"schema": schema, "name": name, "created": now()}
+    head = {"schema": layout.schema(layout.VERSION), "name": name, "created": now()}
     try:
         write_json(folder / layout.ENVIRONMENT, {**head, "environment": dict(environment)})
     except (TypeError, ValueError) as error:

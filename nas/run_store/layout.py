@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -18,7 +18,7 @@ from nas.errors import ConfigError, NotFoundError, RunError
 from nas.run_store.atomic import read_bytes
 
 SCHEMA: Final = "nas.run"
-VERSION: Final = 1
+VERSION: Final = 2
 
 CONFIG: Final = "run.yaml"
 ENVIRONMENT: Final = "environment.json"
@@ -28,12 +28,18 @@ NOTES: Final = "log.jsonl"
 STOP: Final = "stop"
 ARCHITECTURES: Final = "architectures"
 WEIGHTS: Final = "weights"
+QUARANTINE: Final = "quarantine"
+ORIGINALS: Final = "originals"
+"""Holds what a run of an older format was before it was brought to the one of today."""
 
 BUILDING_PREFIX: Final = ".tmp-run-"
 """Begins the name of a run folder that is being built or removed beside the runs."""
 
 RESERVED: Final = frozenset(
-    {CONFIG, ENVIRONMENT, LOCK, LOG, NOTES, STOP, ARCHITECTURES, WEIGHTS, "quarantine"}
+    {
+        *(CONFIG, ENVIRONMENT, LOCK, LOG, NOTES, STOP),
+        *(ARCHITECTURES, WEIGHTS, QUARANTINE, ORIGINALS),
+    }
 )
 """Names that no view may have."""
 
@@ -41,6 +47,21 @@ _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VIEW: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _IDENTITY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LARGEST_CONFIG: Final = 1 << 20
+
+
+@final
+class NewerFormatError(RunError):
+    """A run of a format that a newer version of nas wrote."""
+
+
+def schema(version: int) -> str:
+    """Return what a run of a version of the format calls it."""
+    return f"{SCHEMA}/{version}"
+
+
+def version_of(environment: Mapping[str, Any]) -> int:
+    """Return the version of the format, from what `read_environment` returned."""
+    return int(str(environment["schema"]).partition("/")[2])
 
 
 def check_slug(name: str) -> str:
@@ -144,12 +165,13 @@ def read_environment(path: Path) -> dict[str, Any]:
     """Return the parsed environment.json of the run `path`, of a version this package knows.
 
     Raises:
-        RunError: If it is damaged or from a newer version.
+        RunError: If it is damaged.
+        NewerFormatError: If it is from a newer version.
     """
     file = path / ENVIRONMENT
     try:
         found = json.loads(read_bytes(file))
-        schema, _, version = str(found["schema"]).partition("/")
+        named, _, version = str(found["schema"]).partition("/")
         number = int(version)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(
@@ -157,16 +179,16 @@ def read_environment(path: Path) -> dict[str, Any]:
             where=str(file),
             fix="Copy the file again from where the run came from.",
         ) from error
-    if schema != SCHEMA or number < 1:
+    if named != SCHEMA or number < 1:
         raise RunError(
             f"'{path.name}' is not a run of nas: its schema is '{found['schema']}'.",
             where=str(file),
-            fix=f"A run has the schema {SCHEMA}/{VERSION}.",
+            fix=f"A run has the schema {schema(VERSION)}.",
         )
     if number > VERSION:
-        raise RunError(
-            f"The run '{path.name}' has the format {SCHEMA}/{number}; this version of nas reads "
-            f"up to {SCHEMA}/{VERSION}.",
+        raise NewerFormatError(
+            f"The run '{path.name}' has the format {schema(number)}; this version of nas reads "
+            f"up to {schema(VERSION)}.",
             where=str(file),
             fix="Update nas, or open the run with the version that wrote it.",
         )

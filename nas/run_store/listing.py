@@ -25,11 +25,12 @@ class RunSummary:
     Args:
         path: The folder.
         name: Its name.
-        state: created, running, interrupted, finished, failed, or damaged.
+        state: created, running, interrupted, finished, failed, damaged, or newer: of a format that
+            this version of nas cannot read.
         created: When, UTC, ISO 8601; empty if damaged.
         finished: Number of finished trials.
         failed: Number of failed trials.
-        problem: For a damaged run, what is wrong.
+        problem: For a damaged or newer run, what is wrong.
     """
 
     path: Path
@@ -42,7 +43,7 @@ class RunSummary:
 
 
 def list_runs(root: Path | str) -> list[RunSummary]:
-    """Return the runs in `root`, oldest first; damaged ones are listed as such.
+    """Return the runs in `root`, oldest first; damaged and newer ones are listed as such.
 
     A folder that does not exist has no runs.
     """
@@ -54,7 +55,9 @@ def list_runs(root: Path | str) -> list[RunSummary]:
 
 
 def _is_listed(path: Path) -> bool:
-    return not path.name.startswith(".") and (path / layout.LOG).exists()
+    """Tell whether a folder is a run, or what is left of one."""
+    parts = (layout.LOG, layout.ENVIRONMENT)
+    return not path.name.startswith(".") and any((path / name).exists() for name in parts)
 
 
 def _summarize(path: Path) -> RunSummary:
@@ -69,6 +72,8 @@ def _summarize(path: Path) -> RunSummary:
                 finished=len(table.finished()),
                 failed=len(table.failed()),
             )
+    except layout.NewerFormatError as error:
+        return RunSummary(path=path, name=path.name, state="newer", problem=error.what)
     except NasError as error:
         return RunSummary(path=path, name=path.name, state="damaged", problem=error.what)
 

@@ -39,6 +39,8 @@ from nas.run_store.creation import (
 )
 from nas.run_store.lock import Owner, RunLock, owner_of
 from nas.run_store.log import Log, quarantine, read_log, scan_log
+from nas.run_store.migrating import migrate
+from nas.run_store.migrations import steps_between, take_up_environment, take_up_record
 from nas.run_store.records import Record, normalize
 from nas.run_store.trial_rules import Trial
 from nas.run_store.trials import RunState, TrialTable
@@ -62,6 +64,8 @@ class Run:
 
     def __init__(self, path: Path, lock: RunLock | None) -> None:
         found = layout.read_environment(path)
+        self._steps = steps_between(layout.version_of(found), layout.VERSION)
+        found = take_up_environment(self._steps, found)
         self.path = path
         self.name = str(found.get("name", path.name))
         self.created = str(found.get("created", ""))
@@ -129,7 +133,8 @@ class Run:
         Raises:
             NotFoundError: If it does not exist.
             RunError: If it is not a run, damaged, of a newer format, or (to write) in use or with
-                a config that was edited since.
+                a config that was edited since. A run of an older format is brought to the newest
+                by its owner, its originals kept; a reader leaves it as it is.
             EnvironmentFault: If it is to be written and the disk is full or read-only.
         """
         path = Path(path).expanduser().absolute()
@@ -143,13 +148,14 @@ class Run:
     @classmethod
     def _opened(cls, path: Path, lock: RunLock) -> Run:
         try:
+            remove_stray_temporaries(path)
+            migrate(path)
             return cls(path, lock)._own()
         except BaseException:
             lock.release()
             raise
 
     def _own(self) -> Run:
-        remove_stray_temporaries(self.path)
         self._log, records = Log.open(self.path / layout.LOG)
         try:
             self._table = TrialTable.fold(records)
@@ -243,7 +249,7 @@ class Run:
             if self._log is None:
                 self._table = TrialTable()
             news = read_log(log)
-        self._records.extend(news.records)
+        self._records.extend(take_up_record(self._steps, record) for record in news.records)
         self._read_to = news.end
 
     def stale_trials(self) -> list[Trial]:

@@ -194,7 +194,7 @@ def edit_environment(path: Path, **fields: Any) -> None:
 def test_a_newer_format_is_refused_with_both_versions(run_path: Path) -> None:
     edit_environment(run_path, schema="nas.run/7")
     for write in (False, True):
-        with pytest.raises(RunError, match=r"(?s)format nas.run/7; .* nas.run/1.*Update nas"):
+        with pytest.raises(RunError, match=r"(?s)format nas.run/7; .* nas.run/2.*Update nas"):
             Run.open(run_path, write=write)
     edit_environment(run_path, schema="other/1")
     with pytest.raises(RunError, match="'mine' is not a run of nas: its schema is 'other/1'"):

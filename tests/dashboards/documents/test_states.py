@@ -118,9 +118,9 @@ def test_a_damaged_record_is_named_and_nothing_is_skipped(tmp_path: Path) -> Non
 def test_a_run_of_a_newer_version_says_so(tmp_path: Path) -> None:
     made_run(tmp_path)
     file = tmp_path / "made" / "environment.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "schema": "nas.run/2"}))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "schema": "nas.run/9"}))
     (found,) = document(tmp_path, "/api/runs")["runs"]
-    assert "nas.run/2" in found["problem"] and "Update nas" in found["fix"]
+    assert "nas.run/9" in found["problem"] and "Update nas" in found["fix"]
 
 
 def test_what_is_no_plain_file_is_refused_in_words_without_a_path(tmp_path: Path) -> None:

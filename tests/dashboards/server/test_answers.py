@@ -97,7 +97,7 @@ def test_a_run_that_cannot_be_read_is_listed_with_the_way_out(tmp_path: Path) ->
     log = tmp_path / "damaged" / "trials.log"
     log.write_bytes(log.read_bytes().replace(b"trial_finished", b"trial_finishee", 1))
     environment = tmp_path / "newer" / "environment.json"
-    environment.write_text(environment.read_text().replace("nas.run/1", "nas.run/7"))
+    environment.write_text(environment.read_text().replace("nas.run/2", "nas.run/7"))
     (tmp_path / "half" / "run.yaml").unlink()
     with (tmp_path / "huge" / "trials.log").open("r+b") as file:
         file.truncate(LARGEST["trials.log"] + 1)  # a hole: it takes no space on the disk

@@ -1,0 +1,106 @@
+"""How the owner of a run of an older format brings it to the format of today.
+
+The originals are kept first, whole, under `originals/`; then the log is replaced, then
+environment.json, whose number says that all is done. A process killed anywhere in between leaves a
+run of the old format with its originals beside it, and the next owner does the same again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nas.errors import EnvironmentFault
+from nas.run_store import faults, layout
+from nas.run_store.atomic import (
+    TEMPORARY_PREFIX,
+    make_folder,
+    read_bytes,
+    storage_fault,
+    sync_folder,
+    write_bytes,
+    write_json,
+)
+from nas.run_store.log import read_log
+from nas.run_store.migrations import Migration, steps_between, take_up_environment, take_up_record
+from nas.run_store.records import Record, encode
+
+_logger = logging.getLogger("nas")
+
+
+def migrate(path: Path) -> None:
+    """Bring the run `path` to the newest format; one that has it is left as it is.
+
+    The caller holds the run's lock.
+
+    Raises:
+        RunError: If it is damaged: an old run is repaired before it is migrated.
+        EnvironmentFault: If the disk is full; the run is as it was.
+    """
+    environment = layout.read_environment(path)
+    version = layout.version_of(environment)
+    if version == layout.VERSION:
+        return
+    steps = steps_between(version, layout.VERSION)
+    records = [take_up_record(steps, record) for record in read_log(path / layout.LOG).records]
+    kept = _keep_originals(path, version)
+    faults.reach("migrate_after_originals")
+    write_bytes(path / layout.LOG, _lines(records, _told(version, kept)))
+    faults.reach("migrate_after_log")
+    write_json(path / layout.ENVIRONMENT, _taken_up(environment, steps))
+    faults.reach("migrate_after_environment")
+    _logger.warning(
+        "Run '%s' had the format %s and has %s now; what it was is kept in %s.",
+        path.name,
+        layout.schema(version),
+        layout.schema(layout.VERSION),
+        kept,
+    )
+
+
+def _told(version: int, kept: str) -> Record:
+    old, new = layout.schema(version), layout.schema(layout.VERSION)
+    return {"kind": "migrated", "from": old, "to": new, "originals": kept}
+
+
+def _lines(records: list[Record], told: Record) -> bytes:
+    if records[-1:] != [told]:
+        records = [*records, told]
+    return b"".join(encode(seq, record) for seq, record in enumerate(records))
+
+
+def _taken_up(environment: dict[str, Any], steps: tuple[Migration, ...]) -> dict[str, Any]:
+    found = take_up_environment(steps, environment)
+    return {**found, "schema": layout.schema(layout.VERSION)}
+
+
+def _keep_originals(path: Path, version: int) -> str:
+    """Copy what is about to change, whole or not at all; return the folder's place in the run.
+
+    Raises:
+        EnvironmentFault: If the disk is full.
+    """
+    kept = path / layout.ORIGINALS / layout.schema(version).replace("/", "-")
+    if kept.is_dir():  # of an owner that was killed in the middle, and nothing is older
+        return str(kept.relative_to(path))
+    make_folder(kept.parent)
+    for unfinished in kept.parent.glob(f"{TEMPORARY_PREFIX}*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    aside = kept.with_name(f"{TEMPORARY_PREFIX}{kept.name}-{os.getpid()}")
+    try:
+        make_folder(aside)
+        for name in (layout.CONFIG, layout.ENVIRONMENT, layout.LOG):
+            write_bytes(aside / name, read_bytes(path / name))
+        faults.reach("migrate_before_originals")
+        aside.rename(kept)
+        sync_folder(kept.parent)
+    except EnvironmentFault:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise storage_fault(error, "keep the originals of a migration", kept) from error
+    return str(kept.relative_to(path))
