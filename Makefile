@@ -14,8 +14,9 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 # The main job: what `make search` runs after the install.
 SEARCH ?= $(BIN)/nas search wired_cnn --data digits --preset smoke
 PYTEST ?= $(BIN)/python -m pytest
-# Two processes, one thread each; files stay together so that their fixtures are built once.
-PYTEST_FLAGS ?= -q -n 2 --dist loadfile
+# Two processes, one thread each; files stay together so that their fixtures are built once, and in the
+# order of tests/conftest.py, which begins with the long ones.
+PYTEST_FLAGS ?= -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install install-dev browser search test check page page-check screenshots catalogue bench gpu-check soak lock clean
 
@@ -111,7 +112,7 @@ gpu-check: install ## check on a GPU what the tests hold on a processor: make gp
 	@$(BIN)/python benchmarks/gpu_check.py --record $(ARGS)
 
 soak: install-dev ## the whole suite with every count in full; takes hours
-	@NAS_TEST_SCALE=full $(PYTEST) -q -n 2 --dist loadfile -o timeout=7200
+	@NAS_TEST_SCALE=full $(PYTEST) -q -n 2 --dist loadfile --no-loadscope-reorder -o timeout=7200
 
 # Locks hold the hashes of every platform. torch stays out, and with it what only its CUDA builds need.
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \

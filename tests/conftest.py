@@ -1,8 +1,11 @@
-"""Settings every test shares: one thread per process, hypothesis profiles, the count of skips."""
+"""Settings every test shares: threads, temporary folder, order, hypothesis profiles, skips."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 
 # Before torch or numpy is imported: test processes share few cores, and results are only
 # bit-identical at one thread count.
@@ -12,6 +15,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import pytest
 from hypothesis import HealthCheck, settings
 from scale import SKIPPED_WITHOUT_DATA, is_full_scale
+
+LONG = (
+    "end_to_end/test_readme_tour.py",
+    "end_to_end/test_dashboard_walk.py",
+    "end_to_end/test_examples_tour.py",
+    "end_to_end/test_cluster_walk.py",
+    "end_to_end/test_documentation.py",
+    "cli/test_search_command.py",
+    "end_to_end/test_wheel.py",
+    "search/test_samplers.py",
+    "contracts/test_runtimes.py",
+)
+"""Files that take long go first: one that begins last lets the other process wait for its end."""
 
 # A slow shared machine is no bug of the code under test: no deadline, no complaint about speed.
 _SLOW_IS_FINE = [HealthCheck.too_slow]
@@ -24,6 +40,47 @@ settings.register_profile(
 )
 settings.load_profile("full" if is_full_scale() else "ci")
 
+_own_folder: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give every process that tests a temporary folder of its own.
+
+    The locks of devices lie there: otherwise a measurement in one test process would make every
+    training in the other one pause. The name is short, because paths of sockets are limited. What
+    `tmp_path` gives stays where it was.
+    """
+    if config.getoption("numprocesses", None):
+        return  # this one only hands out the work
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="nas")
+    _own_folder.append(tempfile.tempdir)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove this process's temporary folder."""
+    while _own_folder:
+        shutil.rmtree(_own_folder.pop(), ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_wait_for_the_test_process_beside() -> Iterator[None]:
+    """Take the other test process for what it is: work that does not end before ours does.
+
+    A measurement waits up to 10 seconds for others to end. That it does is told by the tests of
+    `nas.objectives.busy`, with watches of their own; the one of this process only looks.
+    """
+    from nas.objectives.busy import BusyWatch, busy_watch
+
+    wait = BusyWatch.wait
+
+    def wait_unless_ours(watch: BusyWatch, longest_s: float, seen: float) -> bool:
+        return watch is not busy_watch(watch.device) and wait(watch, longest_s, seen)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BusyWatch, "wait", wait_unless_ours)
+        yield
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how many tests had no data to run on."""
@@ -34,7 +91,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests marked `soak` to `make soak`."""
+    """Begin with the long files, and leave tests marked `soak` to `make soak`."""
+    rank = {f"tests/{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(LONG)))
     if is_full_scale():
         return
     soaking = [item for item in items if item.get_closest_marker("soak")]
