@@ -78,6 +78,23 @@ class Faulty(AbstractObjective):
 @objective()
 @final
 @dataclass(frozen=True)
+class Deadly(AbstractObjective):
+    """Ends its process for some networks, as a broken kernel does."""
+
+    family: ClassVar[str] = "deadly"
+    unit: ClassVar[Unit] = Unit.FRACTION
+    source: ClassVar[Source] = "computed"
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        number = zlib.crc32(structural_id(context.architecture).encode())
+        if number % 12 == 0:
+            os.kill(os.getpid(), 9)
+        return self.answer(number % 1000 / 1000)
+
+
+@objective()
+@final
+@dataclass(frozen=True)
 class Hopeless(AbstractObjective):
     """Never has a number."""
 
@@ -105,6 +122,19 @@ def echo_task(arguments: dict[str, Any]) -> Any:
         return {"answer": payload["value"] * arguments["factor"], "pid": os.getpid()}
 
     return task
+
+
+def call_counting_task(arguments: dict[str, Any]) -> Any:
+    """Return a task that answers with its payload and how many members its call had."""
+    return _CallCounting()
+
+
+class _CallCounting:
+    def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
+        return {**payload, "members": 1}
+
+    def together(self, payloads: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{"result": {**each, "members": len(payloads)}} for each in payloads]
 
 
 def _wait_unless_first(gate: Path) -> None:

@@ -251,7 +251,7 @@ class _Explorer:
         payload: dict[str, Any] = {"decisions": entry.decisions}
         if entry.replays is not None:
             payload["inherited"] = self.store.table().trials[entry.replays].extra["inherited"]
-        return Job(str(entry.trial), payload)
+        return Job(str(entry.trial), payload, apart=before is not None)
 
     def _describe(self, entry: Entry) -> dict[str, Any]:
         architecture = self.space.build(entry.decisions)

@@ -39,6 +39,7 @@ class Setup:
         resources: Further resources of a cluster that a worker needs, by name.
         alone: Whether no other worker of this search may work on the same machine meanwhile.
         fingerprint: Digest of the device that a worker must have; None takes any.
+        members_per_call: Most jobs that a worker may be given at once, where that saves work.
     """
 
     factory: str
@@ -51,6 +52,7 @@ class Setup:
     resources: Mapping[str, float] = field(default_factory=dict)
     alone: bool = False
     fingerprint: str | None = None
+    members_per_call: int = 1
 
 
 @final
@@ -63,11 +65,13 @@ class Job:
         payload: What the task needs (JSON).
         keeps: Folder of a run. The task finds it, or a stand-in on its own machine, as `keep` in
             its payload; weights it stores there are in the run once the job has its outcome.
+        apart: Whether it gets a call of its own, because an earlier attempt had no end.
     """
 
     key: str
     payload: Mapping[str, Any]
     keeps: str | None = None
+    apart: bool = False
 
 
 @final
