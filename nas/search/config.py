@@ -287,6 +287,14 @@ class ExecutorConfig(_Part):
     memory_gib: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Most memory of one local worker, in GiB; a trial that needs more fails as `oom`."""
 
+    members_per_call: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Most members that a worker scores in one call, so that what they have in common is computed
+    once; scores are equal to the last bit for every number."""
+
+    measure_on: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")] | None = None
+    """Resource of a Ray cluster's nodes on one of which latencies are measured, such as
+    `accelerator_pi4`; null measures them where the search was started."""
+
 
 @final
 class QuantisationConfig(_Part):

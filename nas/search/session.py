@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Final, final
 
 import torch
@@ -15,6 +16,7 @@ from nas.errors import NasError
 from nas.run_store import Run
 from nas.search.config import SearchConfig
 from nas.search.executors import EXECUTORS, AbstractExecutor, Setup
+from nas.search.executors.grouping import GroupingExecutor
 from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
 from nas.search.material import Material
@@ -107,8 +109,14 @@ class Session:
             kind = self.executor_kind or self.config.executor.kind
             workers = self.workers or self.config.executor.workers or default_workers()
             self._executor = EXECUTORS.get(kind)(workers)
-        self._executor.prepare(setup)
-        return self._executor
+        executor = self._grouping(self._executor, setup.members_per_call)
+        executor.prepare(setup)
+        return executor
+
+    def _grouping(self, executor: AbstractExecutor, most: int) -> AbstractExecutor:
+        """Return the executor with calls of several members, few enough that all have work."""
+        members = min(most, ceil(self.config.search.batch / executor.workers))
+        return executor if members == 1 else GroupingExecutor(executor, members)
 
     def settle(self) -> None:
         """Wait until workers that start are done with it, if something is to be measured."""

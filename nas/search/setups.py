@@ -30,6 +30,7 @@ def scoring_setup(session: Session, weights: str | None) -> Setup:
         timeout_s=session.config.search.trial_timeout_s,
         memory_gib=session.config.executor.memory_gib,
         weights=() if weights is None else (weights,),
+        members_per_call=1 if weights is None else session.config.executor.members_per_call,
     )
 
 

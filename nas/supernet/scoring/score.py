@@ -208,7 +208,8 @@ def score_all(
         on_score: Called with the member's number and its score, in no particular order.
 
     Raises:
-        TrialError: If a cross-entropy is not finite, or memory runs out.
+        TrialError: If a cross-entropy is not finite, after the others were told; or if memory runs
+            out.
     """
     members = list(architectures)
     found: dict[int, InheritedScore] = {}
@@ -262,10 +263,17 @@ class _Together:
         uncalibrated = None
         if policy.policy == "none" or policy.compare:
             uncalibrated = self._scores(self._running())
+        faults: list[TrialError] = []
         for place, index in enumerate(self.order):
-            own = None if recalibrated is None else recalibrated[place].result()
-            beside = None if uncalibrated is None else _beside(own, uncalibrated[place].result)
+            try:
+                own = None if recalibrated is None else recalibrated[place].result()
+                beside = None if uncalibrated is None else _beside(own, uncalibrated[place].result)
+            except TrialError as fault:
+                faults.append(fault)
+                continue
             note(index, _inherited(own, beside))
+        if faults:
+            raise faults[0]
 
     def _measured(self) -> dict[int, Statistics]:
         found = [
