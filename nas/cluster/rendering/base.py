@@ -19,9 +19,15 @@ from nas.registry import Registry
 DEFAULT_IMAGE: Final = "REGISTRY/nas:latest"
 """Container image where none is given: a person has to write theirs."""
 
+DEFAULT_RAY: Final = "2.60.0"
+"""Version of Ray where none is given; tokens need 2.54 or newer here."""
+
 SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PATH: Final = re.compile(r"/[A-Za-z0-9._/@+=:,-]*")
+_OF_PATHS: Final = "a / in front, letters, digits and . _ / @ + = : , -"
 IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 LIMITS: Final = {
     "nodes": (1, 4096),
@@ -69,14 +75,14 @@ class JobDescription:
     image: str = DEFAULT_IMAGE
     modules: str | None = None
     nas_version: str = ""
-    ray_version: str = ""
+    ray_version: str = DEFAULT_RAY
 
     def __post_init__(self) -> None:
-        _check_text("name", self.name, SLUG, "a-z, 0-9, - and _, at most 64 characters")
-        _check_text("runs", self.runs, PATH, "absolute, letters, digits and . _ / @ + = : , -")
+        _check_text("name", self.name, SLUG, "a-z, 0-9, - and _, 64 characters at most")
+        _check_text("runs", self.runs, PATH, _OF_PATHS)
         _check_text("image", self.image, IMAGE, "letters, digits and . _ / : @ -")
         if self.modules is not None:
-            _check_text("modules", self.modules, PATH, "absolute, letters, digits and . _ / -")
+            _check_text("modules", self.modules, PATH, _OF_PATHS)
         for field, (low, high) in LIMITS.items():
             value = getattr(self, field)
             if not low <= value <= high:
@@ -93,7 +99,7 @@ def _check_text(field: str, value: str, form: re.Pattern[str], rule: str) -> Non
         raise ConfigError(
             f"A job's {field} is {value!r}, which cannot stand in a manifest.",
             where="--render",
-            why=f"Manifests are read by shells and YAML, so a {field} is: {rule}.",
+            why=f"Shells and YAML read manifests, so it may have only: {rule}.",
             fix=f"Choose another {field}.",
         )
 
@@ -125,14 +131,34 @@ def begun(job: JobDescription) -> str:
 
 
 def start_command(job: JobDescription, config: str) -> str:
-    """Return the command that begins the run from a config at this path, quoted for a shell."""
-    words = ("nas", "search", config, "--name", job.name, "--runs", job.runs, "--executor", "ray")
-    return shlex.join(words)
+    """Return the command that begins the run.
+
+    Args:
+        job: What is to run.
+        config: Path of the config on the driver's node, as a shell reads it.
+    """
+    words = ("--name", job.name, "--runs", job.runs, "--executor", "ray")
+    return f"nas search {config} {shlex.join(words)}"
 
 
 def resume_command(job: JobDescription) -> str:
     """Return the command that goes on with the run, quoted for a shell."""
     return shlex.join(("nas", "resume", job.name, "--runs", job.runs, "--executor", "ray"))
+
+
+def refuse_unprintable(job: JobDescription) -> None:
+    """Refuse a config whose characters a manifest cannot carry as they are.
+
+    Raises:
+        ConfigError: If there are some.
+    """
+    if _UNPRINTABLE.search(job.config):
+        raise ConfigError(
+            "The config has characters that cannot be printed.",
+            where=f"job '{job.name}'",
+            why="YAML and shells would read them as other ones.",
+            fix='Write them escaped, as "\\u0085".',
+        )
 
 
 def indented(text: str, spaces: int) -> str:
