@@ -5,9 +5,11 @@ A run is an append-only log of facts plus files that can be made again from it. 
 format field by field.
 """
 
-from nas.run_store.doctor import Finding, examine, repair
+from nas.run_store.doctor import Finding, examine
 from nas.run_store.listing import RunSummary, list_runs, remove_run
-from nas.run_store.run import Run, request_stop
+from nas.run_store.repairs import repair
+from nas.run_store.run import Run
+from nas.run_store.stopping import request_stop
 from nas.run_store.trial_rules import FAILURE_REASONS, Attempt, Trial
 from nas.run_store.trials import RunState, Stage, TrialTable
 from nas.run_store.views import rebuild_views, register_view, registered_views

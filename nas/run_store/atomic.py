@@ -14,31 +14,81 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, final
 
 from nas.errors import EnvironmentFault, RunError
 from nas.run_store import faults
 
 TEMPORARY_PREFIX: Final = ".tmp-"
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LOST: Final = (errno.EIO, errno.ENOENT, errno.ESTALE, errno.EROFS, errno.ENODEV, errno.ENXIO)
+_REMEDY: Final = "Check that the folder exists, is on a healthy disk and may be written by you."
+_REMEDIES: Final = {
+    errno.EROFS: "The disk is mounted for reading only, which systems also do after an error: have "
+    "it checked, or keep runs elsewhere with --runs DIR.",
+    errno.EIO: "The disk is failing: copy the run to another one, then look with `nas doctor RUN`.",
+    errno.ENOENT: "The folder was deleted or unmounted: bring it back, or copy the run there.",
+    errno.ENAMETOOLONG: "Choose a folder of runs with a shorter path: --runs DIR.",
+}
 _PROBE_BYTES: Final = 65536
 _serial = itertools.count()
 
 
-def storage_fault(error: OSError, action: str, path: Path) -> EnvironmentFault:
-    """Turn an `OSError` of the operating system into the error a user can act on."""
+@final
+class StorageLost(EnvironmentFault):
+    """The disk below a run fails or is gone, so that waiting and freeing space do not help."""
+
+
+def storage_fault(
+    error: OSError, action: str, path: Path, *, needed: int | None = None
+) -> EnvironmentFault:
+    """Turn an `OSError` of the operating system into the error a user can act on.
+
+    Args:
+        error: What the system said.
+        action: What was tried, as in "cannot ...".
+        path: The file or folder it was tried on.
+        needed: Bytes that were to be written, where that is known.
+    """
     if error.errno in _FULL:
         return EnvironmentFault(
-            f"disk full: cannot {action} ({os.strerror(error.errno or 0)}).",
+            f"{_shortage(error, path)}: cannot {action} ({_room(error, path, needed)}).",
             where=str(path),
             why="What was acknowledged before is kept.",
             fix="Free some space, then go on with `nas resume RUN`.",
         )
-    return EnvironmentFault(
+    kind = StorageLost if error.errno in _LOST else EnvironmentFault
+    return kind(
         f"Cannot {action}: {error.strerror or error}.",
         where=str(path),
-        fix="Check that the folder exists, is on a healthy disk and may be written by you.",
+        fix=_REMEDIES.get(error.errno or 0, _REMEDY),
     )
+
+
+def _shortage(error: OSError, path: Path) -> str:
+    if error.errno == errno.EDQUOT:
+        return "quota used up"
+    return "no inodes left" if _free(path)[1] == 0 else "disk full"
+
+
+def _room(error: OSError, path: Path, needed: int | None) -> str:
+    free, files = _free(path)
+    text = os.strerror(error.errno or 0)
+    if files == 0:
+        return f"{text}: the file system has no room for another file, however small"
+    if needed is not None:
+        text += f": {needed} bytes needed"
+    return text if free is None else f"{text}, {free} bytes free"
+
+
+def _free(path: Path) -> tuple[int | None, int | None]:
+    """Return free bytes and free inodes where `path` is; None where the system does not say."""
+    try:
+        status = os.statvfs(path if path.is_dir() else path.parent)
+    except OSError:
+        return None, None
+    # A file system without a table of inodes says that it has none at all.
+    return status.f_bavail * status.f_frsize, status.f_favail if status.f_files else None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -61,7 +111,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
         faults.reach("atomic_after_sync")
     except OSError as error:
-        raise storage_fault(error, f"write {path.name}", path) from error
+        raise storage_fault(error, f"write {path.name}", path, needed=len(data)) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -202,4 +252,5 @@ def probe_writable(folder: Path) -> None:
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:
-        raise storage_fault(error, f"write to the folder {folder.name}", folder) from error
+        action = f"write to the folder {folder.name}"
+        raise storage_fault(error, action, folder, needed=_PROBE_BYTES) from error

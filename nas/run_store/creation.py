@@ -70,7 +70,7 @@ def fill_folder(
         EnvironmentFault: If the disk is full.
     """
     write_text(folder / layout.CONFIG, layout.config_text(config))
-    head = {"schema": layout.schema(layout.VERSION), "name": name, "created": now()}
+    head = layout.head(name, now())
     try:
         write_json(folder / layout.ENVIRONMENT, {**head, "environment": dict(environment)})
     except (TypeError, ValueError) as error:
@@ -79,7 +79,14 @@ def fill_folder(
             why="environment.json holds plain values: text, finite numbers, lists and mappings.",
             fix="Convert the value before the run is created.",
         ) from error
-    record = {"kind": "run_created", **head, "config_sha256": layout.config_hash(config)}
+    # All of both files stands in the log, too, so that the log alone is enough.
+    record = {
+        "kind": "run_created",
+        **head,
+        "config_sha256": layout.config_hash(config),
+        "config": dict(config),
+        "environment": dict(environment),
+    }
     write_bytes(folder / layout.LOG, encode(0, record))
 
 

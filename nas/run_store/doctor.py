@@ -1,31 +1,26 @@
-"""Check a run from end to end, and repair what can be repaired.
+"""Check a run from end to end: what is wrong, what is lost by it, and the command that helps.
 
-`examine` changes nothing and returns findings, each with the command that helps. `repair` never
-throws bytes away: what is damaged goes to `quarantine/`, and every loss is named.
+`examine` changes nothing; `nas.run_store.repairs.repair` does what its findings tell to type.
 """
 
 from __future__ import annotations
 
-import hashlib
+import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from nas.errors import NasError, RunError
 from nas.run_store import layout
-from nas.run_store.atomic import (
-    make_folder,
-    probe_writable,
-    read_bytes,
-    remove_stray_temporaries,
-    stray_temporaries,
-    sync_folder,
-    write_bytes,
-)
-from nas.run_store.lock import RunLock, owner_of
-from nas.run_store.log import QUARANTINE, quarantine, scan_log
-from nas.run_store.records import Record, encode, salvage
+from nas.run_store.atomic import read_bytes, stray_temporaries
+from nas.run_store.heads import recorded_head
+from nas.run_store.lock import owner_of
+from nas.run_store.log import scan_log
+from nas.run_store.records import Record
+from nas.run_store.repairs import salvage_log, unlike_recorded
 from nas.run_store.run import Run
 from nas.run_store.trials import TrialTable
 from nas.run_store.views import views_of
@@ -33,17 +28,28 @@ from nas.run_store.weights import WeightStore
 
 Level = Literal["error", "warning", "note"]
 
+NOTHING: Final = "nothing"
+
 _WEIGHT_FIELDS: Final = ("checkpoint", "weights")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about a run: how bad it is, what it is, where, and the command that helps."""
+    """One thing about a run.
+
+    Args:
+        level: How bad it is.
+        what: What it is.
+        where: The file or folder.
+        fix: The command to type, or what to do by hand.
+        lost: What is gone for good, once that is done; normally nothing.
+    """
 
     level: Level
     what: str
     where: str
     fix: str | None = None
+    lost: str = NOTHING
 
 
 def examine(path: Path | str) -> list[Finding]:
@@ -62,11 +68,49 @@ def examine(path: Path | str) -> list[Finding]:
 
 
 def _look_at_head(path: Path) -> Iterator[Finding]:
+    records = scan_log(path / layout.LOG).records
+    head = recorded_head(records)
+    if head is not None:
+        for name in unlike_recorded(path, head, records):
+            what = f"{name} is {_state_of(path / name)}; the log holds what it said."
+            yield Finding("error", what, str(path / name), _repair_command(path))
+        return
+    for name in layout.missing_parts(path):
+        what = f"{name} is missing, and the log does not hold what it said."
+        fix = "Copy it again from where the run came from."
+        yield Finding("error", what, str(path / name), fix, lost=f"what {name} said")
     for read in (layout.read_environment, layout.read_config):
-        try:
-            read(path)
-        except RunError as error:
-            yield Finding("error", error.what, error.where or str(path), error.fix)
+        with suppress(FileNotFoundError, layout.NewerFormatError):
+            try:
+                read(path)
+            except layout.NewerFormatError:
+                raise
+            except RunError as error:
+                yield Finding("error", error.what, error.where or str(path), error.fix)
+
+
+def _state_of(file: Path) -> str:
+    if not os.path.lexists(file):
+        return "missing"
+    try:
+        (layout.read_config if file.name == layout.CONFIG else layout.read_environment)(file.parent)
+    except RunError:
+        return "damaged"
+    return "not what the run was created with"
+
+
+def _look_at_format(path: Path) -> Iterator[Finding]:
+    try:
+        version = layout.version_of(layout.read_environment(path))
+    except layout.NewerFormatError as error:
+        yield Finding("error", error.what, error.where or str(path), error.fix)
+    except (FileNotFoundError, RunError):
+        return
+    else:
+        if version != layout.VERSION:
+            what = f"The run has the format {layout.schema(version)}; its next owner brings it to "
+            what += f"{layout.schema(layout.VERSION)} and keeps the originals."
+            yield Finding("note", what, str(path / layout.ENVIRONMENT))
 
 
 def _look_at_lock(path: Path) -> Iterator[Finding]:
@@ -80,7 +124,7 @@ def _look_at_log(path: Path) -> Iterator[Finding]:
     contents = scan_log(log)
     if contents.bad:
         what = f"Record {contents.bad.number} at byte {contents.bad.offset} is damaged: "
-        yield Finding("error", what + contents.bad.reason + ".", str(log), _repair_command(path))
+        yield _damage(path, what + contents.bad.reason + ".")
         return
     if contents.torn and not owner_of(path / layout.LOCK):
         what = f"The last write was torn ({len(contents.torn)} bytes); nothing acknowledged is lost"
@@ -88,19 +132,25 @@ def _look_at_log(path: Path) -> Iterator[Finding]:
     try:
         TrialTable.fold(contents.records)
     except RunError as error:
-        yield Finding("error", f"{error.what} ({error.where})", str(log), _repair_command(path))
+        yield _damage(path, f"{error.what} ({error.where})")
     yield from _look_at_config_hash(path, contents.records)
 
 
+def _damage(path: Path, what: str) -> Finding:
+    log = path / layout.LOG
+    lost = "; ".join(salvage_log(read_bytes(log)).lost)
+    return Finding("error", what, str(log), _repair_command(path), lost=lost or NOTHING)
+
+
 def _look_at_config_hash(path: Path, records: tuple[Record, ...]) -> Iterator[Finding]:
+    """Say that a config was edited, of a run whose log does not hold what it was."""
     expected = records[0].get("config_sha256") if records else None
-    try:
-        changed = expected is not None and expected != layout.config_hash(layout.read_config(path))
-    except RunError:
+    if expected is None or recorded_head(records) is not None:
         return
-    if changed:
-        what = f"{layout.CONFIG} was changed after the run was created."
-        yield Finding("error", what, str(path / layout.CONFIG), "Undo the change.")
+    with suppress(FileNotFoundError, RunError):
+        if expected != layout.config_hash(layout.read_config(path)):
+            what = f"{layout.CONFIG} was changed after the run was created."
+            yield Finding("error", what, str(path / layout.CONFIG), "Undo the change.")
 
 
 def _look_at_weights(path: Path) -> Iterator[Finding]:
@@ -110,18 +160,22 @@ def _look_at_weights(path: Path) -> Iterator[Finding]:
         try:
             store.get_bytes(sha)
         except NasError as error:
-            yield Finding("error", error.what, str(store.path(sha)), _repair_command(path))
+            lost = "the time to train them again"
+            yield Finding(
+                "error", error.what, str(store.path(sha)), _repair_command(path), lost=lost
+            )
     for sha in sorted(referenced_weights(scan_log(path / layout.LOG).records) - set(stored)):
         what = f"The weights {sha[:12]} are missing; the log names them."
-        fix = f"nas resume {path.name}"
-        yield Finding("warning", what, str(store.folder), fix)
+        fix = f"nas resume {layout.typed(path)}"
+        lost = "the time to train them again"
+        yield Finding("warning", what, str(store.folder), fix, lost=lost)
 
 
 def _look_at_files(path: Path) -> Iterator[Finding]:
     for child in sorted(path.rglob("*")):
         if child.is_symlink() or not (child.is_file() or child.is_dir()):
             what = f"'{child.name}' is a link or a pipe; a run holds files and folders only."
-            yield Finding("error", what, str(child), f"rm {child}")
+            yield Finding("error", what, str(child), f"rm {shlex.quote(str(child))}")
     if owner_of(path / layout.LOCK) is None:
         for stray in stray_temporaries(path):
             what = "A temporary file was left by a process that was killed."
@@ -129,7 +183,7 @@ def _look_at_files(path: Path) -> Iterator[Finding]:
 
 
 def _look_at_views(path: Path) -> Iterator[Finding]:
-    fix = f"nas runs rebuild {_typed(path)}"
+    fix = f"nas runs rebuild {layout.typed(path)}"
     try:
         run = Run.open(path)
     except NasError:
@@ -146,6 +200,7 @@ def _look_at_views(path: Path) -> Iterator[Finding]:
 
 
 _LOOKS: Final[tuple[Callable[[Path], Iterable[Finding]], ...]] = (
+    _look_at_format,
     _look_at_head,
     _look_at_lock,
     _look_at_log,
@@ -156,12 +211,7 @@ _LOOKS: Final[tuple[Callable[[Path], Iterable[Finding]], ...]] = (
 
 
 def _repair_command(path: Path) -> str:
-    return f"nas doctor {_typed(path)} --repair"
-
-
-def _typed(path: Path) -> str:
-    """Return what to type for a run: its name in the usual folder, else its path."""
-    return path.name if path.parent.name == "runs" else str(path)
+    return f"nas doctor {layout.typed(path)} --repair"
 
 
 def referenced_weights(records: Iterable[Record]) -> set[str]:
@@ -197,71 +247,3 @@ def _addresses(record: Record) -> set[str]:
             named = (value.get(key) for key in _WEIGHT_FIELDS)
             found |= {name for name in named if isinstance(name, str) and len(name) == 64}
     return found
-
-
-def repair(path: Path | str) -> list[str]:
-    """Repair the run as far as possible; return one sentence per thing that was done.
-
-    Raises:
-        NotFoundError: If it does not exist.
-        RunError: If it is not a run or is in use.
-        EnvironmentFault: If the disk is full or read-only.
-    """
-    path = Path(path).expanduser().absolute()
-    layout.require_run(path)
-    probe_writable(path)
-    lock = RunLock(path / layout.LOCK, path.name)
-    try:
-        done = [f"Removed the stray file {file.name}." for file in remove_stray_temporaries(path)]
-        return [*done, *_repair_log(path), *_repair_weights(path)]
-    finally:
-        lock.release()
-
-
-def _repair_log(path: Path) -> list[str]:
-    log = path / layout.LOG
-    data = read_bytes(log)
-    records, lost = salvage(data)
-    kept, refused = _consistent(records)
-    if not lost and not refused and scan_log(log).bad is None:
-        return []
-    original = quarantine(path, "trials-log", data)
-    losses = [f"{len(stretch)} unreadable bytes at byte {offset}" for offset, stretch in lost]
-    losses += [f"{_named(record)}, which no longer fits the rest" for record in refused]
-    note = {"kind": "repaired", "lost": losses, "original": f"{QUARANTINE}/{original.name}"}
-    lines = [encode(seq, record) for seq, record in enumerate([*kept, note])]
-    write_bytes(log, b"".join(lines))
-    done = [f"Kept {len(kept)} whole records; the old log is {QUARANTINE}/{original.name}."]
-    return done + [f"Lost: {loss}." for loss in losses]
-
-
-def _consistent(records: list[Record]) -> tuple[list[Record], list[Record]]:
-    table = TrialTable()
-    kept: list[Record] = []
-    refused: list[Record] = []
-    for record in records:
-        try:
-            table.apply(record)
-            kept.append(record)
-        except RunError:
-            refused.append(record)
-    return kept, refused
-
-
-def _named(record: Record) -> str:
-    trial = f" of trial {record['trial']}" if "trial" in record else ""
-    return f"{record['kind']}{trial}"
-
-
-def _repair_weights(path: Path) -> list[str]:
-    store = WeightStore(path / layout.WEIGHTS)
-    done: list[str] = []
-    for sha in store.names():
-        file = store.path(sha)
-        if not file.is_symlink() and hashlib.sha256(read_bytes(file)).hexdigest() == sha:
-            continue
-        make_folder(path / QUARANTINE)
-        file.rename(path / QUARANTINE / file.name)
-        sync_folder(store.folder)
-        done.append(f"Lost: the weights {sha[:12]}, damaged; the file is in {QUARANTINE}/.")
-    return done

@@ -2,7 +2,9 @@
 
 `NAS_FAULT=site:n` kills the process with SIGKILL when the n-th pass through `site` is reached;
 `*` counts the passes through all sites together. `NAS_FAULT=site:n:full` raises "no space left on
-device" there instead. Without the variable a hook costs one dictionary look-up.
+device" there instead, and the other names of `EFFECTS` what disks say too. Without the variable a
+hook costs one dictionary look-up. Whatever writes into a run folder passes one of `SITES`, and a
+test kills at each of them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,31 @@ from nas.errors import ConfigError
 
 VARIABLE: Final = "NAS_FAULT"
 
+SITES: Final = (
+    *("before_append", "mid_append", "after_append", "after_fsync"),
+    *("atomic_before_write", "atomic_mid_write", "atomic_before_rename"),
+    *("atomic_after_rename", "atomic_after_sync"),
+    *("create_before_rename", "create_after_rename", "remove_after_rename"),
+    *("lock_after_acquire", "torn_before_cut", "note_before_write"),
+    *("weights_before_put", "weights_after_put", "weights_before_delete"),
+    *("view_before_write", "view_after_write"),
+    *("migrate_before_originals", "migrate_after_originals"),
+    *("migrate_after_log", "migrate_after_environment"),
+    *("repair_before_log", "repair_before_weights"),
+    *("lease_before_write", "lease_after_write"),
+)
+"""Every place that can be named, in groups: log, files, folders, lock, weights, views, formats."""
+
+EFFECTS: Final = {
+    "full": errno.ENOSPC,
+    "quota": errno.EDQUOT,
+    "readonly": errno.EROFS,
+    "refused": errno.EACCES,
+    "broken": errno.EIO,
+    "gone": errno.ENOENT,
+}
+"""What may happen at a place instead of a kill, by name: the error of the operating system."""
+
 _passes: Counter[str] = Counter()
 
 
@@ -27,8 +54,8 @@ def reach(site: str) -> None:
         site: Name of the place, such as `before_append` or `atomic_before_rename`.
 
     Raises:
-        OSError: With ENOSPC, if the variable asks for a full disk.
-        ConfigError: If the variable is not `site:n` or `site:n:full`.
+        OSError: If the variable asks for one of `EFFECTS`.
+        ConfigError: If the variable is not `site:n` or `site:n:effect`.
     """
     text = os.environ.get(VARIABLE)
     if text:
@@ -42,8 +69,8 @@ def _strike(text: str, site: str) -> None:
     _passes[wanted] += 1
     if _passes[wanted] != count:
         return
-    if effect == "full":
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if effect:
+        raise OSError(EFFECTS[effect], os.strerror(EFFECTS[effect]))
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -56,9 +83,11 @@ def is_armed(site: str) -> bool:
 def _parse(text: str) -> tuple[str, int, str]:
     site, _, rest = text.partition(":")
     number, _, effect = rest.partition(":")
-    if not site or not number.isdecimal() or int(number) < 1 or effect not in ("", "full"):
+    known = site in (*SITES, "*") and effect in ("", *EFFECTS)
+    if not known or not number.isdecimal() or int(number) < 1:
         raise ConfigError(
-            f"{VARIABLE} is '{text}'; it must be 'site:n' or 'site:n:full' with n at least 1.",
+            f"{VARIABLE} is '{text}'; it must be 'site:n' or 'site:n:effect' with n at least 1.",
+            why=f"Sites are *, {', '.join(SITES)}; effects are {', '.join(EFFECTS)}.",
             fix=f"Unset {VARIABLE}, or write e.g. {VARIABLE}=before_append:3.",
         )
     return site, int(number), effect

@@ -7,7 +7,8 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -31,6 +32,8 @@ WEIGHTS: Final = "weights"
 QUARANTINE: Final = "quarantine"
 ORIGINALS: Final = "originals"
 """Holds what a run of an older format was before it was brought to the one of today."""
+
+_PARTS: Final = (CONFIG, ENVIRONMENT, LOG)
 
 BUILDING_PREFIX: Final = ".tmp-run-"
 """Begins the name of a run folder that is being built or removed beside the runs."""
@@ -57,6 +60,17 @@ class NewerFormatError(RunError):
 def schema(version: int) -> str:
     """Return what a run of a version of the format calls it."""
     return f"{SCHEMA}/{version}"
+
+
+def head(name: str, created: str) -> dict[str, Any]:
+    """Return what environment.json and the first record say of a run of the newest format."""
+    return {"schema": schema(VERSION), "name": name, "created": created}
+
+
+def typed(path: Path) -> str:
+    """Return what to type for a run: its name in the usual folder, else its path, quoted."""
+    usual = path.parent == Path("runs").absolute()
+    return path.name if usual else shlex.quote(str(path))
 
 
 def version_of(environment: Mapping[str, Any]) -> int:
@@ -123,30 +137,48 @@ def is_run(path: Path) -> bool:
 
 
 def require_run(path: Path) -> None:
-    """Check that `path` is a whole run folder.
+    """Check that `path` is a run folder with a log, whatever else is missing.
 
     Raises:
         NotFoundError: If there is nothing; runs with a similar name are listed.
-        RunError: If it is not a run, or parts of it are missing.
+        RunError: If it is not a run, or has no log.
     """
     if not path.exists():
         raise _no_such_run(path)
-    present = [name for name in (CONFIG, ENVIRONMENT, LOG) if (path / name).is_file()]
-    if not present:
+    missing = missing_parts(path)
+    if len(missing) == len(_PARTS):
         raise RunError(
             f"'{path.name}' is not a run folder.",
             where=str(path),
             why=f"A run folder holds {CONFIG}, {ENVIRONMENT} and {LOG}.",
             fix="List the runs with `nas runs list`.",
         )
-    missing = [name for name in (CONFIG, ENVIRONMENT, LOG) if name not in present]
-    if missing:
-        raise RunError(
-            f"The run '{path.name}' is incomplete: {', '.join(missing)} missing.",
-            where=str(path),
-            why="A run folder is made whole, so a part was deleted or not copied.",
-            fix="Copy the folder again, completely.",
-        )
+    if LOG in missing:
+        raise incomplete(path, missing)
+
+
+def missing_parts(path: Path) -> list[str]:
+    """Return which of the files without which a run is not whole are not there."""
+    return [name for name in _PARTS if not (path / name).is_file()]
+
+
+def incomplete(path: Path, missing: Iterable[str], *, recorded: bool = False) -> RunError:
+    """Build the error for a run of which files are missing.
+
+    Args:
+        path: The run.
+        missing: Names of what is not there.
+        recorded: Whether the log holds what these files said.
+    """
+    return RunError(
+        f"The run '{path.name}' is incomplete: {', '.join(missing)} missing.",
+        where=str(path),
+        why="A run folder is made whole, so a part was deleted or not copied.",
+        fix="Copy the folder again, completely."
+        if not recorded
+        else "Copy the folder again, completely, or have them made again from the log: "
+        f"`nas doctor {typed(path)} --repair`. Reading works without them.",
+    )
 
 
 def _no_such_run(path: Path) -> NotFoundError:

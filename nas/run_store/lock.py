@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final, final
 
 from nas.errors import EnvironmentFault, RunError
+from nas.run_store import faults
 from nas.run_store.atomic import not_a_regular_file, storage_fault
 
 # A viewer that asks who owns the run holds a shared lock for microseconds; wait that out.
@@ -60,6 +61,7 @@ class RunLock:
         self._descriptor: int | None = _open(path)
         try:
             _acquire(self._descriptor, path, run_name)
+            faults.reach("lock_after_acquire")
             _sign(self._descriptor)
         except BaseException:
             self.release()

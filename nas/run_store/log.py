@@ -14,20 +14,20 @@ import os
 import stat
 import threading
 from pathlib import Path
-from typing import Final, final
+from typing import final
 
-from nas.errors import EnvironmentFault, RunError
+from nas.errors import RunError
 from nas.run_store import faults
 from nas.run_store.atomic import (
+    StorageLost,
     make_folder,
     not_a_regular_file,
     read_bytes,
     storage_fault,
     write_bytes,
 )
+from nas.run_store.layout import QUARANTINE
 from nas.run_store.records import BadRecord, Record, Scan, encode, scan
-
-QUARANTINE: Final = "quarantine"
 
 _logger = logging.getLogger("nas")
 
@@ -84,7 +84,7 @@ class Log:
             except OSError as error:
                 self._roll_back(descriptor)
                 raise storage_fault(
-                    error, f"append record {self._seq} ({len(line)} bytes)", self.path
+                    error, f"append record {self._seq}", self.path, needed=len(line)
                 ) from error
             except BaseException:
                 # Ctrl-C between write and flush: not acknowledged, so it must not be there.
@@ -94,12 +94,13 @@ class Log:
             self._seq += 1
             return self._seq - 1
 
-    def close(self) -> None:
-        """Close the file; a second call does nothing."""
+    def close(self) -> int:
+        """Close the file, a second time without effect; return its length in bytes."""
         with self._mutex:
             descriptor, self._descriptor = self._descriptor, None
             if descriptor is not None:
                 os.close(descriptor)
+            return self._end
 
     def __len__(self) -> int:
         return self._seq
@@ -137,10 +138,10 @@ class Log:
     def _check_untouched(self, descriptor: int) -> None:
         status = os.fstat(descriptor)
         if status.st_nlink == 0:
-            raise EnvironmentFault(
+            raise StorageLost(
                 "The log was deleted while the run was going on.",
                 where=str(self.path),
-                fix="Stop the search: nothing more can be kept. Start a new run.",
+                fix="Stop the search: nothing more can be kept here.",
             )
         if status.st_size != self._end:
             raise RunError(
@@ -202,6 +203,7 @@ def quarantine(run_folder: Path, label: str, data: bytes) -> Path:
 
 def _cut(path: Path, contents: Scan) -> None:
     kept = quarantine(path.parent, f"torn-{contents.end}", contents.torn)
+    faults.reach("torn_before_cut")
     try:
         descriptor = _open_for_append(path)
         try:

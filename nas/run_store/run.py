@@ -19,9 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from nas.errors import RunError
+from nas.errors import EnvironmentFault, RunError
 from nas.run_store import faults, layout
 from nas.run_store.atomic import (
+    StorageLost,
     make_folder,
     probe_writable,
     read_bytes,
@@ -37,11 +38,13 @@ from nas.run_store.creation import (
     now,
     prepare_root,
 )
+from nas.run_store.heads import read_head, require_whole
 from nas.run_store.lock import Owner, RunLock, owner_of
 from nas.run_store.log import Log, quarantine, read_log, scan_log
 from nas.run_store.migrating import migrate
 from nas.run_store.migrations import steps_between, take_up_environment, take_up_record
 from nas.run_store.records import Record, normalize
+from nas.run_store.rescue import keep_elsewhere
 from nas.run_store.trial_rules import Trial
 from nas.run_store.trials import RunState, TrialTable
 from nas.run_store.weights import WeightStore
@@ -63,14 +66,14 @@ class Run:
     """
 
     def __init__(self, path: Path, lock: RunLock | None) -> None:
-        found = layout.read_environment(path)
-        self._steps = steps_between(layout.version_of(found), layout.VERSION)
-        found = take_up_environment(self._steps, found)
+        head = read_head(path)
+        self._steps = steps_between(layout.version_of(head.environment), layout.VERSION)
+        found = take_up_environment(self._steps, head.environment)
         self.path = path
         self.name = str(found.get("name", path.name))
         self.created = str(found.get("created", ""))
         self.environment: dict[str, Any] = dict(found.get("environment", {}))
-        self.config = layout.read_config(path)
+        self.config = head.config
         self.weights = WeightStore(path / layout.WEIGHTS, writable=lock is not None)
         self._lock = lock
         self._log: Log | None = None
@@ -141,6 +144,7 @@ class Run:
         layout.require_run(path)
         if not write:
             return cls(path, None)
+        require_whole(path)
         layout.read_environment(path)
         probe_writable(path)
         return cls._opened(path, RunLock(path / layout.LOCK, path.name))
@@ -159,6 +163,7 @@ class Run:
         self._log, records = Log.open(self.path / layout.LOG)
         try:
             self._table = TrialTable.fold(records)
+            self._records = list(records)
             _check_config_unchanged(self.path, self.config, records)
             with suppress(FileNotFoundError):
                 (self.path / layout.STOP).unlink()
@@ -175,7 +180,7 @@ class Run:
     def close(self) -> None:
         """Give the run free; a second call does nothing."""
         if self._log is not None:
-            self._log.close()
+            self._read_to = self._log.close()
             self._log = None
         if self._lock is not None:
             self._lock.release()
@@ -211,20 +216,39 @@ class Run:
             known = self._table.check(plain)
             if known is not None:
                 return known
-            seq = self._log.append(plain)
+            try:
+                seq = self._log.append(plain)
+            except StorageLost as error:
+                raise self._rescued(plain, error) from error
             self._table.apply(plain)
+            self._records.append(plain)
             return seq
+
+    def _rescued(self, record: Record, error: StorageLost) -> EnvironmentFault:
+        """Keep all facts elsewhere, once, and write no more; return the error to raise."""
+        head = layout.head(self.name, self.created)
+        fault = keep_elsewhere(
+            self.path,
+            self.config,
+            {**head, "environment": self.environment},
+            [*self._records, record],
+            error,
+        )
+        self.close()
+        return fault
 
     def records(self) -> list[Record]:
         """Return all records, oldest first; the index of a record is its number.
 
-        The log is read once, later only what was appended since: do not change the records.
+        The log is read once, later only what was appended since, and its owner knows it already:
+        do not change the records.
 
         Raises:
             RunError: If one is damaged.
         """
         with self._mutex:
-            self._follow()
+            if self._log is None:
+                self._follow()
             return list(self._records)
 
     def table(self) -> TrialTable:
@@ -245,9 +269,7 @@ class Run:
         news = scan_log(log, offset=self._read_to, seq=len(self._records))
         if news.bad is not None or news.end > log.stat().st_size:
             # Either damage, which reading from the start names, or a repaired (shorter) log.
-            self._records, self._read_to = [], 0
-            if self._log is None:
-                self._table = TrialTable()
+            self._records, self._read_to, self._table = [], 0, TrialTable()
             news = read_log(log)
         self._records.extend(take_up_record(self._steps, record) for record in news.records)
         self._read_to = news.end
@@ -319,7 +341,9 @@ class Run:
             RunError: If the run is open for reading, or the name is one of the run's own.
         """
         self._check_writable()
+        faults.reach("view_before_write")
         write_bytes(self._file(layout.check_view_name(name)), data)
+        faults.reach("view_after_write")
 
     def read_view(self, name: str) -> bytes | None:
         """Return the content of a view, or None if it has not been made."""
@@ -334,6 +358,7 @@ class Run:
         line = {"time": now(), "kind": kind, **fields}
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         with suppress(OSError):
+            faults.reach("note_before_write")
             descriptor = os.open(self.path / layout.NOTES, flags, 0o600)
             try:
                 os.write(descriptor, (json.dumps(line, default=str) + "\n").encode())
@@ -362,26 +387,6 @@ class Run:
     def _check_writable(self) -> None:
         if self._log is None:
             raise read_only(self.path)
-
-
-def request_stop(path: Path | str) -> Owner:
-    """Ask the owner of the run to stop soon; return who that is.
-
-    Raises:
-        NotFoundError: If the run does not exist.
-        RunError: If it is not a run, or nobody is running it.
-    """
-    path = Path(path).expanduser().absolute()
-    layout.require_run(path)
-    owner = owner_of(path / layout.LOCK)
-    if owner is None:
-        raise RunError(
-            f"Run '{path.name}' is not running, so there is nothing to stop.",
-            where=str(path),
-            fix=f"See its state with `nas runs show {path.name}`.",
-        )
-    write_text(path / layout.STOP, now() + "\n")
-    return owner
 
 
 def _check_config_unchanged(

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from nas.errors import RunError
+from nas.run_store import faults
 from nas.run_store.atomic import make_folder, read_bytes, read_only, write_bytes
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -58,8 +59,10 @@ class WeightStore:
         self._check_writable()
         sha = hashlib.sha256(data).hexdigest()
         if not self._holds(sha, len(data)):
+            faults.reach("weights_before_put")
             make_folder(self.folder)
             write_bytes(self.path(sha), data)
+            faults.reach("weights_after_put")
         return sha
 
     def get(self, sha: str) -> dict[str, NDArray[Any]]:
@@ -127,6 +130,7 @@ class WeightStore:
         kept = set(keep)
         dropped = [sha for sha in self.names() if sha not in kept]
         for sha in dropped:
+            faults.reach("weights_before_delete")
             self.path(sha).unlink(missing_ok=True)
         return dropped
 

@@ -157,7 +157,7 @@ def test_damaged_weights_are_moved_aside_and_missing_ones_named(run_path: Path) 
     assert only_finding(run_path) == (
         "warning",
         f"The weights {file.name[:12]} are missing; the log names them.",
-        "nas resume mine",
+        f"nas resume {run_path}",
     )
 
 
@@ -170,12 +170,16 @@ def test_stray_files_links_and_an_edited_config_are_found(run_path: Path) -> Non
     assert "'passwd' is a link or a pipe" in only_finding(run_path)[1]
     (run_path / "passwd").unlink()
     (run_path / "run.yaml").write_text("a: 2\n")
-    assert only_finding(run_path)[1:] == (
-        "run.yaml was changed after the run was created.",
-        "Undo the change.",
-    )
+    what = "run.yaml is {}; the log holds what it said."
+    fix = f"nas doctor {run_path} --repair"
+    assert only_finding(run_path)[1:] == (what.format("not what the run was created with"), fix)
     (run_path / "run.yaml").write_text("a: [\n")
-    assert "run.yaml is damaged" in only_finding(run_path)[1]
+    assert only_finding(run_path)[1:] == (what.format("damaged"), fix)
+    (done,) = repair(run_path)
+    assert done.startswith("Wrote run.yaml again from the log; what stood there is quarantine/run-")
+    assert examine(run_path) == []
+    (kept,) = (run_path / "quarantine").iterdir()
+    assert kept.read_text() == "a: [\n"
 
 
 def test_views_are_made_from_the_log_alone_and_stale_ones_found(run_path: Path) -> None:

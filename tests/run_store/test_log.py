@@ -288,7 +288,9 @@ def test_a_log_deleted_or_changed_under_its_owner_is_noticed(log_path: Path) -> 
     with pytest.raises(RunError, match=r"(?s)another program changed it.*nas doctor"):
         log.append({"kind": "verdict"})
     log_path.unlink()
-    with pytest.raises(EnvironmentFault, match=r"(?s)log was deleted while.*Start a new run"):
+    with pytest.raises(
+        EnvironmentFault, match=r"(?s)log was deleted while.*nothing more can be kept"
+    ):
         log.append({"kind": "verdict"})
     log.close()
 

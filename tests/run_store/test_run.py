@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from run_store.forked import in_child
 
 from nas.errors import ConfigError, EnvironmentFault, NotFoundError, RunError
-from nas.run_store import Run, list_runs, remove_run, request_stop
+from nas.run_store import Run, examine, list_runs, remove_run, repair, request_stop
 from nas.run_store.creation import fill_folder
 from nas.run_store.layout import LOG, config_text, read_config
 from nas.run_store.log import scan_log
+from nas.run_store.records import encode
 
 CONFIG = {"schema": "nas.search/1", "space": "tiny", "answer": "no", "rate": 1e-3, "none": None}
 ENVIRONMENT = {"python": "3.11.7", "device": "cpu"}
@@ -179,11 +180,54 @@ def test_a_folder_that_is_not_a_run_is_refused_with_exit_code_2(tmp_path: Path) 
     assert names_in(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize("name", ["run.yaml", "environment.json", "trials.log"])
-def test_a_half_copied_run_names_what_is_missing(run_path: Path, name: str) -> None:
+@pytest.mark.fault("B16")
+@pytest.mark.parametrize("name", ["run.yaml", "environment.json"])
+def test_a_half_copied_run_is_read_from_its_log_and_owned_once_it_is_repaired(
+    run_path: Path, name: str
+) -> None:
+    whole = (run_path / name).read_bytes()
     (run_path / name).unlink()
-    with pytest.raises(RunError, match=rf"(?s)'mine' is incomplete: {name} missing.*completely"):
-        Run.open(run_path)
+    run = Run.open(run_path)
+    assert (run.config, run.environment, run.name) == (CONFIG, ENVIRONMENT, "mine")
+    assert run.table().trials[0].value("error") == 0.25
+    lacking = rf"(?s)'mine' is incomplete: {name} missing.*doctor .*mine --repair.*Reading works"
+    with pytest.raises(RunError, match=lacking):
+        Run.open(run_path, write=True)
+    assert [each.name for each in list_runs(run_path.parent)] == ["mine"]
+    (finding,) = examine(run_path)
+    assert (finding.what, finding.lost) == (
+        f"{name} is missing; the log holds what it said.",
+        "nothing",
+    )
+    assert repair(run_path) == [f"Wrote {name} again from the log."]
+    assert (run_path / name).read_bytes() == whole
+    Run.open(run_path, write=True).close()
+
+
+@pytest.mark.fault("B16")
+def test_without_its_log_or_with_a_log_that_recorded_less_a_half_copied_run_is_refused(
+    run_path: Path,
+) -> None:
+    log = run_path / "trials.log"
+    first, *others = scan_log(log).records
+    bare = {key: first[key] for key in ("kind", "schema", "name", "created", "config_sha256")}
+    log.write_bytes(b"".join(encode(seq, each) for seq, each in enumerate([bare, *others])))
+    Run.open(run_path, write=True).close()
+    (run_path / "run.yaml").unlink()
+    for write in (False, True):
+        with pytest.raises(RunError, match=r"(?s)incomplete: run.yaml missing.*completely\.$"):
+            Run.open(run_path, write=write)
+    (finding,) = examine(run_path)
+    assert (finding.what, finding.lost) == (
+        "run.yaml is missing, and the log does not hold what it said.",
+        "what run.yaml said",
+    )
+    log.unlink()
+    for visit in (Run.open, examine, repair):
+        with pytest.raises(RunError, match=r"incomplete: run.yaml, trials.log missing"):
+            visit(run_path)
+    (summary,) = list_runs(run_path.parent)
+    assert summary.state == "damaged" and "trials.log missing" in str(summary.problem)
 
 
 def edit_environment(path: Path, **fields: Any) -> None:
@@ -297,10 +341,12 @@ def test_the_log_is_read_once_and_followed(run_path: Path, monkeypatch: pytest.M
         owner.append({**ASKED, "trial": 7})
         assert owner.records()[-1]["kind"] == "trial_asked"
         whole = log.stat().st_size
+        assert reader.records() == owner.records()
         owner.append({**FINISHED, "trial": 7})
         assert [len(each.records()) - before for each in (owner, reader)] == [2, 2]
     assert reader.table().finished()[-1].number == 7
-    assert offsets.count(0) == 2  # once each
+    assert offsets.count(0) == 1  # by the reader; the owner knows it
+    assert owner.records() == reader.records()
     os.truncate(log, whole)  # as a repair does
     assert len(reader.records()) == before + 1 and reader.table().trials[7].state == "asked"
 
