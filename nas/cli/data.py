@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
 
 from nas.cli.commands import command_group
+from nas.cli.output import print_json, print_table, print_text, visible
 
 if TYPE_CHECKING:
     from nas.training.data.decoded_cache import Progress as Report
@@ -62,7 +61,8 @@ def convert(
     with _progress("decoding") as report:
         data = convert_data(source, output, limit=limit, image_size=image_size, progress=report)
     _show(summarise(data), as_json)
-    typer.echo(f"wrote {output}; next: nas search wired_cnn --data {output}", err=True)
+    following = f"nas search wired_cnn --data {shlex.quote(str(output))}"
+    typer.echo(visible(f"wrote {output}; next: {following}"), err=True)
 
 
 @app.command()
@@ -87,8 +87,8 @@ def images(
     with _progress("decoding") as report:
         data = load_data(source, image_size=image_size, progress=report)
     count = write_pictures(data, output.expanduser(), "test" if part == "test" else "train", limit)
-    typer.echo(f"wrote {count} {part} images to {output}")
-    typer.echo(f"next: nas predict RUN:best {output}", err=True)
+    print_text(f"wrote {count} {part} images to {output}")
+    typer.echo(visible(f"next: nas predict RUN:best {shlex.quote(str(output))}"), err=True)
 
 
 @contextmanager
@@ -110,24 +110,24 @@ def _progress(what: str) -> Iterator[Report]:
 
 def _show(summary: DataSummary, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(summary.as_dict(), indent=2, allow_nan=False))
+        print_json(summary.as_dict())
         return
     channels, height, width = summary.input_shape
-    typer.echo(f"name         {summary.name}")
-    typer.echo(f"images       {channels} x {height} x {width}, {summary.dtype}")
-    typer.echo(f"train, test  {summary.count_train}, {summary.count_test}")
-    typer.echo(f"mean         {_row(summary.mean)}")
-    typer.echo(f"deviation    {_row(summary.deviation)}")
-    typer.echo(
+    print_text(f"name         {summary.name}")
+    print_text(f"images       {channels} x {height} x {width}, {summary.dtype}")
+    print_text(f"train, test  {summary.count_train}, {summary.count_test}")
+    print_text(f"mean         {_row(summary.mean)}")
+    print_text(f"deviation    {_row(summary.deviation)}")
+    print_text(
         f"duplicates   {summary.duplicates_train_test} test images also in train, "
         f"{summary.duplicates_train} repeats in train, {summary.duplicates_test} in test"
     )
-    typer.echo(f"fingerprint  {summary.fingerprint}")
-    table = Table("label", "class", "train", "test")
+    print_text(f"fingerprint  {summary.fingerprint}")
     rows = zip(summary.classes, summary.train_per_class, summary.test_per_class, strict=True)
-    for label, (name, train, test) in enumerate(rows):
-        table.add_row(str(label), escape(name), str(train), str(test))
-    Console().print(table)
+    print_table(
+        ("label", "class", "train", "test"),
+        [(label, name, train, test) for label, (name, train, test) in enumerate(rows)],
+    )
 
 
 def _row(values: tuple[float, ...]) -> str:

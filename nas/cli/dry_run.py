@@ -83,15 +83,16 @@ class Timing:
 def print_estimate(config: SearchConfig, name: str | None, as_json: bool) -> None:
     """Print what the search would take, and write nothing."""
     from nas.run_store.layout import check_slug
+    from nas.space.counting import json_count, short_count
 
     if name is not None:
         check_slug(name)
     found = estimate(config)
     if as_json:
-        total = {"total_seconds": found.total_seconds}
-        print_json({"schema": "nas.estimate/1", **asdict(found), **total})
+        more = {"members": json_count(found.members), "total_seconds": found.total_seconds}
+        print_json({"schema": "nas.estimate/1", **asdict(found), **more})
         return
-    print_text(f"space     {found.space}, {_short(found.members)} members")
+    print_text(f"space     {found.space}, {short_count(found.members)} members")
     print_text(f"trials    {found.trials:,}, then {found.trainings:,} trainings from scratch")
     print_text(f"time      about {format_duration(found.total_seconds)}")
     print_text(f"memory    about {found.memory_bytes / 2**30:.1f} GiB")
@@ -326,7 +327,3 @@ def _memory_bytes(workers: int, numbers: int) -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     # The driver also holds gradients and momentum of the shared weights.
     return (1 + workers) * peak + 2 * _FLOAT_BYTES * numbers
-
-
-def _short(number: int) -> str:
-    return f"{number:,}" if number < 10**9 else f"{number:.2e}"

@@ -7,6 +7,7 @@ import traceback
 
 import typer
 
+from nas.cli.output import visible
 from nas.errors import NasError
 
 UNEXPECTED = 1
@@ -58,7 +59,7 @@ def _report_misuse(error: typer.TyperException) -> int:
 
 def _indent(text: str) -> str:
     """Keep further lines below the first, where a caret may point into the line above."""
-    first, *rest = text.rstrip().split("\n")
+    first, *rest = visible(text).rstrip().split("\n")
     if not rest:
         return first
     if rest[-1].strip() == "^":

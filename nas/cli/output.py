@@ -1,5 +1,8 @@
 """What commands print: stdout is data, stderr is talk.
 
+All of it passes `visible`: names, paths and messages may come from a stranger's file, and a
+terminal would obey the escape codes in them.
+
 `--json` prints one document with a `schema` field. Tables are drawn with rich on a terminal and
 are plain aligned columns elsewhere, so that `nas ... | awk` works.
 """
@@ -9,9 +12,17 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, final
+
+# Control characters but line break and tab; what is invisible or turns the direction of writing;
+# separators that some terminals break lines at; halves of surrogate pairs.
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 @final
@@ -21,7 +32,8 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
         level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        print(f"{level}{record.getMessage()}", file=sys.stderr, flush=True)
+        message = visible(record.getMessage()).replace("\n", "\n  ")
+        print(f"{level}{message}", file=sys.stderr, flush=True)
 
 
 def make_streams_lenient() -> None:
@@ -39,7 +51,20 @@ def is_talkative() -> bool:
 def talk(message: str) -> None:
     """Say something to the user on stderr, unless `--quiet`."""
     if is_talkative():
-        print(message, file=sys.stderr, flush=True)
+        print(visible(message), file=sys.stderr, flush=True)
+
+
+def visible(text: str) -> str:
+    """Return text with an escape in place of every character that is unseen or steers a terminal.
+
+    Line breaks and tabs stay; see `one_line` for text that must be one line.
+    """
+    return _STEERING.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def one_line(text: str) -> str:
@@ -48,14 +73,21 @@ def one_line(text: str) -> str:
 
 
 def print_text(text: str) -> None:
-    """Print data as it is."""
-    print(text, flush=True)
+    """Print data, visibly."""
+    print(visible(text), flush=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document; NaN and a missing `schema` are bugs of ours."""
     assert "schema" in document, "every --json document names its schema"
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    # Such characters stand inside JSON's own text only, where this is how they are written.
+    print(_STEERING.sub(_json_escape, text), flush=True)
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    return f"\\u{code:04x}" if code < 0x10000 else json.dumps(found.group())[1:-1]
 
 
 def draws_unicode() -> bool:
@@ -97,7 +129,11 @@ def format_cell(cell: Any) -> str:
         return "yes" if cell else "no"
     if isinstance(cell, int):
         return f"{cell:,}"
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    return f"{cell:.4g}" if isinstance(cell, float) else _in_one_line(str(cell))
+
+
+def _in_one_line(text: str) -> str:
+    return visible(text).replace("\n", "\\n").replace("\t", " ")
 
 
 def _is_number(cell: Any) -> bool:

@@ -23,11 +23,12 @@ MAXIMUM_SAMPLES = 100_000
 def list_spaces(as_json: Json = False) -> None:
     """List the spaces that come with the package."""
     from nas.space import load_space, space_names
+    from nas.space.counting import json_count, short_count
 
     spaces = [load_space(name) for name in space_names()]
     if as_json:
         entries = [
-            {"name": space.name, "members": space.count(), "summary": space.summary}
+            {"name": space.name, "members": json_count(space.count()), "summary": space.summary}
             for space in spaces
         ]
         print_json({"schema": "nas.spaces/1", "spaces": entries})
@@ -40,6 +41,7 @@ def list_spaces(as_json: Json = False) -> None:
 def describe(space: SpaceArgument, as_json: Json = False) -> None:
     """Show the choices of a space, what they open, and its hand-made wirings."""
     from nas.space import load_space
+    from nas.space.counting import json_count, short_count
 
     loaded = load_space(space)
     if as_json:
@@ -48,7 +50,7 @@ def describe(space: SpaceArgument, as_json: Json = False) -> None:
                 "schema": "nas.space_description/1",
                 "name": loaded.name,
                 "summary": loaded.summary,
-                "members": loaded.count(),
+                "members": json_count(loaded.count()),
                 "fingerprint": loaded.fingerprint,
                 "declaration": loaded.to_dict(),
                 "known": loaded.known(),
@@ -72,6 +74,7 @@ def count(space: SpaceArgument, as_json: Json = False) -> None:
     """Count the members, and the different networks among them."""
     from nas.space import load_space
     from nas.space.base import DISTINCT_LIMIT
+    from nas.space.counting import exact_count, json_count, short_count
 
     loaded = load_space(space)
     members = loaded.count()
@@ -81,17 +84,18 @@ def count(space: SpaceArgument, as_json: Json = False) -> None:
     document = {
         "schema": "nas.space_count/1",
         "space": loaded.name,
-        "members": members,
+        "members": json_count(members),
         "distinct": distinct,
     }
     if distinct is None:
         document["reason"] = (
-            f"more than {DISTINCT_LIMIT:,} members: each would have to be built to tell them apart"
+            f"more than {DISTINCT_LIMIT:,} members: each would have to be built to tell them "
+            "apart; nas space sample draws some"
         )
     if as_json:
         print_json(document)
         return
-    print_text(f"members   {members:,}")
+    print_text(f"members   {exact_count(members)}")
     print_text(f"distinct  {document['reason'] if distinct is None else f'{distinct:,}'}")
 
 
@@ -137,6 +141,7 @@ def sample(
 def validate(space: SpaceArgument, as_json: Json = False) -> None:
     """Check a space file: its keys, and that its members can be built and computed."""
     from nas.space import load_space
+    from nas.space.counting import json_count, short_count
 
     loaded = load_space(space)
     if as_json:
@@ -145,17 +150,12 @@ def validate(space: SpaceArgument, as_json: Json = False) -> None:
                 "schema": "nas.space_validation/1",
                 "space": loaded.name,
                 "valid": True,
-                "members": loaded.count(),
+                "members": json_count(loaded.count()),
                 "fingerprint": loaded.fingerprint,
             }
         )
         return
     print_text(f"{loaded.name}: valid, {short_count(loaded.count())} members")
-
-
-def short_count(number: int) -> str:
-    """Write a count in full where it is short, else as a power of ten."""
-    return f"{number:,}" if number < 10**9 else f"{number:.2e}"
 
 
 def _choice_rows(choices: tuple[Choice, ...]) -> list[tuple[str, str]]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nas.cli.space import short_count
 from nas.space import space_names
+from nas.space.counting import short_count
 
 Nas = Callable[..., Any]
 

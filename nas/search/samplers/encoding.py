@@ -187,6 +187,7 @@ def ask_study(
         state: dict[str, Any] = {}
         if attribute is not None:
             frozen = study.get_trials(deepcopy=False)[trial.number]
-            state["generation"] = int(frozen.system_attrs[attribute])
+            # None where there was nothing to sample: a space of one member has no parameters.
+            state["generation"] = int(frozen.system_attrs.get(attribute, 0))
         proposals.append(Proposal(decisions, state, parents()))
     return proposals

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nas.errors import NotFoundError, SpaceError
 from nas.registry import suggest
 from nas.space import AbstractSpace, Decisions
+from nas.space.counting import short_count
 from nas.supernet.trust.truth import stratified_members
 
 MOST_MEMBERS_LISTED = 20_000
@@ -39,7 +40,8 @@ def all_members(space: AbstractSpace) -> dict[str, Decisions]:
     """
     if space.count() > MOST_MEMBERS_LISTED:
         raise SpaceError(
-            f"The space '{space.name}' has {space.count():,} members, too many to train all.",
+            f"The space '{space.name}' has {short_count(space.count())} members, too many to train "
+            "all.",
             fix="Say how many to draw, for example --architectures 100.",
         )
     members: dict[str, Decisions] = {}

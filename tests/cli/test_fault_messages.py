@@ -1,0 +1,108 @@
+"""Faults as a user meets them: typed commands, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from image_makers import four_arrays, save_npz
+from search_runs import FAKE, points
+
+from nas.config_files import dump_yaml
+from nas.run_store import Run
+from nas.space import load_space
+
+Nas = Callable[..., Any]
+
+SPACE = """\
+schema: nas.space/1
+name: own
+summary: Own.
+kind: stages
+stem: conv3x3
+transition: conv3x3
+stages:
+"""
+
+
+def write_space(pattern: str, *depths: int) -> None:
+    rest = "operation: conv3x3, merge: sum, width: 8, stride: 1"
+    stages = [f"  - {{pattern: {pattern}, depth: {depth}, {rest}}}\n" for depth in depths]
+    Path("own.yaml").write_text(SPACE + "".join(stages))
+
+
+@pytest.mark.fault("C8")
+def test_a_space_beyond_any_number_is_counted_and_sampled_not_enumerated(nas: Nas) -> None:
+    write_space("free", *[48] * 13)  # about 2 ** (13 * 1128) members
+    members = load_space("own.yaml").count()
+    assert members > 10**4_400
+    said = nas("space", "count", "own.yaml")
+    assert said.code == 0
+    assert "each would have to be built" in said.out and "nas space sample" in said.out
+    document = nas("space", "count", "own.yaml", "--json").document
+    assert isinstance(document["members"], str) and len(document["members"]) > 4_400
+    assert document["distinct"] is None
+    assert "e+4" in nas("space", "validate", "own.yaml").out
+
+
+def write_search(**more: Any) -> None:
+    Path("search.yaml").write_text(dump_yaml({"schema": "nas.search/1", **FAKE, **more}))
+
+
+@pytest.mark.fault("C9")
+def test_a_space_of_one_member_is_searched(nas: Nas) -> None:
+    write_space("chain", 2)
+    write_search(space="own.yaml")
+    said = nas("search", "search.yaml", "--name", "one")
+    assert said.code == 0, said.err
+    run = Run.open(Path("runs/one"))
+    assert len(points(run)) == 1 and run.table().stages["explore"].finish["exhausted"]
+
+
+@pytest.mark.fault("C13")
+def test_paths_mean_where_they_were_typed_and_a_run_goes_on_from_anywhere(
+    nas: Nas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "a home"
+    here, there = home / "with blanks", tmp_path / "elsewhere"
+    for folder in (here, there):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    save_npz(here / "set.npz", **four_arrays())
+    write_search(data="set.npz", search={"trials": 4, "batch": 4})
+    assert nas("search", "search.yaml", "--name", "first").code == 0
+    monkeypatch.chdir(there)
+    said = nas("resume", here / "runs" / "first", "--trials", "+4")
+    assert said.code == 0, said.err
+    assert nas("resume", "~/with blanks/runs/first", "--trials", "+4").code == 0
+    assert len(Run.open(here / "runs" / "first").table().finished()) == 12
+    assert list(there.iterdir()) == []
+    # As a shell leaves a home folder inside quotes or behind '='.
+    typed = ("search", "~/with blanks/search.yaml", "--data", "~/with blanks/set.npz")
+    assert nas(*typed, "--name", "second").code == 0
+    assert points(Run.open(there / "runs/second"))
+
+
+@pytest.mark.fault("F18")
+def test_nothing_that_is_printed_steers_the_terminal(nas: Nas) -> None:
+    clear, turn = "\x1b[2J", "\u202e"
+    write_search(data=f"x{clear}\nerror: fake{turn}\x9b31m")
+    said = nas("search", "search.yaml")
+    assert said.code == 3
+    assert "error: Unknown data set" in said.err and "\n    error: fake\\u202e\\x9b31m" in said.err
+    write_search(**{f"se{clear}arch": 1})
+    assert "'se\\x1b[2Jarch'" in nas("search", "search.yaml").err
+    Path("own.yaml").write_text(SPACE.replace("Own.", f'"one {turn}two {clear}"') + "  - {")
+    for arguments in (["space", "describe", "own.yaml"], ["nope\x1b[2J"], ["runs", "show", clear]):
+        said = nas(*arguments)
+        assert said.code != 0 and not {"\x1b", turn} & set(said.out + said.err)
+    write_space("chain", 2)
+    text = Path("own.yaml").read_text()
+    Path("own.yaml").write_text(text.replace("Own.", r'"one \u202etwo \e[2J\x9b"'))
+    assert "one \\u202etwo \\x1b[2J\\x9b" in nas("space", "describe", "own.yaml").out
+    said = nas("space", "describe", "own.yaml", "--json")
+    assert said.document["summary"] == "one \u202etwo \x1b[2J\x9b"
+    assert not {"\x1b", turn, "\x9b"} & set(said.out)
