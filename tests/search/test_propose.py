@@ -77,6 +77,7 @@ def test_every_member_is_proposed_once_and_then_the_search_ends(sampler: str) ->
     assert [entry.trial for plan in plans for entry in plan.trials] == list(range(len(members)))
 
 
+@pytest.mark.fault("D9")
 def test_isomorphic_members_are_one_trial() -> None:
     simulation = Simulation(config_for("nasbench201", search__sampler="random"), 60)
     simulation.run()
@@ -88,6 +89,7 @@ def test_isomorphic_members_are_one_trial() -> None:
         assert first[simulation.space.member_id(entry.decisions)] == entry.trial
 
 
+@pytest.mark.fault("E17")
 def test_a_batch_sees_only_the_results_of_batches_before_it() -> None:
     config = config_for(search__trials=48)
     whole = Simulation(config, 48)

@@ -120,12 +120,14 @@ class Failing(nn.Module):
         return self.fault(logits) if self.left < 0 else logits
 
 
+@pytest.mark.fault("E1")
 def test_a_loss_that_is_not_finite_names_epoch_and_step(parts: FiveParts) -> None:
     with pytest.raises(TrialError, match=r"(?s)training loss is nan.*epoch 2, step 3") as caught:
         fit(Failing(14, lambda logits: logits * math.nan), parts.weights, SHORT, seed=0)
     assert caught.value.kind == "nonfinite"
 
 
+@pytest.mark.fault("E1")
 def test_an_absurd_learning_rate_diverges_with_a_reason(parts: FiveParts) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, 10))
     recipe = Recipe(learning_rate=100, schedule="constant", warmup_epochs=0, epochs=5)
@@ -140,6 +142,7 @@ def raise_error(error: BaseException) -> Callable[[Tensor], Tensor]:
     return fault
 
 
+@pytest.mark.fault("A14")
 @pytest.mark.parametrize(
     "error",
     [
@@ -166,6 +169,7 @@ def test_other_runtime_errors_pass_through() -> None:
     assert not is_out_of_memory(ValueError("out of memory"))
 
 
+@pytest.mark.fault("E14")
 def test_an_empty_part_is_refused(digits: ImageData, parts: FiveParts) -> None:
     empty = type(parts.weights)(
         digits.x_train, digits.y_train, parts.weights.labels[:0], parts.weights.normalisation
@@ -265,6 +269,7 @@ def test_an_evaluation_leaves_every_mode_as_it_was(parts: FiveParts) -> None:
     assert torch.equal(statistics, network.state_dict()["1.running_mean"])
 
 
+@pytest.mark.fault("E1", "D11")
 def test_a_cross_entropy_that_is_not_finite_is_a_failed_trial(parts: FiveParts) -> None:
     network = Failing(0, lambda logits: logits * math.inf)
     with pytest.raises(TrialError, match=r"cross-entropy is (nan|inf)") as caught:
