@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, final
@@ -63,7 +63,24 @@ def _examine(path: Path) -> list[Finding]:
     from nas.run_store import examine
 
     register_views()
-    return examine(path)
+    return [*examine(path), *_unlike_recorded(path)]
+
+
+def _unlike_recorded(path: Path) -> Iterator[Finding]:
+    """Yield what is wrong with files of architectures; the log holds every one of them."""
+    from nas.cli.views import unlike_recorded
+    from nas.errors import NasError
+    from nas.run_store import Finding, Run, layout
+
+    try:
+        unlike = unlike_recorded(Run.open(path))
+    except NasError:
+        return  # examined and found already
+    for identity in unlike:
+        file = path / layout.ARCHITECTURES / f"{identity}.json"
+        state = "is not what the log says" if file.exists() else "is missing"
+        fix = f"nas runs rebuild {layout.typed(path)}"
+        yield Finding("warning", f"The architecture {identity} {state}.", str(file), fix)
 
 
 def _repair(path: Path) -> list[str]:
@@ -85,6 +102,7 @@ class _Check:
     what: str
     where: str
     fix: str | None = None
+    lost: str | None = None
 
 
 def _machine(runs: Path) -> tuple[dict[str, str], list[Any]]:
@@ -143,12 +161,18 @@ def _folder(runs: Path) -> tuple[str, list[_Check]]:
 
 
 def _damaged(runs: Path) -> list[_Check]:
-    from nas.run_store import list_runs
+    from nas.run_store import layout, list_runs
 
+    levels = {"damaged": "error", "newer": "note"}
     return [
-        _Check("error", f"Run '{run.name}': {run.problem}", str(run.path), f"nas doctor {run.path}")
+        _Check(
+            levels[run.state],
+            f"Run '{run.name}': {run.problem}",
+            str(run.path),
+            f"nas doctor {layout.typed(run.path)}",
+        )
         for run in list_runs(runs)
-        if run.state == "damaged"
+        if run.state in levels
     ]
 
 
@@ -176,6 +200,8 @@ def _print_text(facts: dict[str, str], done: Iterable[str], findings: Iterable[A
         print_text(f"{finding.level}: {finding.what}\n  where: {finding.where}")
         if finding.fix:
             print_text(f"  fix: {finding.fix}")
+        if finding.lost and finding.level != "note":
+            print_text(f"  lost: {finding.lost}")
 
 
 def _verdict(name: str | None, findings: Sequence[Any]) -> str:

@@ -27,7 +27,7 @@ def register_views() -> None:
 def rebuild_all(run: Run) -> list[str]:
     """Make what can be made of an owned run's log again; return the files that were written.
 
-    Architectures that are whole stay as they are.
+    Architectures that are as recorded stay as they are.
     """
     from nas.run_store import rebuild_views
 
@@ -35,18 +35,38 @@ def rebuild_all(run: Run) -> list[str]:
     return [*_rebuild_architectures(run), *rebuild_views(run)]
 
 
-def _rebuild_architectures(run: Run) -> list[str]:
+def unlike_recorded(run: Run) -> dict[str, str]:
+    """Return the architectures whose files are missing or not as the log says, by id.
+
+    Two trials may write one network differently; either text is right, and the first is the one to
+    write.
+    """
     from nas.errors import NasError
+
+    unlike = {}
+    for identity, texts in _recorded_architectures(run).items():
+        try:
+            if run.get_architecture(identity) in texts:
+                continue
+        except NasError:
+            pass
+        unlike[identity] = texts[0]
+    return unlike
+
+
+def _rebuild_architectures(run: Run) -> list[str]:
+    unlike = unlike_recorded(run)
+    for identity, text in unlike.items():
+        run.restore_architecture(identity, text)
+    return [f"architectures/{identity}.json" for identity in unlike]
+
+
+def _recorded_architectures(run: Run) -> dict[str, list[str]]:
     from nas.topology.serial import architecture_text, load_architecture
 
-    written = []
+    found: dict[str, list[str]] = {}
     for trial in run.table().trials.values():
         identity, recorded = trial.extra.get("architecture_id"), trial.architecture
-        if not (isinstance(identity, str) and isinstance(recorded, dict)):
-            continue
-        try:
-            load_architecture(run.get_architecture(identity))
-        except NasError:
-            run.restore_architecture(identity, architecture_text(load_architecture(recorded)))
-            written.append(f"architectures/{identity}.json")
-    return written
+        if isinstance(identity, str) and isinstance(recorded, dict):
+            found.setdefault(identity, []).append(architecture_text(load_architecture(recorded)))
+    return found

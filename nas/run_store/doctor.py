@@ -186,8 +186,9 @@ def _look_at_views(path: Path) -> Iterator[Finding]:
     fix = f"nas runs rebuild {layout.typed(path)}"
     try:
         run = Run.open(path)
+        run.table()
     except NasError:
-        return
+        return  # nothing can be made of a damaged log, and its damage is found already
     for name, function in views_of(run).items():
         try:
             kept, made = run.read_view(name), function(run)
