@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, Final, final
 
@@ -106,12 +106,28 @@ class Session:
     def executor(self, setup: Setup) -> AbstractExecutor:
         """Return the executor, its workers prepared for `setup`."""
         if self._executor is None:
-            kind = self.executor_kind or self.config.executor.kind
-            workers = self.workers or self.config.executor.workers or default_workers()
-            self._executor = EXECUTORS.get(kind)(workers)
+            self._executor = self._new_executor()
         executor = self._grouping(self._executor, setup.members_per_call)
-        executor.prepare(setup)
+        executor.prepare(self._with_needs(setup))
         return executor
+
+    def _new_executor(self) -> AbstractExecutor:
+        asked = self.config.executor
+        kind, workers = self.executor_kind or asked.kind, self.workers or asked.workers
+        if kind == "ray":
+            from nas.search.executors.ray_executor import RayExecutor, joins_cluster
+
+            spare = None if joins_cluster(asked.address) else default_workers()
+            threads = self.config.search.threads_per_evaluation
+            return RayExecutor(workers or spare, asked.address, threads)
+        return EXECUTORS.get(kind)(workers or default_workers())
+
+    def _with_needs(self, setup: Setup) -> Setup:
+        """Return a setup with what the config says a worker of a cluster needs."""
+        if setup.alone:  # where to measure is its own question
+            return setup
+        asked = self.config.executor
+        return replace(setup, gpus=asked.gpus_per_worker, resources=dict(asked.resources))
 
     def _grouping(self, executor: AbstractExecutor, most: int) -> AbstractExecutor:
         """Return the executor with calls of several members, few enough that all have work."""

@@ -1,103 +1,88 @@
-"""Ray actors on one node behind the same contract; the core never imports Ray.
+"""Ray actors behind the contract of executors: on a cluster that runs, or on a Ray of its own.
 
-Actors are started once and reused. Only what was started here is ended here: a Ray that the user
-runs already is joined and left as it was.
+The driver keeps what is to be done and what came of it; Ray carries jobs to actors and tells when
+one is gone. Nothing of a search lives in Ray, no actor outlives its driver, and Ray tries nothing
+again by itself: so a lost cluster costs the jobs under way and no more.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, final
+from typing import Final, final
 
-from nas.errors import EnvironmentFault, NasError
-from nas.search.executors.base import (
-    EXECUTORS,
-    AbstractExecutor,
-    Feed,
-    Job,
-    Outcome,
-    Setup,
-    Task,
-    describe_error,
-    make_task,
-    outcome,
-    payload_of,
-    perform,
-    rebuild_error,
-)
+from nas.errors import ClusterError, EnvironmentFault, NasError
+from nas.search.executors.base import EXECUTORS, AbstractExecutor, Feed, Job, Outcome, Setup
+from nas.search.executors.ray_crew import Crew
+from nas.search.executors.ray_link import ADDRESS_VARIABLE, RayLink, import_ray
 
-POLL_S = 0.1
+POLL_S: Final = 0.1
+START_PATIENCE_S: Final = 600.0
+SETTLE_PATIENCE_S: Final = 120.0
+ROOM_PATIENCE_S: Final = 60.0
+"""How long a search waits for a node when none is left that its workers fit on, in seconds."""
 
-
-class _Actor:
-    """Runs inside a Ray worker process."""
-
-    def __init__(self) -> None:
-        self._task: Task | None = None
-
-    def set_up(self, factory: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
-        """Make the task; return the error as plain values if that fails."""
-        try:
-            self._task = make_task(factory, arguments)
-        except Exception as error:
-            return describe_error(error)
-        return None
-
-    def work(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Run one job."""
-        assert self._task is not None
-        return perform(self._task, payload)
-
-
-def import_ray() -> Any:
-    """Return the module.
-
-    Raises:
-        EnvironmentFault: If Ray is not installed.
-    """
-    try:
-        import ray
-    except ImportError as error:
-        raise EnvironmentFault(
-            "The executor 'ray' needs Ray, which is not installed.",
-            why=str(error),
-            fix="Install it with: pip install 'nas[ray]', or use --executor local.",
-        ) from error
-    return ray
+_log = logging.getLogger("nas")
 
 
 @EXECUTORS.register("ray")
 @final
 class RayExecutor(AbstractExecutor):
-    """Reused actors of a local Ray.
+    """Reused actors on one machine or many.
 
     Args:
-        workers: Actors, one CPU each.
+        workers: Actors; None takes as many as fit on the nodes, at any time.
+        address: `host:port` of a cluster's head. `RAY_ADDRESS` of the environment comes first;
+            where neither is set, a Ray is started on this machine.
+        threads: Threads of a worker, to count by how many fit before one is prepared.
+
+    Raises:
+        ConfigError: If the address is not one of a head.
+        ClusterError: If the cluster cannot be reached.
+        EnvironmentFault: If Ray is not installed.
     """
 
-    def __init__(self, workers: int = 1) -> None:
-        super().__init__(workers)
-        self._ray = import_ray()
-        self._actors: list[Any] = []
-        self._setup: Setup | None = None
-        self._started_ray = False
+    def __init__(
+        self, workers: int | None = 1, address: str | None = None, threads: int = 1
+    ) -> None:
+        super().__init__(workers or 1)
+        self._as_many_as_fit = workers is None
+        self._search = secrets.token_hex(6)
+        self._address = address
+        self._link: RayLink | None = None
+        self._crews: dict[bool, Crew] = {}
+        self._crew: Crew | None = None
+        self._seen: object = None
+        self._next_look = 0.0
+        self._roomless_since: float | None = None
+        import_ray(address)  # so that its absence is told before anything is written
+        if workers is None:  # who packs jobs for the workers asks how many there are
+            nodes = self._connect(threads).nodes
+            self.workers = max(1, sum(node.fits({"CPU": float(threads)}) for node in nodes))
 
     def prepare(self, setup: Setup) -> None:
-        """Start Ray and the actors where needed; let all make the task."""
-        waiting = [] if setup == self._setup else list(self._actors)
-        self._setup = setup
-        self._start_ray(setup.threads)
-        while len(self._actors) < self.workers:
-            self._actors.append(self._new_actor(setup.threads))
-            waiting.append(self._actors[-1])
+        """Start actors where they are missing; return when the first has made the task."""
+        link = self._connect(setup.threads)
+        if self._crew is not None and self._crew.setup.alone != setup.alone:
+            self.settle()  # who works alone is not disturbed by others that still start
+        crew = self._crew_for(link, setup)
+        self._crew = crew
+        crew.forget_lost()
+        crew.fill()
+        self._check_room(crew)
+        self._next_look = 0.0
+        patience = time.monotonic() + START_PATIENCE_S
         try:
-            for actor in waiting:
-                self._set_up(actor)
+            while not crew.idle:
+                self._collect(crew)
+                if time.monotonic() > patience:
+                    raise crew.refusal or _not_ready(START_PATIENCE_S)
         except NasError:
-            self._setup = None  # whoever asks for it again is told again
+            crew.setup = _nothing(setup)  # whoever asks for it again is told again
             raise
 
     def run(
@@ -107,103 +92,184 @@ class RayExecutor(AbstractExecutor):
         should_stop: Callable[[], bool] = lambda: False,
         grace_s: float = 20.0,
     ) -> bool:
-        """Run the jobs on all actors."""
-        assert self._setup is not None, "prepare comes first"
+        """Run the jobs on all actors, also on those that join meanwhile."""
+        crew = self._crew
+        assert crew is not None, "prepare comes first"
         feed = Feed(jobs)
-        running: dict[Any, tuple[Job, int, float]] = {}
         stopped_at: float | None = None
         while True:
             if stopped_at is None and should_stop():
                 stopped_at = time.monotonic()
             if stopped_at is None:
-                self._hand_out(feed, running)
-                if feed.ended and not running:
+                _hand_out(feed, crew)
+                if feed.ended and not crew.busy:
                     return True
-            elif not running or time.monotonic() - stopped_at > grace_s:
-                self._abandon(running)
-                return feed.ended and not running
-            for done in self._collect(running):
+            elif not crew.busy or time.monotonic() - stopped_at > grace_s:
+                complete = feed.ended and not crew.busy
+                crew.abandon()
+                return complete
+            for done in self._collect(crew):
                 on_outcome(done)
+
+    def settle(self) -> None:
+        """Wait until every worker that has a place is ready."""
+        crew = self._crew
+        if crew is None:
+            return
+        patience = time.monotonic() + SETTLE_PATIENCE_S
+        while crew.starting():
+            ready = len(crew.members) - crew.starting()
+            if ready >= min(crew.wanted(), crew.capacity()):
+                return  # the rest has no node to start on
+            if time.monotonic() > patience:
+                _log.warning("%d workers wait for a place on the cluster", crew.starting())
+                return
+            self._collect(crew)
+
+    def process_ids(self) -> list[int]:
+        """Return the actors' processes on this machine."""
+        if self._link is None or self._crew is None:
+            return []
+        here = self._link.here()
+        return [each.process for each in self._crew.members if each.node == here]
 
     def close(self) -> None:
         """End the actors, and Ray if it was started here."""
-        for actor in self._actors:
-            self._ray.kill(actor)
-        self._actors = []
-        self._setup = None
-        if self._started_ray:
-            self._ray.shutdown()
-            self._started_ray = False
-
-    def _start_ray(self, threads: int) -> None:
-        if self._ray.is_initialized():
+        link, self._link = self._link, None
+        crews, self._crews, self._crew = self._crews, {}, None
+        if link is None:
             return
-        self._ray.init(
-            address="local",
-            num_cpus=self.workers,
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-            runtime_env={"env_vars": _environment(threads)},
-        )
-        self._started_ray = True
+        for crew in crews.values():
+            crew.close()
+        link.close()
 
-    def _new_actor(self, threads: int) -> Any:
-        remote = self._ray.remote(num_cpus=1, max_restarts=0)(_Actor)
-        return remote.options(runtime_env={"env_vars": _environment(threads)}).remote()
+    def _connect(self, threads: int) -> RayLink:
+        if self._link is None:
+            self._link = RayLink(self._address, self.workers, worker_environment(threads))
+        self._link.check()
+        return self._link
 
-    def _set_up(self, actor: Any) -> None:
-        assert self._setup is not None
-        answer = actor.set_up.remote(self._setup.factory, dict(self._setup.arguments))
-        error = self._ray.get(answer)
-        if error is not None:
-            raise rebuild_error(error)
+    def _crew_for(self, link: RayLink, setup: Setup) -> Crew:
+        """Return the crew for a setup, told to make its task unless it has."""
+        needs = needs_of(setup, link.private)
+        crew = self._crews.get(setup.alone)
+        if crew is not None and dict(crew.needs) != needs:
+            crew.close()
+            crew = None
+        if crew is None:
+            environment = worker_environment(setup.threads)
+            crew = Crew(link, self._search, setup, needs, lambda: 0, environment)
+            crew.wanted = lambda: self._wanted(crew)
+            self._crews[setup.alone] = crew
+        elif crew.setup != setup:
+            crew.assign(setup)
+        return crew
 
-    def _hand_out(self, feed: Feed, running: dict[Any, tuple[Job, int, float]]) -> None:
-        busy = {place for _, place, _ in running.values()}
-        for place, actor in enumerate(self._actors):
-            if place not in busy:
-                job = feed.take()
-                if job is None:
-                    return
-                reference = actor.work.remote(payload_of(job))
-                running[reference] = (job, place, time.monotonic())
+    def _wanted(self, crew: Crew) -> int:
+        if crew.setup.alone:
+            return min(1, crew.capacity())
+        if self._as_many_as_fit:
+            self.workers = max(1, crew.capacity())
+            return crew.capacity()
+        return self.workers
 
-    def _collect(self, running: dict[Any, tuple[Job, int, float]]) -> list[Outcome]:
-        assert self._setup is not None
-        done, _ = self._ray.wait(list(running), num_returns=1, timeout=POLL_S)
-        found = [self._fetch(reference, *running.pop(reference)) for reference in done]
-        for reference, (job, place, since) in list(running.items()):
-            if time.monotonic() - since > self._setup.timeout_s:
-                del running[reference]
-                self._replace(place)
-                message = f"It took longer than {self._setup.timeout_s:g} s and was ended."
-                found.append(Outcome(job.key, None, "timeout", message, time.monotonic() - since))
+    def _collect(self, crew: Crew) -> list[Outcome]:
+        """Wait a moment; return what came, and what was lost to time."""
+        found = crew.collect(POLL_S)
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + POLL_S
+            found += crew.end_overdue()
+            self._look(crew, now)
         return found
 
-    def _fetch(self, reference: Any, job: Job, place: int, since: float) -> Outcome:
-        try:
-            return outcome(job.key, self._ray.get(reference))
-        except self._ray.exceptions.RayError as error:
-            self._replace(place)
-            kind = "oom" if "OutOfMemory" in type(error).__name__ else "died"
-            text = f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"
-            return Outcome(job.key, None, kind, text, time.monotonic() - since)
+    def _look(self, crew: Crew, now: float) -> None:
+        """Follow the nodes that came and went."""
+        assert self._link is not None
+        self._link.check()
+        if self._link.nodes is not self._seen:
+            self._seen = self._link.nodes
+            crew.forget_lost()
+        crew.fill()
+        if crew.idle or crew.busy or crew.capacity():
+            self._roomless_since = None
+        elif self._roomless_since is None:
+            self._roomless_since = now
+        elif now - self._roomless_since > ROOM_PATIENCE_S:
+            raise ClusterError(
+                "No node is left in the Ray cluster that has room for a worker.",
+                where=self._link.address or "the Ray that was started for this search",
+                why=f"None came in {ROOM_PATIENCE_S:.0f} s. A worker needs {_told(crew)}.",
+                fix="Add nodes to the cluster, then go on with `nas resume` and the name of the "
+                "run: what was recorded is not run again.",
+            )
 
-    def _abandon(self, running: dict[Any, tuple[Job, int, float]]) -> None:
-        for _, place, _ in running.values():
-            self._replace(place)
+    def _check_room(self, crew: Crew) -> None:
+        assert self._link is not None
+        if crew.capacity() or crew.members:
+            return
+        largest = [dict(node.resources) for node in self._link.nodes]
+        raise EnvironmentFault(
+            f"No node of the Ray cluster has room for a worker, which needs {_told(crew)}.",
+            where="executor.gpus_per_worker, executor.resources, executor.memory_gib, "
+            "search.threads_per_evaluation",
+            why=f"The nodes have {largest}."[:500],
+            fix="Ask for less, or add a node that has it.",
+        )
 
-    def _replace(self, place: int) -> None:
-        assert self._setup is not None
-        self._ray.kill(self._actors[place])
-        self._actors[place] = self._new_actor(self._setup.threads)
-        self._set_up(self._actors[place])
+
+def joins_cluster(address: str | None) -> bool:
+    """Tell whether a cluster is joined, given the config's address, or a Ray started here."""
+    return bool(os.environ.get(ADDRESS_VARIABLE) or address)
 
 
-def _environment(threads: int) -> dict[str, str]:
+def needs_of(setup: Setup, private: bool) -> dict[str, float]:
+    """Return what Ray sets aside for a worker.
+
+    Args:
+        setup: What the worker prepares.
+        private: Whether Ray was started for this search: then a CPU is a slot, as it is for local
+            workers, and the machine is shared by as many as were asked for.
+    """
+    needs: dict[str, float] = {}
+    if not setup.alone:  # who works alone works while the others rest on their CPUs
+        needs["CPU"] = 1.0 if private else float(setup.threads)
+    if setup.gpus:
+        needs["GPU"] = setup.gpus
+    if setup.memory_gib is not None:
+        needs["memory"] = float(int(setup.memory_gib * 2**30))
+    return {**needs, **setup.resources}
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """Return the environment variables of a worker's process."""
     return {
+        # What the driver can import, the worker can: a plugin beside a script, a checkout.
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path) or ".",
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "passive",
     }
+
+
+def _hand_out(feed: Feed, crew: Crew) -> None:
+    while crew.idle:
+        job = feed.take()
+        if job is None:
+            return
+        crew.start(job)
+
+
+def _nothing(setup: Setup) -> Setup:
+    return Setup("", {}, alone=setup.alone)
+
+
+def _told(crew: Crew) -> str:
+    return ", ".join(f"{amount:g} {name}" for name, amount in crew.needs.items())
+
+
+def _not_ready(patience_s: float) -> EnvironmentFault:
+    return EnvironmentFault(
+        f"No worker of the Ray cluster was ready after {patience_s:g} s.",
+        why="Its nodes may be busy with the work of others, or cannot read the data.",
+        fix="Look with `ray status`, and try fewer --workers.",
+    )
