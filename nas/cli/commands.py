@@ -42,11 +42,14 @@ COMMANDS: dict[str, Command] = {
     "arch": Command("Build a network by name, or show one of a run or a file.", "nas.cli.arch"),
     "predict": Command("Run a network on pictures.", "nas.cli.predict"),
     "latency": Command("Profile latencies on this device, and predict them.", "nas.cli.latency"),
+    "submit": Command("Send a search to a Ray cluster.", "nas.cli.submit"),
+    "jobs": Command("List, follow, stop and bring back submitted searches.", "nas.cli.jobs"),
     "cluster": Command("Start and end a Ray head on this machine.", "nas.cli.cluster"),
     "space": Command("List, describe, count, sample and check search spaces.", "nas.cli.space"),
     "patterns": Command("List the connection patterns, or tell about one.", "nas.cli.patterns"),
     "data": Command("Check and convert data sets, write their images.", "nas.cli.data"),
     "config": Command("Write, check and show configuration files.", "nas.cli.config"),
+    "arrive": Command("Do what a submitted job is to do.", "nas.cli.arrive", hidden=True),
     "doctor": Command("Check this machine, or check and repair a run.", "nas.cli.doctor"),
 }
 """Name to command, in the order of `nas --help`."""

@@ -74,15 +74,15 @@ def search(
     time_limit_s = None if time is None else parse_duration(time)
     given = {
         "data": data,
-        "image_size": _number(image_size),
+        "image_size": number_of(image_size),
         "preset": preset,
-        "seed": _number(seed),
+        "seed": number_of(seed),
         "device": device,
-        "search.trials": _number(trials),
+        "search.trials": number_of(trials),
         "executor.kind": executor,
-        "executor.workers": _number(workers),
+        "executor.workers": number_of(workers),
     }
-    config = _resolve(source, given, settings or [])
+    config = resolve_typed(source, given, settings or [])
     if dry_run:
         from nas.cli.dry_run import print_estimate
 
@@ -91,12 +91,12 @@ def search(
     _run(config, runs, name, time_limit_s, as_json)
 
 
-def _number(text: str | None) -> int | str | None:
+def number_of(text: str | None) -> int | str | None:
     """Return a whole number where the text is one; the config refuses the rest by value."""
     return int(text) if text is not None and re.fullmatch(r"[+-]?[0-9]{1,18}", text) else text
 
 
-def _resolve(source: str, given: dict[str, Any], settings: list[str]) -> Any:
+def resolve_typed(source: str, given: dict[str, Any], settings: list[str]) -> Any:
     """Return the checked config; a bad option is reported under the name it was typed with."""
     from nas.errors import NasError
     from nas.search.resolve import resolve_config

@@ -14,6 +14,7 @@ import numpy as np
 
 from nas.errors import ConfigError, DataError, NotFoundError
 from nas.registry import suggest
+from nas.sent_files import located
 from nas.training.data import checks
 from nas.training.data.cifar_binary import is_cifar_folder, load_cifar
 from nas.training.data.decoded_cache import Progress, default_memory_budget
@@ -83,6 +84,7 @@ def _load_raw(
     """Return what the source holds, and whether it was scaled to `image_size` already."""
     if spec == "digits":
         return load_digits_images(), False
+    spec = located(spec)
     path = Path(spec).expanduser()
     if path.is_file():
         return _load_file(path), False

@@ -1,0 +1,115 @@
+"""What the commands about submitted jobs have in common: options, following, the end."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.output import one_line, print_json, print_text, talk
+from nas.cli.run_folders import shown_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nas.cluster.http import Endpoint
+    from nas.cluster.jobs import Job
+
+AddressOption = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Of the Ray dashboard; default: the local cluster."),
+]
+TokenOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="File with the cluster's token.")
+]
+
+_LAST_LINES = 40
+
+
+def follow_job(
+    endpoint: Endpoint, key: str, run: str, show: Callable[[str], None] = talk
+) -> tuple[Job, list[str]]:
+    """Show what a job says until it ends; return it with its last words.
+
+    Args:
+        endpoint: Where it is.
+        key: Its id.
+        run: Name of its run.
+        show: Prints a line.
+
+    Raises:
+        InterruptedRunError: If the user looks away; the job goes on.
+    """
+    from nas.cluster.following import follow
+    from nas.errors import ClusterError, InterruptedRunError
+
+    said: deque[str] = deque(maxlen=_LAST_LINES)
+
+    def on_line(line: str) -> None:
+        clean = one_line(line.expandtabs())
+        said.append(clean)
+        show(clean)
+
+    try:
+        return follow(endpoint, key, on_line), list(said)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"You look away; the job of run '{run}' goes on.",
+            where=endpoint.address,
+            fix=f"Look on: nas jobs logs {run} --follow; stop it: nas jobs stop {run}; "
+            f"bring its run back: nas jobs fetch {run}",
+        ) from None
+    except ClusterError as error:
+        error.fix = (
+            f"{error.fix} What was recorded is kept there; when the cluster is back, submit the "
+            f"run again under its name: nas submit SOURCE --name {run} --follow"
+        )
+        raise
+
+
+def fetch_run(endpoint: Endpoint, run: str, target: Path) -> None:
+    """Bring a run back, saying so."""
+    from nas.cluster.submitting import bring_home
+
+    talk(f"bringing run '{run}' back ...")
+    bring_home(endpoint, run, target)
+
+
+def tell_end(job: Job, said: list[str], path: Path | None, as_json: bool) -> None:
+    """Say where a run is and what to type next.
+
+    Raises:
+        RemoteJobError: If the job failed or was stopped.
+    """
+    from nas.cluster.submitting import result_document
+
+    if as_json:
+        print_json(result_document(job, path))
+    elif path is not None:
+        print_text(f"run: {path}")
+    elif job.runs is not None:
+        print_text(f"run on the cluster: {job.runs}/{job.run}")
+    if job.state == "succeeded":
+        if path is not None:
+            talk(f"next: nas front {shown_run(path)}; nas report {shown_run(path)}")
+        return
+    raise _failure(job, said, path)
+
+
+def _failure(job: Job, said: list[str], path: Path | None) -> Exception:
+    from nas.cluster.jobs import describe_exit
+    from nas.cluster.submitting import last_error
+    from nas.errors import RemoteJobError
+
+    if job.exit_code is None:
+        what = f"The job of run '{job.run}' was {job.state} before it ended by itself."
+    else:
+        what = f"The job of run '{job.run}' ended with {describe_exit(job.exit_code)}."
+    kept = "nothing was begun" if path is None and job.runs is None else "what it did is kept"
+    again = f"nas submit {job.run if path is not None else 'SOURCE --name ' + job.run} --follow"
+    why = last_error(said) or one_line(job.message.strip().splitlines()[-1] if job.message else "")
+    return RemoteJobError(
+        what, where=f"job {job.key}", why=why or None, fix=f"Go on ({kept}): {again}"
+    )

@@ -1,0 +1,107 @@
+"""Following a job: its words as they come, its end, and the moment when nobody answers any more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from nas.cluster.http import Endpoint
+from nas.cluster.jobs import Job, read_job
+from nas.cluster.sending import job_client
+from nas.errors import ClusterError
+
+PATIENCE_S: Final = 60.0
+_POLL_S: Final = 1.0
+_AGAIN_S: Final = 0.5
+_LAST_WORDS_S: Final = 20.0
+
+
+def follow(
+    endpoint: Endpoint,
+    key: str,
+    on_line: Callable[[str], None],
+    patience_s: float = PATIENCE_S,
+) -> Job:
+    """Hand on what a job says until it ends; return it as it ended.
+
+    Args:
+        endpoint: Where the job is.
+        key: Its id.
+        on_line: Called with each line, without its end.
+        patience_s: How long the cluster may be silent.
+
+    Raises:
+        ClusterError: If it does not answer for that long.
+    """
+    return asyncio.run(_Follower(endpoint, key, on_line, patience_s).follow())
+
+
+class _Follower:
+    def __init__(
+        self, endpoint: Endpoint, key: str, on_line: Callable[[str], None], patience_s: float
+    ) -> None:
+        self._endpoint = endpoint
+        self._key = key
+        self._on_line = on_line
+        self._patience_s = patience_s
+        self._client = job_client(endpoint)
+        self._seen = 0
+        self._rest = ""
+
+    async def follow(self) -> Job:
+        words = asyncio.create_task(self._listen())
+        try:
+            job = await self._watch()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(words, _LAST_WORDS_S)
+        finally:
+            words.cancel()
+            with suppress(asyncio.CancelledError):
+                await words
+        if self._rest:
+            self._on_line(self._rest)
+        return job
+
+    async def _watch(self) -> Job:
+        """Return the job when it has ended; asked for apart, since a dead connection is silent."""
+        heard = time.monotonic()
+        while True:
+            try:
+                job = await asyncio.to_thread(read_job, self._endpoint, self._key)
+            except ClusterError:
+                if time.monotonic() - heard > self._patience_s:
+                    raise
+            else:
+                heard = time.monotonic()
+                if not job.is_going:
+                    return job
+            await asyncio.sleep(_POLL_S)
+
+    async def _listen(self) -> None:
+        """Hand on the log; a connection that breaks is made again, what was seen is skipped."""
+        while True:
+            passed = 0
+            try:
+                async for text in self._client.tail_job_logs(self._key):
+                    fresh = text[max(0, self._seen - passed) :]
+                    passed += len(text)
+                    self._seen = max(self._seen, passed)
+                    self._take(fresh)
+                return
+            except _connection_errors():
+                await asyncio.sleep(_AGAIN_S)
+
+    def _take(self, text: str) -> None:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._on_line(line)
+
+
+def _connection_errors() -> tuple[type[BaseException], ...]:
+    import aiohttp
+
+    found: Any = (RuntimeError, OSError, aiohttp.ClientError)
+    return tuple(found)
