@@ -19,6 +19,8 @@ from nas.run_store.atomic import read_bytes, stray_temporaries
 from nas.run_store.heads import recorded_head
 from nas.run_store.lock import owner_of
 from nas.run_store.log import scan_log
+from nas.run_store.migrating import check_config_unchanged
+from nas.run_store.migrations import steps_between
 from nas.run_store.records import Record
 from nas.run_store.repairs import salvage_log, unlike_recorded
 from nas.run_store.run import Run
@@ -144,13 +146,17 @@ def _damage(path: Path, what: str) -> Finding:
 
 def _look_at_config_hash(path: Path, records: tuple[Record, ...]) -> Iterator[Finding]:
     """Say that a config was edited, of a run whose log does not hold what it was."""
-    expected = records[0].get("config_sha256") if records else None
-    if expected is None or recorded_head(records) is not None:
+    if recorded_head(records) is not None:
         return
-    with suppress(FileNotFoundError, RunError):
-        if expected != layout.config_hash(layout.read_config(path)):
-            what = f"{layout.CONFIG} was changed after the run was created."
-            yield Finding("error", what, str(path / layout.CONFIG), "Undo the change.")
+    try:
+        config, version = layout.read_config(path), layout.version_of(layout.read_environment(path))
+    except (FileNotFoundError, RunError):
+        return
+    try:
+        check_config_unchanged(path, config, records, steps_between(version, layout.VERSION))
+    except RunError:
+        what = f"{layout.CONFIG} was changed after the run was created."
+        yield Finding("error", what, str(path / layout.CONFIG), "Undo the change.")
 
 
 def _look_at_weights(path: Path) -> Iterator[Finding]:

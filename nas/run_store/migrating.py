@@ -1,6 +1,6 @@
 """How the owner of a run of an older format brings it to the format of today.
 
-The originals are kept first, whole, under `originals/`; then the log is replaced, then
+The originals are kept first, whole, under `originals/`; then log and config are replaced, then
 environment.json, whose number says that all is done. A process killed anywhere in between leaves a
 run of the old format with its originals beside it, and the next owner does the same again.
 """
@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.errors import EnvironmentFault
+from nas.errors import EnvironmentFault, RunError
 from nas.run_store import faults, layout
 from nas.run_store.atomic import (
     TEMPORARY_PREFIX,
@@ -23,9 +24,16 @@ from nas.run_store.atomic import (
     sync_folder,
     write_bytes,
     write_json,
+    write_text,
 )
 from nas.run_store.log import read_log
-from nas.run_store.migrations import Migration, steps_between, take_up_environment, take_up_record
+from nas.run_store.migrations import (
+    Migration,
+    steps_between,
+    take_up_config,
+    take_up_environment,
+    take_up_record,
+)
 from nas.run_store.records import Record, encode
 
 _logger = logging.getLogger("nas")
@@ -46,10 +54,14 @@ def migrate(path: Path) -> None:
         return
     steps = steps_between(version, layout.VERSION)
     records = [take_up_record(steps, record) for record in read_log(path / layout.LOG).records]
+    config = layout.read_config(path)
+    check_config_unchanged(path, config, records, steps)
     kept = _keep_originals(path, version)
     faults.reach("migrate_after_originals")
-    write_bytes(path / layout.LOG, _lines(records, _told(version, kept)))
+    config = take_up_config(steps, config)
+    write_bytes(path / layout.LOG, _lines(records, config, _told(version, kept)))
     faults.reach("migrate_after_log")
+    write_text(path / layout.CONFIG, layout.config_text(config))
     write_json(path / layout.ENVIRONMENT, _taken_up(environment, steps))
     faults.reach("migrate_after_environment")
     _logger.warning(
@@ -66,9 +78,35 @@ def _told(version: int, kept: str) -> Record:
     return {"kind": "migrated", "from": old, "to": new, "originals": kept}
 
 
-def _lines(records: list[Record], told: Record) -> bytes:
-    if records[-1:] != [told]:
-        records = [*records, told]
+def check_config_unchanged(
+    path: Path,
+    config: Mapping[str, Any],
+    records: Sequence[Record],
+    steps: tuple[Migration, ...] = (),
+) -> None:
+    """Check that the config is what the run was created with, or that taken up by some steps.
+
+    Raises:
+        RunError: If it is not.
+    """
+    expected = records[0].get("config_sha256") if records else None
+    known = (config, take_up_config(steps, config))
+    if expected is not None and expected not in map(layout.config_hash, known):
+        raise RunError(
+            f"{layout.CONFIG} of run '{path.name}' was changed after the run was created.",
+            where=str(path / layout.CONFIG),
+            why="Its trials were made with the old settings; mixing both is no search.",
+            fix="Undo the change, or start a new run with the new settings: nas search.",
+        )
+
+
+def _lines(records: list[Record], config: Mapping[str, Any], told: Record) -> bytes:
+    first, *others = records
+    if "config_sha256" in first:
+        first = {**first, "config_sha256": layout.config_hash(config)}
+    if "config" in first:
+        first = {**first, "config": dict(config)}
+    records = [first, *others] if others[-1:] == [told] else [first, *others, told]
     return b"".join(encode(seq, record) for seq, record in enumerate(records))
 
 

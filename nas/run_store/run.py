@@ -41,8 +41,13 @@ from nas.run_store.creation import (
 from nas.run_store.heads import read_head, require_whole
 from nas.run_store.lock import Owner, RunLock, owner_of
 from nas.run_store.log import Log, quarantine, read_log, scan_log
-from nas.run_store.migrating import migrate
-from nas.run_store.migrations import steps_between, take_up_environment, take_up_record
+from nas.run_store.migrating import check_config_unchanged, migrate
+from nas.run_store.migrations import (
+    steps_between,
+    take_up_config,
+    take_up_environment,
+    take_up_record,
+)
 from nas.run_store.records import Record, normalize
 from nas.run_store.rescue import keep_elsewhere
 from nas.run_store.trial_rules import Trial
@@ -73,7 +78,7 @@ class Run:
         self.name = str(found.get("name", path.name))
         self.created = str(found.get("created", ""))
         self.environment: dict[str, Any] = dict(found.get("environment", {}))
-        self.config = head.config
+        self.config = take_up_config(self._steps, head.config)
         self.weights = WeightStore(path / layout.WEIGHTS, writable=lock is not None)
         self._lock = lock
         self._log: Log | None = None
@@ -164,13 +169,18 @@ class Run:
         try:
             self._table = TrialTable.fold(records)
             self._records = list(records)
-            _check_config_unchanged(self.path, self.config, records)
+            check_config_unchanged(self.path, self.config, records)
             with suppress(FileNotFoundError):
                 (self.path / layout.STOP).unlink()
         except BaseException:
             self._log.close()
             raise
         return self
+
+    @property
+    def is_of_older_format(self) -> bool:
+        """Whether the files are of an older format than what is read from them here."""
+        return bool(self._steps)
 
     @property
     def writable(self) -> bool:
@@ -387,16 +397,3 @@ class Run:
     def _check_writable(self) -> None:
         if self._log is None:
             raise read_only(self.path)
-
-
-def _check_config_unchanged(
-    path: Path, config: Mapping[str, Any], records: tuple[Record, ...]
-) -> None:
-    expected = records[0].get("config_sha256") if records else None
-    if expected is not None and expected != layout.config_hash(config):
-        raise RunError(
-            f"{layout.CONFIG} of run '{path.name}' was changed after the run was created.",
-            where=str(path / layout.CONFIG),
-            why="Its trials were made with the old settings; mixing both is no search.",
-            fix="Undo the change, or start a new run with the new settings: nas search.",
-        )

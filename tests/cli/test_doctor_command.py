@@ -1,4 +1,4 @@
-"""`nas doctor RUN` prints what to type; typing it repairs. `nas runs rebuild` makes all views again."""
+"""`nas doctor RUN` prints what to type, which repairs; `nas runs rebuild` makes views again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from cli.conftest import Nas
+
 from nas.run_store import Run
 from nas.run_store.layout import CONFIG, ENVIRONMENT, LOCK, LOG, WEIGHTS
 from nas.run_store.records import encode

@@ -30,6 +30,11 @@ RECORDS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _no_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.run_store.views._views", {})
+
+
 def make_old(path: Path, version: int = 1) -> Path:
     """Turn a run of this version into one of an older format, by hand."""
     file = path / "environment.json"
@@ -166,6 +171,49 @@ def test_a_step_of_the_format_takes_up_records_and_environment_in_order_and_only
         assert run.records()[3] == {**FAILED, "because": "crash"}
     assert json.loads((old / "environment.json").read_text())["tidy"] is True
     assert [folder.name for folder in (old / "originals").iterdir()] == ["nas.run-1"]
+
+
+@pytest.mark.fault("B14")
+def test_what_was_special_to_the_first_versions_is_taken_up(tmp_path: Path) -> None:
+    config = {
+        "schema": "nas.search/1",
+        "supernet": {"recalibration_images": 64, "relaxation": {"level": "one", "epochs": 2}},
+        "confirm": {"seeds": 2, "max_points": 7, "baselines": {"random": 1, "published": True}},
+    }
+    planned = {"kind": "confirm_planned", "candidates": []}
+    with Run.create(tmp_path, "first", config, {}) as run:
+        run.append(planned)
+    old = make_old(tmp_path / "first")
+    taken_up = {
+        "schema": "nas.search/1",
+        "supernet": {
+            "recalibration": {"images": 64},
+            "relaxation": {"alternation": "one_level", "epochs": 2},
+        },
+        "confirm": {
+            "seeds_a": 2,
+            "seeds_b": 2,
+            "shortlist": 3,
+            "baselines": {"random": 1},
+            "rivals": ["space_wirings", "published", "random_members"],
+        },
+    }
+    assert Run.open(old).config == taken_up
+    assert Run.open(old).records()[1]["kind"] == "early_confirm_planned"
+    (note,) = examine(old)
+    assert note.level == "note"
+    with Run.open(old, write=True) as run:
+        assert run.config == taken_up
+    assert examine(old) == []
+    assert Run.open(old).config == taken_up
+
+
+@pytest.mark.fault("B14", "C10")
+def test_an_old_run_with_an_edited_config_is_not_migrated(old: Path) -> None:
+    (old / "run.yaml").write_text("a: 2\n")
+    with pytest.raises(RunError, match=r"(?s)run.yaml of run 'old' was changed.*Undo"):
+        Run.open(old, write=True)
+    assert not (old / "originals").exists()
 
 
 def test_every_step_from_the_first_format_is_there_and_leaves_alone_what_it_has_taken_up() -> None:

@@ -18,6 +18,7 @@ from nas.registry import Registry
 from nas.run_store.records import Record
 
 Environment = dict[str, Any]
+Config = dict[str, Any]
 
 
 def _same(value: dict[str, Any]) -> dict[str, Any]:
@@ -34,12 +35,14 @@ class Migration:
         why: What the new format says that the old one could not, in one sentence.
         record: From a record of the old format to the new; of a new record, the record itself.
         environment: The same for the content of environment.json, without its `schema`.
+        config: The same for the config.
     """
 
     to: int
     why: str
     record: Callable[[Record], Record] = _same
     environment: Callable[[Environment], Environment] = _same
+    config: Callable[[Config], Config] = _same
 
 
 MIGRATIONS: Final[Registry[Migration]] = Registry("migration", "nas.run_store.migrations")
@@ -69,4 +72,12 @@ def take_up_environment(
     found = dict(environment)
     for step in steps:
         found = step.environment(found)
+    return found
+
+
+def take_up_config(steps: tuple[Migration, ...], config: Mapping[str, Any]) -> Config:
+    """Return a config as the newest format says it."""
+    found = dict(config)
+    for step in steps:
+        found = step.config(found)
     return found
