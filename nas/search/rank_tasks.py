@@ -16,15 +16,18 @@ from nas.search.executors.base import Task
 from nas.search.material import check_same_data, prepare_material
 from nas.search.resolve import resolve_space
 from nas.search.tasks import Subnets, read_config
+from nas.search.training_job import TrainingJob
 from nas.seeds import derive_seed
-from nas.supernet.trust.truth import train_alone
+from nas.supernet.trust.truth import begin_alone
 from nas.training.batches import part_tensors
 from nas.training.device import resolve_device, use_threads
+from nas.training.evaluate import Evaluation, evaluate
+from nas.training.fit import FitResult
 from nas.training.recipe import Recipe
 from nas.zero_cost.base import ZERO_COST
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 RANK = "nas.search.rank_tasks:rank_task"
 ZERO_COST_IMAGES = 64
@@ -81,9 +84,9 @@ class _Rank:
             payload: `what`: `truth` (with `index`, which of its trainings), `scores` (inherited and
                 control) or `zero_cost`.
         """
+        if payload["what"] == "truth":
+            return self.begin(payload).answer()
         with use_threads(self.threads):
-            if payload["what"] == "truth":
-                return self._truth(payload)
             if payload["what"] == "zero_cost":
                 return {"scores": self._zero_cost(payload["decisions"])}
             architecture = self.space.build(payload["decisions"])
@@ -92,8 +95,9 @@ class _Rank:
                 "untrained": self.untrained.score(architecture),
             }
 
-    def _truth(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        found = train_alone(
+    def begin(self, payload: Mapping[str, Any]) -> TrainingJob:
+        """Return the training of a `truth` before its first step."""
+        training = begin_alone(
             self.space,
             payload["decisions"],
             self.material.parts,
@@ -101,9 +105,11 @@ class _Rank:
             seed=self.config.seed,
             index=int(payload["index"]),
             device=self.device,
-            validation=self.validation,
         )
-        return {"cross_entropy": found.cross_entropy, "error": found.error}
+        return TrainingJob(training, self.threads, self._judge, _told)
+
+    def _judge(self, module: nn.Module) -> Evaluation:
+        return evaluate(module, *self.validation)
 
     def _zero_cost(self, decisions: Mapping[str, Any]) -> dict[str, float | None]:
         """Return every registered score of the member as its first training would start."""
@@ -125,3 +131,7 @@ class _Rank:
             except TrialError:
                 scores[name] = None  # the report leaves out a score that some member lacks
         return scores
+
+
+def _told(_: FitResult, scored: Evaluation) -> dict[str, Any]:
+    return {"cross_entropy": scored.cross_entropy, "error": scored.error}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from nas.search.executors import Setup
+from nas.search.retrain_task import RETRAIN
 from nas.search.session import Session
-from nas.search.tasks import RETRAIN, SCORE
+from nas.search.tasks import SCORE
 
 
 def scoring_setup(session: Session, weights: str | None) -> Setup:
@@ -18,7 +19,7 @@ def scoring_setup(session: Session, weights: str | None) -> Setup:
     return Setup(
         SCORE,
         {
-            "config": dict(session.run.config),
+            "config": session.config.to_dict(),
             "run": str(session.run.path),
             "weights": weights,
             "fingerprint": data.fingerprint,
@@ -39,7 +40,7 @@ def retraining_setup(session: Session) -> Setup:
     return Setup(
         RETRAIN,
         {
-            "config": dict(session.run.config),
+            "config": session.config.to_dict(),
             "fingerprint": session.material.data.fingerprint,
             "device": str(session.device),
         },

@@ -1,6 +1,6 @@
-"""What workers do: score a member with inherited weights, or train a network from scratch.
+"""What workers of a search do: score members with inherited weights.
 
-Both are made once per worker from plain arguments, load what they need (weights by hash, never a
+The task is made once per worker from plain arguments, loads what it needs (weights by hash, never a
 pickle), and answer with plain values. Scores depend on nothing but the weights, the data and the
 number of threads.
 """
@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-
 from nas.errors import NasError
 from nas.objectives.base import EvaluationContext
 from nas.objectives.deployment import Deployment
@@ -22,7 +20,6 @@ from nas.run_store.weights import WeightStore
 from nas.search.config import SearchConfig
 from nas.search.executors.base import Task, perform
 from nas.search.goals import Goals
-from nas.search.kept_networks import keep_network
 from nas.search.material import check_same_data, prepare_material
 from nas.search.quantisation import deployment_of
 from nas.search.resolve import resolve_space, searched_space
@@ -31,15 +28,12 @@ from nas.seeds import derive_seed
 from nas.space import AbstractSpace
 from nas.space.declared import import_plugins
 from nas.topology.graph import Architecture
-from nas.topology.serial import load_architecture
-from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from nas.model.network import Network
     from nas.training.evaluate import Evaluation
 
 SCORE = "nas.search.tasks:score_task"
-RETRAIN = "nas.search.tasks:retrain_task"
 
 
 def read_config(arguments: Mapping[str, Any]) -> SearchConfig:
@@ -240,78 +234,3 @@ class Subnets:
 
         with use_threads(self.threads):
             return extract_member(self.supernet, architecture, self.data)
-
-
-def retrain_task(arguments: dict[str, Any]) -> Task:
-    """Return the task that trains networks from scratch and scores each once.
-
-    Args:
-        arguments: `config`, `fingerprint` of the data, `device`.
-    """
-    return _Retrain(arguments)
-
-
-@final
-class _Retrain:
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
-        from nas.training.device import resolve_device
-
-        self.config = read_config(arguments)
-        self.material = prepare_material(self.config)
-        check_same_data(self.material, arguments["fingerprint"])
-        self.device = resolve_device(str(arguments["device"]))
-        self._tensors: dict[str, tuple[Any, Any]] = {}
-
-    def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Train the network of `architecture`.
-
-        Args:
-            payload: `architecture`, `seed`, `recipe` (its settings), and `part`: `validation`
-                (trained without it) or `test` (trained on all training images). With `keep`, the
-                folder of a run, the trained weights are stored there and named in the answer.
-        """
-        from nas.training.device import use_threads
-        from nas.training.evaluate import evaluate
-        from nas.training.fit import fit
-
-        part, parts = str(payload["part"]), self.material.parts
-        recipe, seed = Recipe.model_validate(payload["recipe"]), int(payload["seed"])
-        network = self._network(payload["architecture"], seed, recipe)
-        training = parts.training if part == "test" else parts.learning
-        with use_threads(self.config.search.threads_per_evaluation):
-            done = fit(network, training, recipe, seed=seed, device=self.device)
-            scored = evaluate(network, *self._scoring(part))
-        kept = keep_network(network, Path(payload["keep"])) if "keep" in payload else {}
-        return {
-            **kept,
-            f"{part}_error": scored.error,
-            f"{part}_cross_entropy": scored.cross_entropy,
-            f"{part}_images": scored.count,
-            "train_loss": float(np.float64(done.losses[-1])),
-            "losses": [float(f"{loss:.5g}") for loss in done.losses],
-            "steps": done.steps,
-            "recipe_hash": done.recipe_hash,
-        }
-
-    def _network(self, architecture: dict[str, Any], seed: int, recipe: Recipe) -> Any:
-        from nas.model.network import Network
-
-        data = self.material.data
-        return Network(
-            load_architecture(architecture),
-            data.input_shape,
-            data.num_classes,
-            initialisation=recipe.initialisation,
-            seed=derive_seed(seed, "weights", 0),
-        )
-
-    def _scoring(self, name: str) -> tuple[Any, Any]:
-        """Return images and labels of a part; the test part is read by trainings for it alone."""
-        from nas.training.batches import part_tensors
-
-        if name not in self._tensors:
-            tested = name == "test"
-            limit = self.config.confirm.test_images
-            part = self.material.test_part(limit) if tested else self.material.parts.validation
-            self._tensors[name] = part_tensors(part, self.device)
-        return self._tensors[name]

@@ -115,13 +115,7 @@ def fit(
         ConfigError: If the recipe asks for something of the wiring and the module is no `Network`.
     """
     training = Training(module, part, recipe, seed=seed, device=device)
-    while not training.is_done:
-        report = training.epoch(should_stop)
-        if report is None:
-            break
-        if on_epoch is not None:
-            on_epoch(report)
-    return training.finish()
+    return training.run(on_epoch, should_stop)
 
 
 @final
@@ -197,6 +191,20 @@ class Training:
         self.losses.append(math.fsum(self._epoch_losses) / len(self._epoch_losses))
         self._epoch_losses = []
         return EpochReport(number + 1, self.recipe.epochs, self.losses[-1], self._seconds())
+
+    def run(
+        self,
+        on_epoch: Callable[[EpochReport], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> FitResult:
+        """Train what is left and finish; arguments and errors are those of `fit`."""
+        while not self.is_done:
+            report = self.epoch(should_stop)
+            if report is None:
+                break
+            if on_epoch is not None:
+                on_epoch(report)
+        return self.finish()
 
     def finish(self) -> FitResult:
         """Put the averaged weights in place, if there are any, and the module in eval mode.

@@ -432,7 +432,7 @@ def test_a_failed_training_is_recorded_and_the_rest_goes_on(
 ) -> None:
     import nas.training.fit as fitting
 
-    real = fitting.fit
+    real = fitting.Training.run
     calls = []
 
     def sometimes(*arguments: Any, **options: Any) -> Any:
@@ -441,7 +441,7 @@ def test_a_failed_training_is_recorded_and_the_rest_goes_on(
             raise TrialError("The training loss is nan.", kind="nonfinite")
         return real(*arguments, **options)
 
-    monkeypatch.setattr(fitting, "fit", sometimes)
+    monkeypatch.setattr(fitting.Training, "run", sometimes)
     found = search(
         real_config("search.trials=3", "objectives=[macs]", "constraints={}", *FEW),
         runs=tmp_path,

@@ -138,14 +138,14 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     calls: list[str] = []
 
-    def no_fit(module: Any, part: Any, recipe: Any, **options: Any) -> fitting.FitResult:
-        calls.append(recipe.recipe_hash)
+    def no_run(training: fitting.Training, *_: Any) -> fitting.FitResult:
+        calls.append(training.recipe.recipe_hash)
         if len(calls) == 6:
             raise TrialError("The training loss is nan.", kind="nonfinite")
-        module.eval()
-        return fitting.FitResult(1, 1, (1.0,), 0.0, False, recipe.recipe_hash)
+        training.module.eval()
+        return fitting.FitResult(1, 1, (1.0,), 0.0, False, training.recipe.recipe_hash)
 
-    monkeypatch.setattr(fitting, "fit", no_fit)
+    monkeypatch.setattr(fitting.Training, "run", no_run)
     return calls
 
 

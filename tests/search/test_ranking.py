@@ -209,16 +209,16 @@ def test_a_training_that_fails_costs_its_member(
     from nas.errors import TrialError
     from nas.search import rank_tasks
 
-    trained = rank_tasks.train_alone
+    begin = rank_tasks.begin_alone
     calls: list[int] = []
 
     def diverge(*arguments: Any, **options: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             raise TrialError("It diverged.", kind="nonfinite")
-        return trained(*arguments, **options)
+        return begin(*arguments, **options)
 
-    monkeypatch.setattr(rank_tasks, "train_alone", diverge)
+    monkeypatch.setattr(rank_tasks, "begin_alone", diverge)
     report, records = ranked(path)
     assert len(report["members"]) == 5
     assert [r["reason"] for r in records if r["kind"] == "rank_truth_failed"] == ["nonfinite"]

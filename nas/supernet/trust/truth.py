@@ -22,7 +22,7 @@ from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
 from nas.training.batches import part_tensors
 from nas.training.evaluate import Evaluation, evaluate
-from nas.training.fit import fit
+from nas.training.fit import Training
 from nas.training.parts import FiveParts
 from nas.training.recipe import Recipe
 
@@ -134,7 +134,23 @@ def train_alone(
         device: Where to train.
         validation: Images and labels, if they are loaded already.
     """
-    place = torch.device(device)
+    training = begin_alone(space, decisions, parts, recipe, seed=seed, index=index, device=device)
+    training.run()
+    images, labels = validation or part_tensors(parts.validation, training.device)
+    return evaluate(training.module, images, labels)
+
+
+def begin_alone(
+    space: AbstractSpace,
+    decisions: Decisions,
+    parts: FiveParts,
+    recipe: Recipe,
+    *,
+    seed: int,
+    index: int,
+    device: torch.device | str = "cpu",
+) -> Training:
+    """Return the training of `train_alone` before its first step."""
     own = derive_seed(seed, "alone", index)
     channels, height, width = parts.weights.images.shape[1:]
     network = Network(
@@ -144,6 +160,4 @@ def train_alone(
         initialisation=recipe.initialisation,
         seed=own,
     )
-    fit(network, parts.weights, recipe, seed=own, device=place)
-    images, labels = validation or part_tensors(parts.validation, place)
-    return evaluate(network, images, labels)
+    return Training(network, parts.weights, recipe, seed=own, device=device)
