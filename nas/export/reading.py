@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final, get_args
 
-from safetensors import SafetensorError
-from safetensors.numpy import load
-
 from nas.errors import DataError
 from nas.export.about import read_about, read_file
 from nas.export.arrays import fill_network
@@ -23,6 +20,7 @@ from nas.export.parcel import Facts, Origin, Parcel, Weights
 from nas.export.sessions import Images
 from nas.export.shipping import torch_logits
 from nas.model.network import Network
+from nas.run_store.weights import parse_arrays
 from nas.topology.layers import Shape
 from nas.topology.serial import load_architecture
 from nas.training.data.preprocessing import Preprocessing
@@ -62,8 +60,8 @@ def network_of(
         DataError: If the weights are unreadable or another network's.
     """
     try:
-        arrays = load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
+        arrays = parse_arrays(data)
+    except ValueError as error:
         raise DataError(
             f"The weights are not a safetensors file: {error}.",
             where=where,

@@ -13,7 +13,7 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, NoReturn, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ _SHA: Final = re.compile(r"[0-9a-f]{64}")
 _SUFFIX: Final = ".safetensors"
 _METADATA_KEY: Final = "nas"
 _KINDS: Final = "fiub"
+_LENGTH: Final = struct.Struct("<Q")
 
 
 @final
@@ -71,11 +72,23 @@ class WeightStore:
         Raises:
             RunError: If they are missing, damaged, or not safetensors.
         """
-        return _parse(self.get_bytes(sha), self.path(sha))
+        data, path = self.get_bytes(sha), self.path(sha)
+        try:
+            return parse_arrays(data)
+        except ValueError as error:
+            raise _foreign(path, error) from error
 
     def metadata(self, sha: str) -> dict[str, Any]:
-        """Return the metadata given to `put`, `{}` if there was none."""
-        return _metadata(self.get_bytes(sha))
+        """Return the metadata given to `put`, `{}` if there was none.
+
+        Raises:
+            RunError: As `get`.
+        """
+        data, path = self.get_bytes(sha), self.path(sha)
+        try:
+            return _metadata(data)
+        except ValueError as error:
+            raise _foreign(path, error) from error
 
     def get_bytes(self, sha: str) -> bytes:
         """Return the verified bytes of the file stored under `sha`.
@@ -179,20 +192,62 @@ def _plain(name: str, array: NDArray[Any]) -> NDArray[Any]:
     return native if native.flags.c_contiguous else native.copy(order="C")
 
 
-def _parse(data: bytes, path: Path) -> dict[str, NDArray[Any]]:
+def parse_arrays(data: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays in the bytes of a safetensors file.
+
+    Raises:
+        ValueError: If they are none; the text says why.
+    """
+    _header(data)
     try:
         return load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise RunError(
-            f"The weights {path.name[:12]} are not a safetensors file: {error}.",
-            where=str(path),
-            fix="They were not written by this package; do not use them.",
-        ) from error
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _foreign(path: Path, error: ValueError) -> RunError:
+    return RunError(
+        f"The weights {path.name[:12]} are not a safetensors file: {error}.",
+        where=str(path),
+        fix="They were not written by this package; do not use them.",
+    )
 
 
 def _metadata(data: bytes) -> dict[str, Any]:
-    (length,) = struct.unpack_from("<Q", data)
-    header = json.loads(data[8 : 8 + length])
-    text = header.get("__metadata__", {}).get(_METADATA_KEY, "{}")
-    found = json.loads(text)
-    return found if isinstance(found, dict) else {}
+    named = _header(data).get("__metadata__", {})
+    text = named.get(_METADATA_KEY, "{}") if isinstance(named, dict) else None
+    if not isinstance(text, str):
+        raise ValueError("its metadata are not text by name")
+    return _json_object(text, "its metadata")
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    """Return the header; the reader of the format takes a name that stands twice for one."""
+    if len(data) < _LENGTH.size:
+        raise ValueError("it is shorter than its own length")
+    (length,) = _LENGTH.unpack_from(data)
+    header = data[_LENGTH.size : _LENGTH.size + length]
+    if len(header) != length:
+        raise ValueError("its header is cut off")
+    return _json_object(header.decode("utf-8"), "its header")
+
+
+def _json_object(text: str, what: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError(f"{what} nests too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{what} is no object")
+    return found
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in its header")
+    return found
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
