@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
 from nas.errors import RunError
 from nas.search.config import SearchConfig
+from nas.sent_files import located
 from nas.training.data import ImageData, load_data
+from nas.training.data.load import KNOWN_SETS
 from nas.training.data.preprocessing import Preprocessing
 from nas.training.parts import DataPart, FiveParts, split_five
 from nas.training.splits import stratified_subset
@@ -71,6 +74,25 @@ def prepare_material(config: SearchConfig) -> Material:
         rows = stratified_subset(data.y_train, limit, _LIMIT_SEED)
         data = replace(data, x_train=np.asarray(data.x_train[rows]), y_train=data.y_train[rows])
     return Material(data, split_five(data, config.seed))
+
+
+def data_of_run(spec: str, run: Path) -> str:
+    """Return where the data of a run lie, wherever a command about it is typed.
+
+    A run keeps its data's path as it was typed. A relative one is looked for where a run lies by
+    default, `runs/NAME` below the folder of the search; what is found there is absolute, else the
+    path stays as it is. Whether it is the same data their fingerprint tells.
+
+    Args:
+        spec: `data` of the run's config.
+        run: The run's folder.
+    """
+    module, colon, _ = spec.rpartition(":")
+    path = module if colon and module.endswith(".py") else spec
+    place = run.resolve().parent.parent / Path(path).expanduser()
+    if spec in KNOWN_SETS or located(spec) != spec or not place.exists():
+        return spec
+    return f"{place}{spec.removeprefix(path)}"
 
 
 def _most_images(config: SearchConfig, data: ImageData) -> int:

@@ -315,7 +315,7 @@ class _Ranking:
         return Setup(
             RANK,
             {
-                "config": dict(session.run.config),
+                "config": session.config.to_dict(),
                 "run": str(session.run.path),
                 "weights": self.weights,
                 "fingerprint": data.fingerprint,
