@@ -16,6 +16,16 @@ from nas.cli.job_talk import AddressOption, TokenOption, fetch_run, follow_job, 
 from nas.cli.output import print_json, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunsOption
 from nas.cli.search import number_of, resolve_typed
+from nas.cli.submit_render import (
+    CpusOption,
+    HoursOption,
+    ImageOption,
+    MemoryOption,
+    ModulesOption,
+    NodesOption,
+    RenderOption,
+    print_manifest,
+)
 
 if TYPE_CHECKING:
     from nas.cluster.http import Endpoint
@@ -75,6 +85,13 @@ def submit(
     device: Annotated[str | None, typer.Option(help="auto (default), cpu, cuda:0, mps.")] = None,
     token_file: TokenOption = None,
     as_json: Json = False,
+    render: RenderOption = None,
+    nodes: NodesOption = 2,
+    cpus: CpusOption = 4,
+    memory_gib: MemoryOption = 8,
+    hours: HoursOption = 24,
+    image: ImageOption = None,
+    remote_modules: ModulesOption = None,
 ) -> None:
     """Resolve, send, follow, bring back."""
     given = {
@@ -89,6 +106,10 @@ def submit(
     wanted = _wanted(
         source, given, settings or [], trials, time, name, runs, remote_runs, gpus, remote_data
     )
+    if render is not None:
+        sizes = {"nodes": nodes, "cpus": cpus, "memory_gib": memory_gib, "hours": hours}
+        print_manifest(render, wanted, remote_modules, image=image, **sizes)
+        return
     _submit(wanted, address, token_file, follow, as_json)
 
 

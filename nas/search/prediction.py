@@ -22,6 +22,7 @@ from nas.search.config import SearchConfig
 from nas.search.device_check import MEASURED_ON
 from nas.search.goals import Goals
 from nas.search.material import Material
+from nas.sent_files import located
 from nas.space import AbstractSpace
 from nas.topology.graph import Architecture
 from nas.topology.serial import load_architecture
@@ -173,7 +174,7 @@ def steered_by(profile: LatencyProfile, goals: Goals) -> list[AbstractObjective]
 
 def _load(path: str, column: str | None) -> LatencyProfile:
     try:
-        return LatencyProfile.load(path)
+        return LatencyProfile.load(located(path))
     except NasError as error:
         error.where = f"{_where(column)}{f', {error.where}' if error.where else ''}"
         raise
