@@ -28,7 +28,7 @@ from nas.run_store.creation import move_into_place, prepare_root
 from nas.run_store.lock import RunLock
 from nas.run_store.run import Run
 
-_LEFT_OUT: Final = frozenset({layout.LOCK, layout.STOP})
+_LEFT_OUT: Final = frozenset({layout.LOCK, layout.LEASE, layout.STOP})
 _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,@+=-]{0,254}")
 _DEEPEST: Final = 6
 _MOST_FILES: Final = 1_000_000
@@ -221,6 +221,7 @@ def _swap(aside: Path, target: Path) -> None:
     """Give the new copy its name; an older copy, whose owner must be gone, makes room."""
     if not os.path.lexists(target):
         (aside / layout.LOCK).unlink()
+        (aside / layout.LEASE).unlink(missing_ok=True)
         move_into_place(aside, target)
         return
     layout.require_run(target)
@@ -235,6 +236,7 @@ def _swap(aside: Path, target: Path) -> None:
             )
         grave = target.with_name(f"{layout.BUILDING_PREFIX}removed-{os.getpid()}")
         (aside / layout.LOCK).unlink()
+        (aside / layout.LEASE).unlink(missing_ok=True)
         target.rename(grave)
         move_into_place(aside, target)
         shutil.rmtree(grave, ignore_errors=True)

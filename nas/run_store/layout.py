@@ -24,6 +24,7 @@ VERSION: Final = 2
 CONFIG: Final = "run.yaml"
 ENVIRONMENT: Final = "environment.json"
 LOCK: Final = "lock"
+LEASE: Final = "lease"
 LOG: Final = "trials.log"
 NOTES: Final = "log.jsonl"
 STOP: Final = "stop"
@@ -40,7 +41,7 @@ BUILDING_PREFIX: Final = ".tmp-run-"
 
 RESERVED: Final = frozenset(
     {
-        *(CONFIG, ENVIRONMENT, LOCK, LOG, NOTES, STOP),
+        *(CONFIG, ENVIRONMENT, LOCK, LEASE, LOG, NOTES, STOP),
         *(ARCHITECTURES, WEIGHTS, QUARANTINE, ORIGINALS),
     }
 )

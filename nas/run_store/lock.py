@@ -2,7 +2,8 @@
 
 The kernel frees the lock when its owner dies, so there is no stale lock and no waiting time. The
 text inside the file only serves the message to the second comer. The file is never deleted:
-deleting it would let two processes lock two files of one name.
+deleting it would let two processes lock two files of one name. On a network file system, where
+other machines have kernels of their own, a lease is held beside it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import logging
 import os
 import socket
 import time
@@ -20,13 +22,19 @@ from pathlib import Path
 from typing import Final, final
 
 from nas.errors import EnvironmentFault, RunError
-from nas.run_store import faults
+from nas.run_store import faults, layout
 from nas.run_store.atomic import not_a_regular_file, storage_fault
+from nas.run_store.file_system import network_kind
+from nas.run_store.lease import RunLease, read_lease
 
 # A viewer that asks who owns the run holds a shared lock for microseconds; wait that out.
 _PATIENCE_S: Final = 0.25
 _PAUSE_S: Final = 0.01
 
+_NO_LOCKS: Final = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+_logger = logging.getLogger("nas")
+_warned: set[tuple[str, str]] = set()
 _held: set[RunLock] = set()
 _fork_hook: list[bool] = []
 
@@ -50,28 +58,56 @@ class RunLock:
     Args:
         path: The file to lock; it is created if it is not there.
         run_name: Name of the run, for the message.
+        take_over: Of a run on a network file system: take it from a process of another machine
+            that is not heard of any more.
 
     Raises:
         RunError: If another process, or another object of this one, owns the run.
         EnvironmentFault: If the file system cannot lock.
     """
 
-    def __init__(self, path: Path, run_name: str) -> None:
+    def __init__(self, path: Path, run_name: str, *, take_over: bool = False) -> None:
         self.path = path
+        self._lease: RunLease | None = None
         self._descriptor: int | None = _open(path)
+        network = network_kind(path)
         try:
-            _acquire(self._descriptor, path, run_name)
+            locked = _acquire(self._descriptor, path, run_name, leased=network is not None)
             faults.reach("lock_after_acquire")
+            lease = path.with_name(layout.LEASE)
+            if network is None:
+                # One that came with a copy of the run from elsewhere says nothing here.
+                lease.unlink(missing_ok=True)
+            else:
+                self._lease = RunLease(lease, take_over=take_over, kernel_decides=locked)
+                _warn_once(run_name, network)
             _sign(self._descriptor)
         except BaseException:
             self.release()
             raise
         _close_in_forked_children(self)
 
+    def moved(self, path: Path) -> None:
+        """Say where the file is now: the run's folder was renamed."""
+        self.path = path
+        if self._lease is not None:
+            self._lease.path = path.with_name(layout.LEASE)
+
+    def check(self) -> None:
+        """Check that the run is still held; the kernel sees to that where it alone decides.
+
+        Raises:
+            RunError: If a process of another machine took it over.
+        """
+        if self._lease is not None:
+            self._lease.check()
+
     def release(self) -> None:
         """Give the run free; a second call does nothing."""
         descriptor, self._descriptor = self._descriptor, None
         _held.discard(self)
+        if self._lease is not None:
+            self._lease.release()
         if descriptor is not None:
             os.close(descriptor)
 
@@ -89,11 +125,34 @@ def owner_of(path: Path) -> Owner | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        return _read_owner(descriptor) if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
+        held = error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+        return _read_owner(descriptor) if held else _owner_elsewhere(path)
     else:
-        return None
+        return _owner_elsewhere(path)
     finally:
         os.close(descriptor)
+
+
+def _owner_elsewhere(path: Path) -> Owner | None:
+    """Return the process of another machine that holds a lease on a run, as far as it is known."""
+    lease = path.with_name(layout.LEASE)
+    if not lease.exists() or network_kind(path) is None:
+        return None
+    found = read_lease(lease)
+    if found is None or not found.is_held():
+        return None
+    return Owner(found.pid, found.host, found.since)
+
+
+def _warn_once(run_name: str, network: str) -> None:
+    if (run_name, network) not in _warned:
+        _warned.add((run_name, network))
+        _logger.warning(
+            "Run '%s' lies on a network file system (%s): a lease keeps other machines out, and "
+            "what a power loss leaves depends on the server. A local disk promises more.",
+            run_name,
+            network,
+        )
 
 
 def _open(path: Path) -> int:
@@ -105,7 +164,8 @@ def _open(path: Path) -> int:
         raise storage_fault(error, "take the run's lock", path) from error
 
 
-def _acquire(descriptor: int, path: Path, run_name: str) -> None:
+def _acquire(descriptor: int, path: Path, run_name: str, *, leased: bool) -> bool:
+    """Take the kernel's lock; return False where a file system with a lease has no locks."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
@@ -115,6 +175,8 @@ def _acquire(descriptor: int, path: Path, run_name: str) -> None:
                 raise _in_use(_read_owner(descriptor), path, run_name) from None
             time.sleep(_PAUSE_S)
         except OSError as error:
+            if leased and error.errno in _NO_LOCKS:
+                return False
             raise EnvironmentFault(
                 f"The file system cannot lock ({error.strerror}).",
                 where=str(path),
@@ -122,7 +184,7 @@ def _acquire(descriptor: int, path: Path, run_name: str) -> None:
                 fix="Keep runs on a local disk: --runs DIR.",
             ) from error
         else:
-            return
+            return True
 
 
 def _in_use(owner: Owner, path: Path, run_name: str) -> RunError:

@@ -121,6 +121,7 @@ class Run:
             fill_folder(aside, name, config, environment)
             faults.reach("create_before_rename")
             move_into_place(aside, target)
+            lock.moved(target / layout.LOCK)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             if lock is not None:
@@ -130,13 +131,15 @@ class Run:
         return cls._opened(target, lock)
 
     @classmethod
-    def open(cls, path: Path | str, *, write: bool = False) -> Run:
+    def open(cls, path: Path | str, *, write: bool = False, take_over: bool = False) -> Run:
         """Open an existing run.
 
         Args:
             path: The run's folder.
             write: Become its owner. Otherwise nothing on disk is touched and no lock is needed,
                 also while a search is going on.
+            take_over: To write a run on a network file system: take it from a process of another
+                machine that does not renew its lease any more; that takes most of a minute.
 
         Raises:
             NotFoundError: If it does not exist.
@@ -152,7 +155,7 @@ class Run:
         require_whole(path)
         layout.read_environment(path)
         probe_writable(path)
-        return cls._opened(path, RunLock(path / layout.LOCK, path.name))
+        return cls._opened(path, RunLock(path / layout.LOCK, path.name, take_over=take_over))
 
     @classmethod
     def _opened(cls, path: Path, lock: RunLock) -> Run:
@@ -226,6 +229,8 @@ class Run:
             known = self._table.check(plain)
             if known is not None:
                 return known
+            if self._lock is not None:
+                self._lock.check()
             try:
                 seq = self._log.append(plain)
             except StorageLost as error:
