@@ -15,6 +15,7 @@ import pytest
 from nas.errors import ConfigError, DataError, EnvironmentFault, NotFoundError
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import describe_error, make_task, rebuild_error
+from nas.search.executors.grouping import GroupingExecutor
 from nas.search.executors.local import LocalExecutor
 
 TASK = "search_fakes:echo_task"
@@ -46,13 +47,17 @@ def local_executor() -> Iterator[AbstractExecutor]:
         yield executor
 
 
-@pytest.fixture(params=["inline", "local", "ray"])
+@pytest.fixture
+def inline_executor() -> AbstractExecutor:
+    return EXECUTORS.get("inline")(1)
+
+
+@pytest.fixture(params=["inline", "local", "ray", "inline grouped", "local grouped", "ray grouped"])
 def executor(request: pytest.FixtureRequest) -> AbstractExecutor:
-    if request.param == "inline":
-        inline = EXECUTORS.get("inline")(1)
-        inline.prepare(setup())
-        return inline
-    found: AbstractExecutor = request.getfixturevalue(f"{request.param}_executor")
+    kind, _, grouped = request.param.partition(" ")
+    found: AbstractExecutor = request.getfixturevalue(f"{kind}_executor")
+    if grouped:
+        found = GroupingExecutor(found, 3)
     found.prepare(setup())
     return found
 
@@ -102,9 +107,9 @@ def test_a_worker_that_dies_costs_its_job_only(local_executor: AbstractExecutor)
         local_executor,
         [{"value": 1, "fail": "exit"}, {"value": 1, "fail": "killed"}, {"value": 1}, {"value": 2}],
     )
-    assert [found[str(index)].reason for index in range(4)] == ["died", "oom", None, None]
+    assert [found[str(index)].reason for index in range(4)] == ["died", "died", None, None]
     assert "exit code 3" in str(found["0"].message)
-    assert "memory runs out" in str(found["1"].message)
+    assert "signal 9. It may have been memory" in str(found["1"].message)
 
 
 def made(counter: Path) -> list[str]:

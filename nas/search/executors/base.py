@@ -84,7 +84,7 @@ class Outcome:
         result: What the task returned; None if it failed.
         reason: Why it failed. The evaluation said so: `nonfinite`, `infeasible`, `crash` (an
             exception), `oom`. Its worker did not survive: `timeout`, `oom`, `died` (its process
-            ended), `lost` (its machine or the way to it is gone).
+            ended, or is of no use any more), `lost` (its machine or the way to it is gone).
         message: What to tell about the failure.
         seconds: Wall-clock time of the job, without waiting for the device.
     """
@@ -234,12 +234,27 @@ def classify(error: Exception) -> tuple[str, str]:
     text = f"{type(error).__name__}: {error}"
     if _is_out_of_memory(error):
         return "oom", text
+    if _has_lost_its_device(error):
+        return "died", text
     return "crash", text
 
 
 def _is_out_of_memory(error: Exception) -> bool:
     words = ("out of memory", "allocate memory", "bad_alloc")
-    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or any(word in str(error).lower() for word in words)
+
+
+def _has_lost_its_device(error: Exception) -> bool:
+    """Tell whether an accelerator has failed so that this process can use it no more.
+
+    After a device-side assertion, an illegal address or an uncorrectable error of its memory every
+    call fails; only a new process has a new context.
+    """
+    if type(error).__name__ == "AcceleratorError":
+        return True
+    words = ("CUDA error:", "HIP error:", "device-side assert")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def outcome(key: str, answer: Mapping[str, Any]) -> Outcome:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, cast, final, runtime_checkable
 
+from nas.errors import TrialError
 from nas.search.executors.base import (
     AbstractExecutor,
     Feed,
@@ -165,7 +166,12 @@ def call_task(arguments: dict[str, Any]) -> Task:
             return task(payload)
         members = cast(list[Mapping[str, Any]], payload[_MEMBERS])
         if isinstance(task, SharingTask):
-            return {"answers": task.together([dict(each) for each in members])}
-        return {"answers": [perform(task, each) for each in members]}
+            answers = task.together([dict(each) for each in members])
+        else:
+            answers = [perform(task, each) for each in members]
+        for answer in answers:
+            if answer.get("reason") == "died":  # and those after it had no chance
+                raise TrialError(str(answer["message"]), kind="died")
+        return {"answers": answers}
 
     return call

@@ -7,18 +7,10 @@ worker, which is started anew; a worker that dies costs its job, which failed wi
 
 from __future__ import annotations
 
-import json
-import os
 import selectors
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Any, final
+from typing import Any, Final, final
 
 from nas.errors import EnvironmentFault, NasError
 from nas.search.executors.base import (
@@ -29,135 +21,13 @@ from nas.search.executors.base import (
     Outcome,
     Setup,
     outcome,
-    payload_of,
-    rebuild_error,
 )
+from nas.search.executors.local_worker import TERM_GRACE_S, Worker, end_workers
 
-POLL_S = 0.1
-TERM_GRACE_S = 2.0
-SETUP_TIMEOUT_S = 600.0
-
-
-@final
-class Worker:
-    """One worker process as the driver sees it.
-
-    Args:
-        setup: Sent at once.
-    """
-
-    def __init__(self, setup: Setup) -> None:
-        self.channel, theirs = socket.socketpair()
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
-        self.job: Job | None = None
-        self.ready = False
-        self._setups = 0
-        self._since = time.monotonic()
-        self._buffer = b""
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "nas.search.executors.worker", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=self.errors,
-                stderr=self.errors,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                env=_environment(setup.threads),
-            )
-        self.set_up(setup)
-
-    def set_up(self, setup: Setup) -> None:
-        """Send the setup."""
-        self.ready, self._since = False, time.monotonic()
-        self._setups += 1
-        self._send(
-            {
-                "kind": "setup",
-                "number": self._setups,
-                "factory": setup.factory,
-                "arguments": dict(setup.arguments),
-                "memory_gib": setup.memory_gib,
-            }
-        )
-
-    def start(self, job: Job) -> None:
-        """Send a job."""
-        self.job, self._since = job, time.monotonic()
-        self._send({"kind": "job", "key": job.key, "payload": payload_of(job)})
-
-    def take_readiness(self, message: dict[str, Any]) -> bool:
-        """Note the answer to a setup; return whether the worker is ready for the last one.
-
-        Raises:
-            NasError: What the factory raised.
-        """
-        if message["number"] != self._setups:
-            return False  # the answer to a setup that was replaced meanwhile
-        if message["kind"] == "unfit":
-            raise rebuild_error(message["error"])
-        self.ready = True
-        return True
-
-    @property
-    def seconds(self) -> float:
-        """Time since the last job or setup was sent."""
-        return time.monotonic() - self._since
-
-    def receive(self) -> tuple[list[dict[str, Any]], bool]:
-        """Return the messages that came, and whether the worker is still there."""
-        try:
-            data = self.channel.recv(1 << 16)
-        except OSError:
-            data = b""
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [json.loads(line) for line in lines], bool(data)
-
-    def end(self, grace_s: float = 0.0) -> int | None:
-        """End the worker and everything it started; return its exit code."""
-        self.channel.close()
-        for number, patience in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 10.0)):
-            if number == signal.SIGTERM and not grace_s:
-                continue
-            with suppress(OSError):
-                os.killpg(self.process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(patience)
-                break
-        return self.process.returncode
-
-    def died(self) -> tuple[str, str]:
-        """Return reason and message of a worker that closed its end."""
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(TERM_GRACE_S)
-        code = self.process.poll()
-        tail = self._last_words()
-        if code == -signal.SIGKILL or "bad_alloc" in tail or "MemoryError" in tail:
-            return "oom", (
-                "The worker was ended by the system, as happens when memory runs out. " + tail
-            ).strip()
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        return "died", f"The worker died with {how}. {tail}".strip()
-
-    def _last_words(self) -> str:
-        self.errors.seek(0, os.SEEK_END)
-        self.errors.seek(max(0, self.errors.tell() - 2000))
-        lines = self.errors.read().decode("utf-8", "replace").strip().splitlines()
-        return " ".join(lines[-3:])[-500:]
-
-    def _send(self, message: dict[str, Any]) -> None:
-        # A worker that is gone already is seen at the next receive.
-        with suppress(OSError):
-            self.channel.sendall(json.dumps(message, allow_nan=False).encode() + b"\n")
-
-
-def _environment(threads: int) -> dict[str, str]:
-    return {
-        **os.environ,
-        # What the driver can import, the worker can: a plugin beside a script, a checkout.
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path) or ".",
-        "OMP_NUM_THREADS": str(threads),
-        "OMP_WAIT_POLICY": "passive",
-    }
+POLL_S: Final = 0.1
+SETUP_TIMEOUT_S: Final = 600.0
+MOST_FAILED_STARTS: Final = 3
+"""Workers in a row that end before they are ready, after which there is no use in another one."""
 
 
 @EXECUTORS.register("local")
@@ -173,6 +43,7 @@ class LocalExecutor(AbstractExecutor):
         super().__init__(workers)
         self._workers: list[Worker] = []
         self._setup: Setup | None = None
+        self._failed_starts = 0
 
     def prepare(self, setup: Setup) -> None:
         """Start the workers, or give those that run a new task; wait for the first to be ready."""
@@ -184,17 +55,17 @@ class LocalExecutor(AbstractExecutor):
             self._workers.append(Worker(setup))
         try:
             while not any(worker.ready for worker in self._workers):
-                self._wait(set(self._workers))
+                self._wait(self._workers)
         except NasError:
             self._setup = None  # whoever asks for it again is told again
             raise
 
     def settle(self) -> None:
         """Wait until all workers are ready, those that replace lost ones included."""
-        while waiting := {worker for worker in self._workers if not worker.ready}:
+        while waiting := [worker for worker in self._workers if not worker.ready]:
             self._wait(waiting)
 
-    def _wait(self, workers: set[Worker]) -> None:
+    def _wait(self, workers: Iterable[Worker]) -> None:
         self._listen(workers)
         _check_patience(workers)
 
@@ -226,16 +97,13 @@ class LocalExecutor(AbstractExecutor):
 
     def process_ids(self) -> list[int]:
         """Return the workers' processes."""
-        return [worker.process.pid for worker in self._workers]
+        return [worker.group.pid for worker in self._workers]
 
     def close(self) -> None:
         """End the workers."""
-        for worker in self._workers:
-            worker.end()
-        for worker in self._workers:
-            worker.errors.close()
-        self._workers = []
+        workers, self._workers = self._workers, []
         self._setup = None
+        end_workers(workers)
 
     def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.job is not None]
@@ -249,67 +117,82 @@ class LocalExecutor(AbstractExecutor):
                 worker.start(job)
 
     def _abandon(self) -> None:
-        for worker in self._busy():
-            worker.end(TERM_GRACE_S)
-            worker.errors.close()
-            self._workers.remove(worker)
+        busy = self._busy()
+        self._workers = [worker for worker in self._workers if worker not in busy]
+        end_workers(busy, TERM_GRACE_S)
 
-    def _replace(self, worker: Worker) -> None:
+    def _replace(self, workers: list[Worker], grace_s: float = TERM_GRACE_S) -> None:
         assert self._setup is not None
-        worker.end(TERM_GRACE_S)
-        worker.errors.close()
-        self._workers[self._workers.index(worker)] = Worker(self._setup)
+        end_workers(workers, grace_s)
+        for worker in workers:
+            self._workers[self._workers.index(worker)] = Worker(self._setup)
 
     def _collect(self) -> list[Outcome]:
         """Wait a moment; return what came, and what was lost to time or death."""
-        found: list[Outcome] = []
-        self._listen(set(self._workers), found)
-        assert self._setup is not None
-        for worker in self._busy():
-            job = worker.job
-            if job is not None and worker.seconds > self._setup.timeout_s:
-                message = f"It took longer than {self._setup.timeout_s:g} s and was ended."
-                found.append(Outcome(job.key, None, "timeout", message, worker.seconds))
-                self._replace(worker)
-        _check_patience({worker for worker in self._workers if not worker.ready})
+        found = self._listen(self._workers)
+        found += self._end_overdue()
+        _check_patience(self._workers)
         return found
 
-    def _listen(self, workers: set[Worker], found: list[Outcome] | None = None) -> list[Worker]:
-        """Read what workers say for up to `POLL_S`; return those that became ready."""
-        became_ready = []
-        with selectors.DefaultSelector() as selector:
-            for worker in workers:
-                selector.register(worker.channel, selectors.EVENT_READ, worker)
-            events = selector.select(POLL_S)
-        for key, _ in events:
-            talking: Worker = key.data
-            messages, alive = talking.receive()
-            for message in messages:
-                if message["kind"] == "outcome":
-                    talking.job = None
-                    if found is not None:
-                        found.append(outcome(message["key"], message))
-                elif talking.take_readiness(message):
-                    became_ready.append(talking)
-            if not alive:
-                self._bury(talking, found)
-        return became_ready
+    def _end_overdue(self) -> list[Outcome]:
+        """End the workers whose jobs take too long, all at once: none waits for another's end."""
+        assert self._setup is not None
+        limit = self._setup.timeout_s
+        overdue = [worker for worker in self._busy() if worker.seconds > limit]
+        told = f"It took longer than {limit:g} s and was ended."
+        found = [
+            Outcome(worker.job.key, None, "timeout", told, worker.seconds)
+            for worker in overdue
+            if worker.job is not None
+        ]
+        self._replace(overdue)
+        return found
 
-    def _bury(self, worker: Worker, found: list[Outcome] | None) -> None:
-        reason, message = worker.died()
-        if worker.job is None or not worker.ready:
+    def _listen(self, workers: Iterable[Worker]) -> list[Outcome]:
+        """Read what workers say for up to `POLL_S`; return the outcomes that came."""
+        found: list[Outcome] = []
+        heard = list(workers)
+        with selectors.DefaultSelector() as selector:
+            for worker in heard:
+                selector.register(worker.channel, selectors.EVENT_READ)
+            selector.select(POLL_S)
+        for worker in heard:
+            messages, alive = worker.receive()
+            told = [each for message in messages for each in self._take(worker, message)]
+            found += told
+            if not alive:
+                found += self._bury(worker)
+            elif any(each.reason == "died" for each in told):
+                self._replace([worker])  # it said that it is of no use any more
+            elif worker.job is not None:
+                worker.look_at_memory()
+        return found
+
+    def _take(self, worker: Worker, message: dict[str, Any]) -> list[Outcome]:
+        if message["kind"] == "outcome":
+            worker.job = None
+            return [outcome(message["key"], message)]
+        if worker.take_readiness(message):
+            self._failed_starts = 0
+        return []
+
+    def _bury(self, worker: Worker) -> list[Outcome]:
+        """Put a new worker in the place of a dead one; return the outcome of its job, if any."""
+        was_ready, job, seconds = worker.ready, worker.job, worker.seconds
+        reason, message = worker.cause_of_death()
+        self._failed_starts += not was_ready
+        if self._failed_starts >= MOST_FAILED_STARTS:
             self.close()
             raise EnvironmentFault(
                 f"A worker process could not be kept up: {message}",
-                why="It ended before it had a job to do.",
+                why="It ended before it had a job to do, and so did those after it.",
                 fix="Try fewer --workers, or look at the message above.",
             )
-        if found is not None:
-            found.append(Outcome(worker.job.key, None, reason, message, worker.seconds))
-        self._replace(worker)
+        self._replace([worker])
+        return [] if job is None else [Outcome(job.key, None, reason, message, seconds)]
 
 
-def _check_patience(waiting: set[Worker]) -> None:
+def _check_patience(waiting: Iterable[Worker]) -> None:
     if any(worker.seconds > SETUP_TIMEOUT_S for worker in waiting if not worker.ready):
         raise EnvironmentFault(
             f"A worker process was not ready after {SETUP_TIMEOUT_S:g} s.",

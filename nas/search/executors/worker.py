@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from nas.search.executors.base import Task, describe_error, make_task, perform
+from nas.search.executors.process_group import peak_memory_mib
 
 MESSAGE_LIMIT = 1 << 26
 
@@ -35,12 +36,18 @@ def main(descriptor: int) -> None:
         else:
             assert task is not None, "a setup comes before the first job"
             answer = {"kind": "outcome", "key": message["key"], **perform(task, message["payload"])}
+            _tell_memory(answer)
         channel.sendall(json.dumps(answer, allow_nan=False).encode() + b"\n")
+
+
+def _tell_memory(answer: dict[str, Any]) -> None:
+    if answer.get("reason") == "oom" and (peak := peak_memory_mib()) is not None:
+        answer["message"] = f"{answer['message']} The worker held up to {peak:g} MiB."
 
 
 def _set_up(message: dict[str, Any]) -> tuple[Task | None, dict[str, Any]]:
     try:
-        _limit_memory(message.get("memory_gib"))
+        limit_memory(message.get("memory_gib"))
         task = make_task(message["factory"], message["arguments"])
         return task, {"kind": "ready", "number": message["number"]}
     except Exception as error:
@@ -58,7 +65,8 @@ def _listen(channel: socket.socket, inbox: queue.SimpleQueue[dict[str, Any]]) ->
     os._exit(1)
 
 
-def _limit_memory(gib: float | None) -> None:
+def limit_memory(gib: float | None) -> None:
+    """Let this process have no more memory than this, in GiB; None sets no limit."""
     if gib is None:
         return
     import resource
