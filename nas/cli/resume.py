@@ -30,6 +30,12 @@ def resume(
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Evaluations at a time; no effect on results.")
     ] = None,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over", help="Take a run on a network disk from a machine that is gone."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Open, go on, print."""
@@ -53,6 +59,7 @@ def resume(
             listener=display.show,
             workers=workers,
             executor=executor,
+            take_over=take_over,
         )
     if not extra:
         talk(f"give it more with: nas resume {shown_run(path)} --trials +100")

@@ -36,7 +36,7 @@ from nas.search.front_view import PREPARE, register_views
 from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
 from nas.search.learning import proposed_by_paths, relax, train_supernet
-from nas.search.material import Material, check_same_data, prepare_material
+from nas.search.material import Material, check_same_data, data_of_run, prepare_material
 from nas.search.measure_front import measure_front
 from nas.search.node_timing import time_front_nodes
 from nas.search.prediction import keep_profiles
@@ -45,6 +45,7 @@ from nas.search.propose import PATH_TRAINING, RELAXATION
 from nas.search.quantisation import check_objectives_here
 from nas.search.resolve import resolve_space
 from nas.search.session import Session, Stopped
+from nas.space.counting import digits_of
 from nas.space.declared import import_plugins
 from nas.training.device import resolve_device
 
@@ -116,6 +117,7 @@ def resume(
     workers: int | None = None,
     executor: str | None = None,
     callbacks: Sequence[AbstractCallback] = (),
+    take_over: bool = False,
 ) -> Run:
     """Go on with a run that was interrupted, or give a finished one more trials.
 
@@ -127,6 +129,8 @@ def resume(
         workers: As in `search`.
         executor: As in `search`.
         callbacks: As in `search`; they are told the whole log from its beginning.
+        take_over: Of a run on a network file system: take it from a process of another machine
+            that does not renew its lease any more.
 
     Raises:
         ConfigError: If `extra_trials` is negative.
@@ -140,17 +144,27 @@ def resume(
             f"{extra_trials} more trials are not possible: at least 0.",
             fix="Write --trials +100 for a hundred more.",
         )
-    with Run.open(path, write=True) as run:
-        config = run_config(run)
-        material = prepare_material(config)
-        check_unchanged(run, config, material)
-        check_same_device(run, config)
-        check_objectives_here(config, str(run.environment.get("device", config.device)))
-        _check_executor(executor or config.executor.kind)
+    with Run.open(path) as read:
+        if read.is_of_older_format:
+            # Its owner changes the format for good, so nothing may be left that stops it then.
+            _material_to_go_on(read, executor)
+    with Run.open(path, write=True, take_over=take_over) as run:
+        material = _material_to_go_on(run, executor)
         run.append({"kind": "run_resumed", "extra_trials": extra_trials})
         with telling(run.path, callbacks, listener) as told:
             _drive(run, material, time_limit_s, told, workers, executor)
     return Run.open(run.path)
+
+
+def _material_to_go_on(run: Run, executor: str | None) -> Material:
+    """Return what a run needs to go on, or raise what `resume` says."""
+    config = run_config(run)
+    material = prepare_material(config)
+    check_unchanged(run, config, material)
+    check_same_device(run, config)
+    check_objectives_here(config, str(run.environment.get("device", config.device)))
+    _check_executor(executor or config.executor.kind)
+    return material
 
 
 def run_config(run: Run) -> SearchConfig:
@@ -172,7 +186,7 @@ def run_config(run: Run) -> SearchConfig:
             fix="Resume it with the version of nas that made it.",
         ) from error
     import_plugins(config.plugins)
-    return config
+    return config.model_copy(update={"data": data_of_run(config.data, run.path)})
 
 
 def check_unchanged(run: Run, config: SearchConfig, material: Material) -> None:
@@ -201,7 +215,7 @@ def space_facts(config: SearchConfig) -> dict[str, Any]:
     return {
         "name": space.name,
         "fingerprint": space.fingerprint,
-        "members": str(space.count()),  # beyond what JSON readers take for a number
+        "members": digits_of(space.count()),  # beyond what JSON readers take for a number
     }
 
 
@@ -234,7 +248,7 @@ def _check_executor(kind: str) -> None:
     """Find out before anything is written whether the executor can be had."""
     EXECUTORS.get(kind)
     if kind == "ray":
-        from nas.search.executors.ray_executor import import_ray
+        from nas.search.executors.ray_link import import_ray
 
         import_ray()
 
