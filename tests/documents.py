@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import brief_searches
 from scale import CHECKOUT
 
 from nas.cli.main import run
@@ -37,7 +38,7 @@ STAND_IN = (
     "nas search tiny_exhaustive --data digits --preset smoke --trials 8 --set confirm.enabled=false"
 )
 """Typed for `make search`, which takes minutes; `.ci/run` types the README's as it stands."""
-TOURS = ("README.md", "examples/README.md")
+TOURS = ("README.md", "examples/README.md", "docs/cluster.md")
 """Documents whose commands search and train: they take minutes."""
 
 
@@ -63,7 +64,7 @@ def commands(document: str) -> list[str]:
 
 
 def typed(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run one line as a person would, with this interpreter's `nas`."""
+    """Run one line as a person would, in a process of its own, with brief searches."""
     words = shlex.split(line)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     while "=" in words[0]:
@@ -73,7 +74,7 @@ def typed(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     if words[1] == "dash":
         return _opened(words, folder, environment)
     return subprocess.run(
-        [sys.executable, "-m", "nas", *words[1:]],
+        [sys.executable, brief_searches.__file__, *words[1:]],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -22,7 +22,7 @@ LINKS = re.compile(r"\[[^\]]*\]\(([^)#]+)[^)]*\)")
 
 
 @pytest.mark.parametrize("document", sorted({*DOCUMENTS} - {*TOURS, CATALOGUE}))
-@pytest.mark.usefixtures("_logging_as_before")
+@pytest.mark.usefixtures("_logging_as_before", "_brief_searches")
 def test_every_command_of_the_document_works(
     document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

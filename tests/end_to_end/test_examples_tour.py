@@ -8,7 +8,7 @@ import pytest
 from documents import follow, typed_here
 
 
-@pytest.mark.usefixtures("_logging_as_before")
+@pytest.mark.usefixtures("_logging_as_before", "_brief_searches")
 def test_every_command_of_the_examples_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

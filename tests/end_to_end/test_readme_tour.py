@@ -12,7 +12,7 @@ import pytest
 from documents import follow, typed_here
 
 
-@pytest.mark.usefixtures("_logging_as_before")
+@pytest.mark.usefixtures("_logging_as_before", "_brief_searches")
 def test_every_command_of_the_readme_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
