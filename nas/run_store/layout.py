@@ -47,6 +47,11 @@ RESERVED: Final = frozenset(
 )
 """Names that no view may have."""
 
+_DEVICES: Final = frozenset(
+    {*("con", "nul", "aux", "prn"), *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+)
+"""Names that Windows, and disks shared with it, keep for devices."""
+
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VIEW: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _IDENTITY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -91,6 +96,12 @@ def check_slug(name: str) -> str:
             "a-z, 0-9, '-' and '_', and begins with a letter or digit.",
             why="The name is a folder on every file system and part of web addresses.",
             fix="Choose another name, for example --name my-run-1.",
+        )
+    if name in _DEVICES:
+        raise ConfigError(
+            f"'{name}' is not a name for a run: Windows keeps it for a device.",
+            why="A run can be copied to any disk, also to one shared with Windows.",
+            fix=f"Choose another name, for example --name {name}-1.",
         )
     return name
 
