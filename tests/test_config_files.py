@@ -342,13 +342,23 @@ class TestValidation:
                 "c.yaml:2, key search.sampler",
                 "Did you mean 'tpe'? Choose one of: nsga2, tpe.",
             ),
-            ("space: 3", "Key 'space' is 3; it must be text.", "c.yaml:1, key space", None),
-            ("space:", "Key 'space' is empty; it must be text.", "c.yaml:1, key space", None),
+            (
+                "space: 3",
+                "Key 'space' is 3; it must be text.",
+                "c.yaml:1, key space",
+                "Change the value.",
+            ),
+            (
+                "space:",
+                "Key 'space' is empty; it must be text.",
+                "c.yaml:1, key space",
+                "Change the value.",
+            ),
             (
                 "space: a\nsearch: 3",
                 "Key 'search' is 3; it must be a mapping of keys to values.",
                 "c.yaml:2, key search",
-                None,
+                "Change the value.",
             ),
             ("space: a\ndata: lost", "The data set is lost.", "c.yaml:2, key data", "Find it."),
             (
@@ -366,7 +376,7 @@ class TestValidation:
         ],
     )
     def test_a_bad_key_is_named_with_line_and_way_out(
-        self, text: str, what: str, where: str, fix: str | None
+        self, text: str, what: str, where: str, fix: str
     ) -> None:
         error = refusal(text)
         assert (error.what, error.where, error.fix) == (what, where, fix)

@@ -309,4 +309,7 @@ def write_new(path: Path, text: str) -> None:
             f"{path} exists already.", fix="Name another file, or remove this one first."
         ) from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}.",
+            fix="Name a file in a folder that you may write to.",
+        ) from None

@@ -237,9 +237,14 @@ def _read_lineage(path: Path) -> Lineage:
             f"There is no file '{path}'.", fix="`nas arch edit ... --lineage FILE` writes one."
         ) from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}.", fix="Check the path and who may read it."
+        ) from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is no JSON: {error}.") from None
+        raise ConfigError(
+            f"{path} is no JSON: {error}.",
+            fix="Give a file that `nas arch edit` or `nas arch build` wrote.",
+        ) from None
 
 
 def _write_lineage(path: Path, history: Lineage) -> None:

@@ -62,7 +62,10 @@ def init(
             f"{file} exists already.", fix="Name another file, or remove this one first."
         ) from None
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}.") from None
+        raise ConfigError(
+            f"{file} cannot be written: {error.strerror}.",
+            fix="Name a file in a folder that you may write to.",
+        ) from None
     print_text(str(file))
     talk(f"next: nas config check {file}; nas search {file}")
 

@@ -229,9 +229,14 @@ def _read_file(path: Path) -> Architecture:
             text = file.read(MAX_BYTES + 1).decode("utf-8")
         return load_architecture(text)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}.", fix="Check the path and who may read it."
+        ) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8: {error.reason} at {error.start}.") from None
+        raise ConfigError(
+            f"{path} is not UTF-8: {error.reason} at {error.start}.",
+            fix="Give a file that `nas arch build` wrote, as it was written.",
+        ) from None
     except (ArchitectureError, TopologyError) as error:
         place = f"{path}, {error.where}" if error.where else str(path)
         raise type(error)(error.what, where=place, why=error.why, fix=error.fix) from None

@@ -115,16 +115,24 @@ def parse_json(text: str, name: str = "<text>", *, maximum_bytes: int = MAXIMUM_
         json.dumps(data, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         raise ConfigError(
-            f"{name} is not valid JSON: {error.msg}.", where=f"{name}:{error.lineno}:{error.colno}"
+            f"{name} is not valid JSON: {error.msg}.",
+            where=f"{name}:{error.lineno}:{error.colno}",
+            fix="Correct it: JSON wants double quotes, and no comma behind the last item.",
         ) from None
     except UnicodeEncodeError:
         raise ConfigError(
-            f"{name} holds half of a surrogate pair, which is no character.", where=name
+            f"{name} holds half of a surrogate pair, which is no character.",
+            where=name,
+            fix="Write the character itself, or both halves.",
         ) from None
     except ConfigError as error:
         raise ConfigError(error.what, where=name, why=error.why, fix=error.fix) from None
     except ValueError as error:
-        raise ConfigError(f"{name} is not valid JSON: {error}.", where=name) from None
+        raise ConfigError(
+            f"{name} is not valid JSON: {error}.",
+            where=name,
+            fix="Correct the text, or write it again with a program that writes JSON.",
+        ) from None
     return Document(data, name, text)
 
 
@@ -155,7 +163,11 @@ def _read_text(path: Path, maximum_bytes: int) -> str:
         raise NotFoundError(f"There is no file {path}.", fix="Check the path.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{path} cannot be read: {reason}.", where=str(path)) from None
+        raise ConfigError(
+            f"{path} cannot be read: {reason}.",
+            where=str(path),
+            fix="Give a text file that you may read.",
+        ) from None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -173,6 +185,7 @@ def _refuse_size(name: str, maximum_bytes: int) -> NoReturn:
         f"{name} is larger than {maximum_bytes:,} bytes.",
         where=name,
         why="A configuration of that size is a mistake; data belongs in data files.",
+        fix="Take out what is no setting, or name a file of data by its path.",
     )
 
 
@@ -186,6 +199,7 @@ def _refuse_nul_and_size(text: str, name: str, maximum_bytes: int = MAXIMUM_BYTE
             f"{name} holds a NUL character at offset {position}.",
             where=f"{name}:{line}",
             why="A text file has none; this looks like binary data or UTF-16.",
+            fix=f"Save it as plain UTF-8 text, for example: iconv -f utf-16 -t utf-8 {name}",
         )
 
 
@@ -198,7 +212,9 @@ def _refuse_deep_json(text: str, name: str) -> None:
         if depth > MAXIMUM_DEPTH:
             line = text.count("\n", 0, match.start()) + 1
             raise ConfigError(
-                f"{name} nests deeper than {MAXIMUM_DEPTH} levels.", where=f"{name}:{line}"
+                f"{name} nests deeper than {MAXIMUM_DEPTH} levels.",
+                where=f"{name}:{line}",
+                fix="Write the values out with fewer brackets inside one another.",
             )
 
 
@@ -232,7 +248,11 @@ def _assignment_path(assignment: str) -> KeyPath:
             fix="Write --set key.subkey=value, for example --set search.trials=100.",
         )
     if len(path) > MAXIMUM_DEPTH:
-        raise ConfigError(f"An assignment nests deeper than {MAXIMUM_DEPTH} levels.", where="--set")
+        raise ConfigError(
+            f"An assignment nests deeper than {MAXIMUM_DEPTH} levels.",
+            where="--set",
+            fix="Assign the whole value instead, for example --set key={subkey: value}.",
+        )
     return path
 
 

@@ -129,16 +129,16 @@ def _fault(
         what = f"Key '{name}' is {got}, which is no choice."
         return kind(what, where=where, fix=_choices(detail))
     subject = f"Key '{name}' is {got}" if path else f"{document.name} breaks a rule"
-    fix = _default(model, path) if path else None
+    fix = _default(model, path) if path else "Change the file."
     return kind(f"{subject}; {_rule(detail, model, path)}.", where=where, fix=fix)
 
 
-def _default(model: type[BaseModel], path: KeyPath) -> str | None:
+def _default(model: type[BaseModel], path: KeyPath) -> str:
     for field in _fields_at(model, path[:-1], path[-1]):
         if isinstance(field.default, (bool, int, float, str)):
             # Without its value: a preset may lay another one under the model's own.
             return "Leave it out for the default."
-    return None
+    return "Change the value."
 
 
 def _rule(detail: ErrorDetails, model: type[BaseModel], path: KeyPath) -> str:

@@ -62,7 +62,10 @@ def _scalar(value: Any) -> str:
         return json.dumps(value)
     if isinstance(value, float) and math.isfinite(value):
         return repr(value)
-    raise ConfigError(f"{value!r} cannot be written as YAML: it is not plain, finite data.")
+    raise ConfigError(
+        f"{value!r} cannot be written as YAML: it is not plain, finite data.",
+        fix="Use text, finite numbers, booleans, lists and mappings only.",
+    )
 
 
 def _text(value: str) -> str:

@@ -101,7 +101,10 @@ def resolve_plain(text: str) -> Any:
 
 def _integer(text: str) -> int:
     if len(text) > _MAXIMUM_DIGITS:
-        raise ConfigError(f"A number of {len(text)} digits is no setting.")
+        raise ConfigError(
+            f"A number of {len(text)} digits is no setting.",
+            fix="Use a number that a person would write.",
+        )
     return int(text, 0 if text[:2] in ("0o", "0x") else 10)
 
 
@@ -142,7 +145,9 @@ class _Builder:
         except YAMLError as error:
             reason = " ".join(str(error).split())
             raise ConfigError(
-                f"{self.name} is not valid YAML: {reason}.", where=self.name
+                f"{self.name} is not valid YAML: {reason}.",
+                where=self.name,
+                fix="Correct the text; an editor with YAML highlighting shows where.",
             ) from None
         return self.root
 

@@ -155,7 +155,9 @@ def _from_onnx(data: bytes, where: str) -> Predictor:
     except Exception as error:  # protobuf and the runtime raise classes of their own
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
-            f"The file is no network in ONNX's format: {first}.", where=where
+            f"The file is no network in ONNX's format: {first}.",
+            where=where,
+            fix="Export the network again: nas arch export RUN:TRIAL --format onnx -o FOLDER",
         ) from error
     told = told if isinstance(told, dict) else {}
     size = session.get_inputs()[0].shape[0]

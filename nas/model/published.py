@@ -62,7 +62,10 @@ def published_options_like(
     target the most typical one wins, else the nearest.
     """
     if macs < 1:
-        raise ConfigError(f"A network has at least 1 multiply-add; got a target of {macs}.")
+        raise ConfigError(
+            f"A network has at least 1 multiply-add; got a target of {macs}.",
+            fix="Ask for more multiply-adds.",
+        )
     family = PUBLISHED.get(name)
     if family.width_option is None:
         fitted = ", ".join(key for key in PUBLISHED if PUBLISHED.get(key).width_option is not None)

@@ -119,7 +119,8 @@ class MeasuredNetwork:
             )
         if not (math.isfinite(self.relative_error) and self.relative_error >= 0):
             raise ConfigError(
-                f"A relative error of {self.relative_error} is not possible: it is 0 or more."
+                f"A relative error of {self.relative_error} is not possible: it is 0 or more.",
+                fix="Give 0 where the error is not known.",
             )
 
 

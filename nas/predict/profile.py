@@ -161,7 +161,8 @@ class LatencyProfile(BaseModel, frozen=True, extra="forbid", populate_by_name=Tr
         own = Latency(self.settings.runtime, self.settings.batch, self.settings.dtype).name
         if own != self.objective:
             raise ConfigError(
-                f"The profile's objective is {self.objective}, but its settings measure {own}."
+                f"The profile's objective is {self.objective}, but its settings measure {own}.",
+                fix="Build the profile again: nas latency build",
             )
         return self
 

@@ -127,6 +127,7 @@ class WeightStore:
                 f"{str(sha)[:80]!r} is not the address of weights; "
                 "that is 64 lower-case hexadecimal digits.",
                 where=str(self.folder),
+                fix="Take the address from a record of the run's log.",
             )
         return self.folder / f"{sha}{_SUFFIX}"
 

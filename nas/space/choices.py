@@ -64,7 +64,10 @@ class OneOf:
             raise SpaceError(f"The choice '{self.name}' has no options.", fix="Offer at least one.")
         values = [option.value for option in self.options]
         if len(set(map(repr, values))) != len(values):
-            raise SpaceError(f"The choice '{self.name}' offers an option twice: {values}.")
+            raise SpaceError(
+                f"The choice '{self.name}' offers an option twice: {values}.",
+                fix="Write every option once.",
+            )
 
     @cached_property
     def members(self) -> int:
@@ -117,7 +120,8 @@ class SubsetOf:
     def __post_init__(self) -> None:
         if self.minimum > len(self.items):
             raise SpaceError(
-                f"The choice '{self.name}' asks for {self.minimum} of {len(self.items)} items."
+                f"The choice '{self.name}' asks for {self.minimum} of {len(self.items)} items.",
+                fix="Ask for fewer, or offer more items.",
             )
 
     @cached_property

@@ -71,6 +71,7 @@ class _Train:
             raise ConfigError(
                 f"The recipe is {self.recipe.recipe_hash}, the study says {payload['recipe']}.",
                 why="Networks are compared only when trained with one recipe.",
+                fix="Resume the study with the file it was started with.",
             )
         seed = int(payload["seed"])
         network = Network(

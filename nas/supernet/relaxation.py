@@ -200,7 +200,8 @@ class Relaxation(nn.Module):
         left = int(self.open[places].sum()) - int(self.open[place])
         if left < (choice.minimum if isinstance(choice, SubsetOf) else 1):
             raise ConfigError(
-                f"The answer {answer!r} to '{choice.name}' cannot be closed: {left} would be left."
+                f"The answer {answer!r} to '{choice.name}' cannot be closed: {left} would be left.",
+                fix="Leave at least one answer open, and of a set as many as it needs.",
             )
         self.open[place] = False
 

@@ -160,7 +160,10 @@ def _parse(text: str) -> Any:
     except ValueError as error:  # an integer of more digits than Python converts
         if isinstance(error, ArchitectureError):
             raise
-        raise ArchitectureError(f"The architecture is not valid JSON: {error}.") from None
+        raise ArchitectureError(
+            f"The architecture is not valid JSON: {error}.",
+            fix="Give a file that `nas arch build -o` wrote, as it was written.",
+        ) from None
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -176,7 +179,8 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(constant: str) -> NoReturn:
     raise ArchitectureError(
-        f"{constant} is not a JSON number, and no number of an architecture is infinite."
+        f"{constant} is not a JSON number, and no number of an architecture is infinite.",
+        fix="Write a finite number.",
     )
 
 
@@ -305,7 +309,10 @@ def _load_carried(data: Any, place: str) -> dict[str, Any]:
         if not (isinstance(part, list) and len(part) == 2 and all(type(n) is int for n in part)):
             raise wrong_type(f"{place}.part", "[index, count]", part)
         if not part[1] <= MAX_WIDTH:
-            raise ArchitectureError(f"{place}.part has more than {MAX_WIDTH:,} groups.")
+            raise ArchitectureError(
+                f"{place}.part has more than {MAX_WIDTH:,} groups.",
+                fix="Cut the channels into fewer groups.",
+            )
         fields["part"] = (part[0], part[1])
     if "gain" in data:
         gain = data["gain"]
@@ -356,5 +363,7 @@ def _count(totals: list[int], num_nodes: int, num_edges: int, where: str) -> Non
 
 def _too_deep(where: str) -> ArchitectureError:
     return ArchitectureError(
-        f"Cells are nested deeper than {MAX_DEPTH} levels.", where=where.rstrip(".")[:200] or None
+        f"Cells are nested deeper than {MAX_DEPTH} levels.",
+        where=where.rstrip(".")[:200] or None,
+        fix="Flatten cells that hold one cell only, or nest fewer.",
     )

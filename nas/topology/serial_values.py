@@ -45,7 +45,10 @@ def read_text(value: Any, place: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise ArchitectureError(f"{place} holds half of a surrogate pair, no character.") from None
+        raise ArchitectureError(
+            f"{place} holds half of a surrogate pair, no character.",
+            fix="Write the character itself, or both halves.",
+        ) from None
     return value
 
 
@@ -103,4 +106,7 @@ def wrong_type(place: str, wanted: str, value: Any) -> ArchitectureError:
     """Return the error for a value of another kind than the one wanted."""
     shown = json.dumps(value, default=str)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return ArchitectureError(f"{place} must be {wanted}, not {kind_of(value)}: {shown}.")
+    return ArchitectureError(
+        f"{place} must be {wanted}, not {kind_of(value)}: {shown}.",
+        fix="Correct the value there; docs/language.md has every key.",
+    )

@@ -36,7 +36,8 @@ def refuse(nas: Nas, *arguments: object, code: int, messages: list[str]) -> None
     answer = nas(*arguments)
     assert answer.code == code, answer.err
     assert answer.out == ""
-    assert "error: " in answer.err
+    assert "error: " in answer.err and "Traceback" not in answer.err
+    assert "\n  fix: " in answer.err, answer.err
     for message in messages:
         assert message in answer.err, answer.err
     assert contents() == before

@@ -136,7 +136,9 @@ class ShapeTracer(fx.Tracer):
         self._calls += 1
         if self._calls > MAX_CALLS:
             raise ArchitectureError(
-                f"The module makes more than {MAX_CALLS:,} calls.", where=self.where or None
+                f"The module makes more than {MAX_CALLS:,} calls.",
+                where=self.where or None,
+                fix="Import a part of it, or build the network from a pattern.",
             )
         found = super().create_proxy(*args, **kwargs)
         found.node.meta[PLACE] = self.where

@@ -180,7 +180,10 @@ def make_task(factory: str, arguments: Mapping[str, Any]) -> Task:
     module, _, name = factory.partition(":")
     maker = getattr(importlib.import_module(module), name, None)
     if not callable(maker):
-        raise ConfigError(f"'{factory}' is no function that makes a task.")
+        raise ConfigError(
+            f"'{factory}' is no function that makes a task.",
+            fix="Write module:function of a function that returns the task.",
+        )
     task: Task = maker(dict(arguments))
     return task
 

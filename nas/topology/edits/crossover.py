@@ -210,7 +210,10 @@ def _alive(size: int, edges: Iterable[Edge]) -> list[int]:
         backward[edge.source] |= backward[edge.target]
     alive = [node for node in range(size) if forward[node] and backward[node]]
     if not alive or alive[0] != 0 or alive[-1] != size - 1:
-        raise TopologyError("No path leads from the input to the output.")
+        raise TopologyError(
+            "No path leads from the input to the output.",
+            fix="Cross networks that share a node to cut at.",
+        )
     return alive
 
 

@@ -57,9 +57,15 @@ def load_edit(data: Any, place: str = "edit") -> AbstractEdit:
 
 def _load_edit(data: Any, place: str, depth: int) -> AbstractEdit:
     if depth > MAX_DEPTH:
-        raise ArchitectureError(f"{place[:80]}... is nested deeper than {MAX_DEPTH} levels.")
+        raise ArchitectureError(
+            f"{place[:80]}... is nested deeper than {MAX_DEPTH} levels.",
+            fix="Write the edits one after another instead of inside one another.",
+        )
     if not isinstance(data, dict):
-        raise ArchitectureError(f"{place} must be an object with the key 'edit'.")
+        raise ArchitectureError(
+            f"{place} must be an object with the key 'edit'.",
+            fix="Give a file that `nas arch edit --lineage` wrote, as it was written.",
+        )
     name = data.get("edit")
     if not isinstance(name, str) or name not in EDITS:
         error = EDITS.unknown(str(name))
@@ -75,7 +81,10 @@ def _load_edit(data: Any, place: str, depth: int) -> AbstractEdit:
         )
     missing = [key for key in known if key not in data]
     if missing:
-        raise ArchitectureError(f"{place} ('{name}') has no key '{missing[0]}'.")
+        raise ArchitectureError(
+            f"{place} ('{name}') has no key '{missing[0]}'.",
+            fix="Give a file that `nas arch edit --lineage` wrote, as it was written.",
+        )
     values = {
         key: _load(str(field.type), data[key], f"{place}.{key}", depth)
         for key, field in known.items()
@@ -111,5 +120,8 @@ def _gain(value: Any, place: str) -> Gain:
 
 def _typed(value: Any, kind: type, wanted: str, place: str) -> Any:
     if type(value) is not kind:
-        raise ArchitectureError(f"{place} must be {wanted}, not {str(value)[:60]!r}.")
+        raise ArchitectureError(
+            f"{place} must be {wanted}, not {str(value)[:60]!r}.",
+            fix="Correct the value in the file.",
+        )
     return value

@@ -97,10 +97,14 @@ class Lineage:
         edits = data.get("edits")
         if set(data) != {"schema", "parent", "digest", "edits"} or not isinstance(edits, list):
             raise ArchitectureError(
-                f"A lineage has the keys schema, parent, digest and edits, not {sorted(data)}."
+                f"A lineage has the keys schema, parent, digest and edits, not {sorted(data)}.",
+                fix="Give a file that `nas arch edit --lineage` wrote, as it was written.",
             )
         if not all(isinstance(text, str) for text in texts):
-            raise ArchitectureError("The parent and the digest of a lineage are text.")
+            raise ArchitectureError(
+                "The parent and the digest of a lineage are text.",
+                fix="Give a file that `nas arch edit --lineage` wrote, as it was written.",
+            )
         loaded = (load_edit(edit, f"edits[{index}]") for index, edit in enumerate(edits))
         return cls(str(texts[0]), str(texts[1]), tuple(loaded))
 

@@ -83,7 +83,10 @@ def random_edits(
             fix=f"Known edits: {', '.join(EDITS)}.",
         )
     if count < 0:
-        raise ArchitectureError(f"The number of edits is {count}; it is at least 0.")
+        raise ArchitectureError(
+            f"The number of edits is {count}; it is at least 0.",
+            fix="Ask for at least 1 edit, or 0 for a copy.",
+        )
     found: list[AbstractEdit] = []
     for _ in range(count):
         drawn = _one_edit(architecture, rng, check, vocabulary or Vocabulary(), names)
