@@ -28,6 +28,7 @@ MOST_FAILED_STARTS: Final = 3
 LEAVE_S: Final = 2.0
 
 _DETAIL: Final = re.compile(r"Worker exit detail: (.*?)(?: Some common causes| If the process|$)")
+_NODE_GONE: Final = re.compile(r"node has died|node was preempted|node is dead", re.IGNORECASE)
 
 _log = logging.getLogger("nas")
 
@@ -282,15 +283,10 @@ def why_gone(ray: Any, error: Exception) -> tuple[str, str]:
         return "oom", f"The node ran out of memory, and Ray ended the worker. {text[:300]}"
     if isinstance(error, kinds.RayTaskError):
         return "crash", _first_line(error)
-    if isinstance(error, kinds.ActorDiedError) and "node" not in _cause(text):
+    if isinstance(error, kinds.ActorDiedError) and not _NODE_GONE.search(text):
         found = _DETAIL.search(text)
         return "died", f"The worker process ended. {found.group(1) if found else text[:300]}"
     return "lost", f"The node of the worker, or the way to it, is gone. {text[:300]}"
-
-
-def _cause(text: str) -> str:
-    _, _, cause = text.partition("The actor is dead because ")
-    return cause.partition(".")[0] or text[:100]
 
 
 def _first_line(error: Exception) -> str:

@@ -72,8 +72,8 @@ class RayExecutor(AbstractExecutor):
         crew = self._crew_for(link, setup)
         self._crew = crew
         crew.forget_lost()
-        crew.fill()
         self._check_room(crew)
+        crew.fill()
         self._next_look = 0.0
         patience = time.monotonic() + START_PATIENCE_S
         try:
@@ -132,6 +132,19 @@ class RayExecutor(AbstractExecutor):
             return []
         here = self._link.here()
         return [each.process for each in self._crew.members if each.node == here]
+
+    @property
+    def most_workers(self) -> int | None:
+        """How many workers were asked for; None for as many as fit."""
+        return None if self._as_many_as_fit else self.workers
+
+    def make_room(self, setup: Setup) -> RayLink:
+        """End the actors, whose places other work of this search needs; return the connection."""
+        link = self._connect(setup.threads)
+        crews, self._crews, self._crew = self._crews, {}, None
+        for crew in crews.values():
+            crew.close()
+        return link
 
     def close(self) -> None:
         """End the actors, and Ray if it was started here."""
@@ -206,7 +219,7 @@ class RayExecutor(AbstractExecutor):
 
     def _check_room(self, crew: Crew) -> None:
         assert self._link is not None
-        if crew.capacity() or crew.members:
+        if crew.capacity():
             return
         largest = [dict(node.resources) for node in self._link.nodes]
         raise EnvironmentFault(

@@ -12,8 +12,11 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import stat
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +30,7 @@ from nas.search.executors.base import Task, describe_error, make_task, perform
 from nas.search.executors.worker import limit_memory
 
 SCRATCH_PREFIX: Final = "nas-weights-"
+PARENT_LOOK_S: Final = 1.0
 _LOCK: Final = "in_use"
 
 
@@ -38,6 +42,7 @@ class Evaluator:
         self._task: Task | None = None
         self._scratch: NodeScratch | None = None
         self._node = ""
+        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
 
     def set_up(self, order: bytes, *weights: Any) -> bytes:
         """Make the task.
@@ -91,6 +96,16 @@ class Evaluator:
         for sha, data in zip(told["weights"], weights, strict=True):
             self._scratch.put(sha, data)
         return self._scratch.folder
+
+
+def _end_with_parent(parent: int) -> None:
+    """End this process and what it started as soon as Ray's process on this node is gone."""
+    # A worker that was asleep when its node was given up is not told, and would work for nobody.
+    while os.getppid() == parent:
+        time.sleep(PARENT_LOOK_S)
+    if os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
 
 
 def answer(task: Task, payload: dict[str, Any]) -> bytes:
