@@ -20,6 +20,7 @@ from nas.errors import EnvironmentFault, RunError
 from nas.run_store import faults
 
 TEMPORARY_PREFIX: Final = ".tmp-"
+PROBE_PREFIX: Final = ".tmp-probe-"
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOST: Final = (errno.EIO, errno.ENOENT, errno.ESTALE, errno.EROFS, errno.ENODEV, errno.ENXIO)
 _REMEDY: Final = "Check that the folder exists, is on a healthy disk and may be written by you."
@@ -245,7 +246,7 @@ def probe_writable(folder: Path) -> None:
     Raises:
         EnvironmentFault: If it is read-only, full, or not there.
     """
-    probe = folder / f"{TEMPORARY_PREFIX}probe-{os.getpid()}-{next(_serial)}"
+    probe = folder / f"{PROBE_PREFIX}{os.getpid()}-{next(_serial)}"
     try:
         try:
             _write_new(probe, bytes(_PROBE_BYTES))

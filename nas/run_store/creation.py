@@ -17,6 +17,8 @@ from typing import Any, Final
 from nas.errors import RunError
 from nas.run_store import layout
 from nas.run_store.atomic import (
+    PROBE_PREFIX,
+    is_real_folder,
     probe_writable,
     storage_fault,
     sync_folder,
@@ -52,12 +54,16 @@ def prepare_root(root: Path) -> Path:
 
 
 def _sweep(root: Path) -> None:
-    """Remove folders that a killed process was building or removing."""
-    for leftover in root.glob(f"{layout.BUILDING_PREFIX}*"):
+    """Remove what a killed process left: folders it was building or removing, a probe."""
+    for leftover in (*root.glob(f"{layout.BUILDING_PREFIX}*"), *root.glob(f"{PROBE_PREFIX}*")):
         with suppress(OSError):
-            age = datetime.now(UTC).timestamp() - leftover.stat().st_mtime
-            if age > _STALE_AFTER_S and owner_of(leftover / layout.LOCK) is None:
+            age = datetime.now(UTC).timestamp() - leftover.lstat().st_mtime
+            if age <= _STALE_AFTER_S or owner_of(leftover / layout.LOCK) is not None:
+                continue
+            if is_real_folder(leftover):
                 shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink()
 
 
 def fill_folder(

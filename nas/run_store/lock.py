@@ -27,7 +27,7 @@ from nas.run_store.atomic import not_a_regular_file, storage_fault
 from nas.run_store.file_system import network_kind
 from nas.run_store.lease import RunLease, read_lease
 
-# A viewer that asks who owns the run holds a shared lock for microseconds; wait that out.
+# A viewer that asks who owns the run holds a shared lock for microseconds; that alone is waited out.
 _PATIENCE_S: Final = 0.25
 _PAUSE_S: Final = 0.01
 
@@ -171,7 +171,7 @@ def _acquire(descriptor: int, path: Path, run_name: str, *, leased: bool) -> boo
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > deadline:
+            if not _is_being_looked_at(descriptor) or time.monotonic() > deadline:
                 raise _in_use(_read_owner(descriptor), path, run_name) from None
             time.sleep(_PAUSE_S)
         except OSError as error:
@@ -185,6 +185,17 @@ def _acquire(descriptor: int, path: Path, run_name: str, *, leased: bool) -> boo
             ) from error
         else:
             return True
+
+
+def _is_being_looked_at(descriptor: int) -> bool:
+    """Tell whether only viewers hold the lock, who let go of it at once."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    # Two that want to own the run must not keep each other out by looking.
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return True
 
 
 def _in_use(owner: Owner, path: Path, run_name: str) -> RunError:

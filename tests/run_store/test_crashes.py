@@ -104,6 +104,7 @@ def _expected(tmp_path: Path) -> dict[str, Any]:
     return outcome(tmp_path / "reference")
 
 
+@pytest.mark.fault("A1", "A2", "A3", "G-R1", "G-R9")
 def test_a_search_killed_at_every_single_write_ends_as_if_nothing_had_happened(
     tmp_path: Path, expected: dict[str, Any]
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_search_killed_at_every_single_write_ends_as_if_nothing_had_happened(
     assert kills * step > 100
 
 
+@pytest.mark.fault("A4")
 def test_a_search_killed_again_and_again_while_resuming_still_ends_the_same(
     tmp_path: Path, expected: dict[str, Any]
 ) -> None:
@@ -138,6 +140,7 @@ def test_a_search_killed_again_and_again_while_resuming_still_ends_the_same(
         check_no_result_twice(root)
 
 
+@pytest.mark.fault("A3", "G-R9")
 @pytest.mark.parametrize(
     "site", ["before_append", "mid_append", "after_append", "after_fsync", "create_before_rename"]
 )
@@ -154,6 +157,7 @@ def test_every_crash_site_of_the_log_is_reached_and_survived(
     assert len(list(tmp_path.glob("toy/quarantine/*"))) == (site == "mid_append")
 
 
+@pytest.mark.fault("A2")
 def test_a_killed_creation_is_swept_away_a_minute_later_and_nothing_else(tmp_path: Path) -> None:
     assert in_child(lambda: search(tmp_path), fault="create_before_rename:1") == KILLED
     (leftover,) = tmp_path.glob(".tmp-run-*")
@@ -168,6 +172,7 @@ def test_a_killed_creation_is_swept_away_a_minute_later_and_nothing_else(tmp_pat
     assert mine.exists()
 
 
+@pytest.mark.fault("A1", "G-R1")
 def test_a_search_killed_at_random_moments_loses_nothing_it_acknowledged(
     tmp_path: Path, expected: dict[str, Any]
 ) -> None:
@@ -187,6 +192,7 @@ def test_a_search_killed_at_random_moments_loses_nothing_it_acknowledged(
         check_no_result_twice(root)
 
 
+@pytest.mark.fault("B1", "G-R6")
 def test_a_disk_that_fills_up_stops_the_search_and_freed_space_resumes_it(
     tmp_path: Path, expected: dict[str, Any]
 ) -> None:

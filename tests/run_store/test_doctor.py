@@ -71,6 +71,7 @@ def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
             visit(tmp_path)
 
 
+@pytest.mark.fault("B4")
 def test_a_damaged_record_is_named_and_only_it_and_what_hangs_on_it_is_lost(
     run_path: Path,
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_damaged_record_is_named_and_only_it_and_what_hangs_on_it_is_lost(
         run.append({"kind": "trial_asked", "trial": 1, "attempt": 1})
 
 
+@pytest.mark.fault("B4", "G-R7")
 def test_any_damaged_byte_of_the_log_is_found_and_repaired_to_true_records(run_path: Path) -> None:
     log = run_path / "trials.log"
     whole = log.read_bytes()
@@ -116,6 +118,7 @@ def test_any_damaged_byte_of_the_log_is_found_and_repaired_to_true_records(run_p
         assert len(kept) >= len(true) - 2
 
 
+@pytest.mark.fault("B3")
 def test_a_torn_end_is_a_warning_unless_somebody_is_writing(run_path: Path) -> None:
     with (run_path / "trials.log").open("ab") as file:
         file.write(b"0123")
@@ -145,6 +148,7 @@ def test_records_that_contradict_each_other_are_found_and_set_aside(run_path: Pa
     assert examine(run_path) == []
 
 
+@pytest.mark.fault("B7", "B8")
 def test_damaged_weights_are_moved_aside_and_missing_ones_named(run_path: Path) -> None:
     (file,) = (run_path / "weights").iterdir()
     flip(file, 20)
@@ -161,6 +165,7 @@ def test_damaged_weights_are_moved_aside_and_missing_ones_named(run_path: Path) 
     )
 
 
+@pytest.mark.fault("B15")
 def test_stray_files_links_and_an_edited_config_are_found(run_path: Path) -> None:
     (run_path / ".tmp-1-0-x").touch()
     assert only_finding(run_path)[1].startswith("A temporary file was left")

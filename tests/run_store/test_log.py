@@ -81,6 +81,7 @@ def test_appended_records_are_read_back_in_order(tmp_path: Path) -> None:
     assert list(read_log(path).records) == RECORDS
 
 
+@pytest.mark.fault("B3", "G-R5")
 def test_a_log_cut_at_every_byte_opens_keeps_its_prefix_and_goes_on(
     log_path: Path, tmp_path: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_a_log_cut_at_every_byte_opens_keeps_its_prefix_and_goes_on(
         shutil.rmtree(folder)
 
 
+@pytest.mark.fault("B3")
 def test_a_torn_last_record_is_quarantined_with_one_warning(
     log_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -134,6 +136,7 @@ def test_a_growing_log_is_followed_from_where_reading_stopped(log_path: Path) ->
     assert list(news.records) == [{"kind": "verdict", "n": 1}]
 
 
+@pytest.mark.fault("B4", "G-R7")
 def test_no_flipped_bit_gives_a_wrong_value(log_path: Path) -> None:
     whole = log_path.read_bytes()
     step = 1 if scaled(10) == 10 else 3
@@ -154,6 +157,7 @@ def test_arbitrary_bytes_are_never_read_as_records(noise: bytes, whole: int) -> 
     assert list(found.records) == RECORDS[:whole]
 
 
+@pytest.mark.fault("B4")
 def test_a_bad_record_in_the_middle_stops_and_names_number_offset_and_repair(
     log_path: Path,
 ) -> None:
@@ -211,6 +215,7 @@ def test_a_record_that_is_not_plain_json_is_refused_and_the_log_unchanged(
     assert log_path.read_bytes() == before
 
 
+@pytest.mark.fault("B1", "G-R6")
 def test_a_full_disk_is_named_the_log_stays_valid_and_goes_on_later(tmp_path: Path) -> None:
     path = tmp_path / "trials.log"
     for limit in range(200, 200 + scaled(40) * 17, 17):
@@ -281,6 +286,7 @@ def test_a_closed_log_refuses_records(log_path: Path) -> None:
         log.append({"kind": "verdict"})
 
 
+@pytest.mark.fault("B11")
 def test_a_log_deleted_or_changed_under_its_owner_is_noticed(log_path: Path) -> None:
     log, _ = Log.open(log_path)
     with log_path.open("ab") as file:
@@ -295,6 +301,7 @@ def test_a_log_deleted_or_changed_under_its_owner_is_noticed(log_path: Path) -> 
     log.close()
 
 
+@pytest.mark.fault("B15", "B16")
 def test_a_missing_log_or_a_link_instead_of_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"(?s)'trials.log' is missing.*Copy the folder again"):
         read_log(tmp_path / "trials.log")

@@ -235,6 +235,7 @@ def edit_environment(path: Path, **fields: Any) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
 
 
+@pytest.mark.fault("B14")
 def test_a_newer_format_is_refused_with_both_versions(run_path: Path) -> None:
     edit_environment(run_path, schema="nas.run/7")
     for write in (False, True):
@@ -267,6 +268,7 @@ def test_a_damaged_config_is_named(run_path: Path, data: bytes, reason: str) -> 
         Run.open(run_path)
 
 
+@pytest.mark.fault("C10")
 def test_an_edited_config_may_be_read_but_not_written_and_comments_are_no_edit(
     run_path: Path,
 ) -> None:
@@ -297,6 +299,7 @@ def test_a_reader_writes_nothing_at_all(run_path: Path) -> None:
     assert not run.writable
 
 
+@pytest.mark.fault("A3")
 def test_a_result_said_twice_is_written_once_and_a_contradiction_not_at_all(
     run_path: Path,
 ) -> None:
@@ -351,6 +354,7 @@ def test_the_log_is_read_once_and_followed(run_path: Path, monkeypatch: pytest.M
     assert len(reader.records()) == before + 1 and reader.table().trials[7].state == "asked"
 
 
+@pytest.mark.fault("A1", "A6")
 def test_a_resumed_run_knows_exactly_the_trials_to_ask_again(run_path: Path) -> None:
     with Run.open(run_path, write=True) as run:
         run.append({**ASKED, "trial": 1})
@@ -422,6 +426,7 @@ def test_a_stop_request_reaches_the_owner_and_is_gone_after_reopening(run_path: 
         assert not run.stop_requested()
 
 
+@pytest.mark.fault("B1")
 def test_a_full_disk_is_found_before_computing_and_leaves_no_run(tmp_path: Path) -> None:
     def create() -> None:
         with pytest.raises(EnvironmentFault, match=r"(?s)disk full: cannot write to the folder"):
@@ -445,6 +450,7 @@ def test_a_root_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         Run.create(tmp_path / "file" / "runs", "mine", {}, {})
 
 
+@pytest.mark.fault("B15")
 def test_links_in_a_run_folder_are_not_followed(run_path: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"mine")

@@ -25,6 +25,7 @@ from nas.run_store.weights import WeightStore, serialize
 OLD, NEW = b"old" * 100, b"new!" * 300
 
 
+@pytest.mark.fault("A2", "G-R8", "G-R9")
 def test_a_file_killed_at_every_step_of_writing_is_old_or_new_and_never_mixed(
     tmp_path: Path,
 ) -> None:
@@ -44,6 +45,7 @@ def test_a_file_killed_at_every_step_of_writing_is_old_or_new_and_never_mixed(
     assert path.read_bytes() == NEW
 
 
+@pytest.mark.fault("B2")
 @pytest.mark.parametrize("site", ["atomic_before_write", "atomic_mid_write"])
 def test_a_full_disk_keeps_the_old_file_and_leaves_no_temporary(
     tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
@@ -58,6 +60,7 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_no_temporary(
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.fault("B15")
 def test_a_link_is_replaced_by_a_write_and_refused_by_a_read(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(OLD)
@@ -73,6 +76,7 @@ def test_a_link_is_replaced_by_a_write_and_refused_by_a_read(tmp_path: Path) -> 
         atomic.read_bytes(tmp_path / "pipe")
 
 
+@pytest.mark.fault("B15")
 def test_a_link_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "weights").symlink_to(tmp_path / "real")
@@ -92,6 +96,7 @@ def test_text_and_json_are_written_whole_and_nan_is_refused(tmp_path: Path) -> N
         atomic.write_json(tmp_path / "b", float("nan"))
 
 
+@pytest.mark.fault("B10")
 def test_a_folder_that_cannot_be_written_is_found_out_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +146,7 @@ def test_a_second_owner_is_refused_within_a_second_and_told_who_and_since_when(
     RunLock(tmp_path / "lock", "mine").release()
 
 
+@pytest.mark.fault("A16", "G-R11")
 def test_the_lock_is_free_at_once_after_kill_9_even_if_a_forked_child_lives(
     tmp_path: Path,
 ) -> None:
@@ -240,6 +246,7 @@ def test_strided_and_foreign_byte_orders_are_kept_by_value(tmp_path: Path) -> No
     assert store.metadata(sha) == {}
 
 
+@pytest.mark.fault("B7", "B8", "G-R7")
 def test_no_damaged_weights_are_ever_returned(tmp_path: Path) -> None:
     store = WeightStore(tmp_path / "weights")
     sha = store.put({"a": np.arange(10, dtype=np.float32)}, {"epoch": 3})

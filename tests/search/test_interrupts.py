@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from nas.search.interrupts import Stopper
 
 
@@ -28,6 +30,7 @@ def test_a_request_is_looked_for_twice_a_second_and_remembered() -> None:
     assert stopper.reason == "stop"
 
 
+@pytest.mark.fault("A18")
 def test_the_time_limit_counts_from_the_start() -> None:
     now = [10.0]
     stopper = Stopper(time_limit_s=5.0, clock=lambda: now[0])
@@ -37,6 +40,7 @@ def test_the_time_limit_counts_from_the_start() -> None:
     assert stopper.reason == "time"
 
 
+@pytest.mark.fault("A5")
 def test_the_first_signal_asks_and_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     stopper = Stopper()
@@ -47,6 +51,7 @@ def test_the_first_signal_asks_and_handlers_are_put_back() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.fault("A5")
 def test_the_second_signal_ends_at_once() -> None:
     script = (
         "import os, signal, time\n"
