@@ -198,7 +198,8 @@ def _wanted(
     else:
         given["search.trials"] = number_of(trials)
         config, more = resolve_typed(source, _on_ray(source, given, settings), settings), ()
-        name, folder = name or new_name(config), runs.expanduser().absolute()
+        name = new_name(config) if name is None else name
+        folder = runs.expanduser().absolute()
     return Submission(
         name=name,
         config=config,

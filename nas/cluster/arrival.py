@@ -7,7 +7,6 @@ is two runs, and nothing of either is given up.
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -72,7 +71,7 @@ def _bring_up_to_date(order: Order, path: Path, carried: Path) -> None:
     _log.info("taking the sender's copy of run '%s'", order.name)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with carried.open("rb") as packed:
-        put_copy(packed, path, shutil.disk_usage(path.parent).free)
+        put_copy(packed, path)
 
 
 def _check_same_config(order: Order, path: Path) -> None:

@@ -7,6 +7,7 @@ a closed port apart only in words. So whether a cluster is there is found out he
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import ssl
 import urllib.parse
@@ -115,7 +116,10 @@ def check_address(address: str) -> str:
 def is_loopback(address: str) -> bool:
     """Tell whether an address is on this machine."""
     host = urllib.parse.urlsplit(address).hostname or ""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def unreachable(address: str, why: str) -> ClusterError:

@@ -91,13 +91,13 @@ def pack_run(run: Path, contents: Contents, out: BinaryIO) -> None:
                 _add(tar, run / name, name)
 
 
-def put_copy(packed: BinaryIO, target: Path, limit: int) -> None:
+def put_copy(packed: BinaryIO, target: Path, limit: int | None = None) -> None:
     """Unpack an archive aside, check it, and give it the run's name.
 
     Args:
         packed: The archive, open for reading.
         target: Folder of the run. An older copy of the same run there is replaced.
-        limit: Bytes that the files may have together.
+        limit: Bytes that the files may have together; None takes what the disk has room for.
 
     Raises:
         RunError: If the archive holds more than plain files, is damaged, or if the run in its
@@ -106,7 +106,9 @@ def put_copy(packed: BinaryIO, target: Path, limit: int) -> None:
     """
     root = prepare_root(target.parent)
     free = shutil.disk_usage(root).free
-    if limit > free:
+    if limit is None:
+        limit = free
+    elif limit > free:
         raise EnvironmentFault(
             f"disk full: the run needs {limit:,} bytes, the disk has {free:,}.",
             where=str(root),
