@@ -18,7 +18,7 @@ PYTEST ?= $(BIN)/python -m pytest
 # order of tests/conftest.py, which begins with the long ones.
 PYTEST_FLAGS ?= -q -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install install-dev browser search test check page page-check screenshots catalogue bench gpu-check soak lock clean
+.PHONY: help install install-dev browser search test check page page-check screenshots catalogue bench gpu-check soak lock audit clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "%-18s %s\n", $$1, $$2}'
@@ -125,6 +125,19 @@ lock: $(VENV)/.python ## resolve the dependencies anew and rewrite both locks
 	@$(COMPILE) -c $(VENV)/torch.in --extra ray --extra onnx --group build pyproject.toml > $(VENV)/all.lock
 	@$(WITHOUT_TORCH) $(VENV)/all.lock > requirements.lock
 	@$(COMPILE) -c requirements.lock --group dev > requirements-dev.lock
+
+# The auditor stays out of the environment that it judges. Strict: what it cannot look up is a failure.
+AUDIT := $(VENV)/audit/bin/pip-audit --strict --disable-pip --progress-spinner off
+
+$(VENV)/audit/bin/pip-audit: $(VENV)/.python
+	@$(BIN)/python -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip --disable-pip-version-check -qq install pip-audit
+
+audit: $(VENV)/audit/bin/pip-audit ## look for known faults in all that is locked, and in torch (needs the network)
+	@echo "$(TORCH)" > $(VENV)/torch.in
+	@$(AUDIT) --require-hashes -r requirements.lock
+	@$(AUDIT) --require-hashes -r requirements-dev.lock
+	@$(AUDIT) --no-deps -r $(VENV)/torch.in
 
 clean: ## remove the environment and caches (runs/ stays)
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
