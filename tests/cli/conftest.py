@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from as_before import as_before
 from made_runs import made_run
 
 from nas.cli.main import run
@@ -36,10 +36,8 @@ Nas = Callable[..., Answer]
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
     """Undo what the command line does to the library's logger."""
-    logger = logging.getLogger("nas")
-    before = (logger.handlers[:], logger.level, logger.propagate)
-    yield
-    logger.handlers[:], logger.level, logger.propagate = before[0], before[1], before[2]
+    with as_before():
+        yield
 
 
 @pytest.fixture

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 import pytest
+from as_before import as_before
 from brief_searches import brief_searches
 
 
 @pytest.fixture
 def _logging_as_before() -> Iterator[None]:
     """Undo what the command line does to the library's logger."""
-    logger = logging.getLogger("nas")
-    before = (logger.handlers[:], logger.level, logger.propagate)
-    yield
-    logger.handlers[:], logger.level, logger.propagate = before[0], before[1], before[2]
+    with as_before():
+        yield
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from as_before import as_before
 from browser import Watched, chromium, file_address, watched_page
 
 from nas.cli.main import run as type_in
@@ -33,7 +36,8 @@ SEARCH = (
     "--executor=inline",
     *("--set=max_train_images=400", "--set=supernet.training.epochs=2"),
     *("--set=supernet.relaxation.epochs=3", "--set=search.batch=8"),
-    *("--set=latency.max_seconds=0.05", "--set=confirm.bins=1", "--set=confirm.shortlist=1"),
+    *("--set=latency.max_seconds=0.05", "--set=latency.wait_s=0"),
+    *("--set=confirm.bins=1", "--set=confirm.shortlist=1"),
     *("--set=confirm.recipe.epochs=2", "--set=confirm.baselines={hand_made: 1, random: 1}"),
     *("--set=confirm.rivals=[space_wirings, random_members]",),
 )
@@ -43,15 +47,12 @@ NODE, EDGE, GROUP = (f"svg.wiring [data-{kind}]" for kind in ("node", "edge", "g
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished run called `walked`; its measuring lock is the module's own."""
+    """A folder with a finished run called `walked`, made by the command typed in this process."""
     root = tmp_path_factory.mktemp("walk")
-    outcome = subprocess.run(
-        [sys.executable, "-m", "nas", *SEARCH, "--trials=10", "--name=walked", f"--runs={root}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stderr
+    said = io.StringIO()
+    with as_before(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = type_in([*SEARCH, "--trials=10", "--name=walked", f"--runs={root}"])
+    assert code == 0, said.getvalue()
     return root
 
 
