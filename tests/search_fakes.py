@@ -7,6 +7,7 @@ the architecture alone, so the front of a small space is known without any train
 from __future__ import annotations
 
 import os
+import random
 import time
 import zlib
 from dataclasses import dataclass
@@ -37,6 +38,21 @@ class FakeError(AbstractObjective):
     source: ClassVar[Source] = "computed"
 
     def measure(self, context: EvaluationContext) -> Measurement:
+        return self.answer(fake_error(context.architecture))
+
+
+@objective()
+@final
+@dataclass(frozen=True)
+class UnhurriedError(AbstractObjective):
+    """A made-up error that takes another time whenever it is asked for."""
+
+    family: ClassVar[str] = "unhurried_error"
+    unit: ClassVar[Unit] = Unit.FRACTION
+    source: ClassVar[Source] = "computed"
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        time.sleep(random.SystemRandom().uniform(0, 0.03))
         return self.answer(fake_error(context.architecture))
 
 
