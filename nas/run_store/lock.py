@@ -27,7 +27,7 @@ from nas.run_store.atomic import not_a_regular_file, storage_fault
 from nas.run_store.file_system import network_kind
 from nas.run_store.lease import RunLease, read_lease
 
-# A viewer that asks who owns the run holds a shared lock for microseconds; that alone is waited out.
+# A viewer that asks who owns the run holds a shared lock for microseconds; only that is waited out
 _PATIENCE_S: Final = 0.25
 _PAUSE_S: Final = 0.01
 

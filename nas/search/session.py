@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any, Final, final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, final
 
 import torch
 
-from nas.errors import NasError
+from nas.errors import NasError, RunError
 from nas.run_store import Run
 from nas.search.config import SearchConfig
 from nas.search.executors import EXECUTORS, AbstractExecutor, Setup
@@ -23,6 +24,9 @@ from nas.search.material import Material
 from nas.search.progress import Listener, StageProgress, no_listener
 from nas.search.time_spent import TimeSpent
 from nas.space import AbstractSpace
+
+if TYPE_CHECKING:
+    from nas.search.remote_measuring import RemoteDevice
 
 MOST_DEFAULT_WORKERS: Final = 4
 
@@ -49,6 +53,9 @@ class Session:
         listener: Told how far a stage is.
         workers: Evaluations at a time; None takes the config's.
         executor_kind: Name of the executor; None takes the config's.
+
+    Attributes:
+        remote: Measures on a node of a cluster; None where the driver measures itself.
     """
 
     run: Run
@@ -61,6 +68,7 @@ class Session:
     listener: Listener = no_listener
     workers: int | None = None
     executor_kind: str | None = None
+    remote: RemoteDevice | None = field(default=None, init=False)
     _executor: AbstractExecutor | None = field(default=None, init=False)
 
     def tell(self, stage: str, done: int, total: int | None, unit: str, note: str = "") -> None:
@@ -77,15 +85,26 @@ class Session:
             raise Stopped
 
     def stage(self, name: str, work: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Run a stage unless it is finished; return what its closing record says.
+        """Run a stage unless it is finished and what it made is there; return its closing record.
 
         Raises:
             Stopped: If it was left before its end.
         """
         known = self.run.table().stages.get(name)
-        if known is not None and known.state == "finished":
+        if known is not None and known.state == "finished" and self._has(name, known.checkpoint):
             return known.finish
         return self.again(name, work)
+
+    def _has(self, stage: str, checkpoint: str | None) -> bool:
+        """Tell whether what a finished stage made can still be read; a lost one is made again."""
+        if checkpoint is None:
+            return True
+        try:
+            self.run.weights.get_bytes(checkpoint)
+        except RunError as error:
+            _log.warning("run '%s', stage %s is done again: %s", self.run.name, stage, error.what)
+            return False
+        return True
 
     def again(self, name: str, work: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         """Run a stage whether it was finished before or not; the log keeps how long it took."""
@@ -110,6 +129,21 @@ class Session:
         executor = self._grouping(self._executor, setup.members_per_call)
         executor.prepare(self._with_needs(setup))
         return executor
+
+    def trainer(self, setup: Setup) -> AbstractExecutor:
+        """Return what runs trainings: experiments of Ray Tune on Ray, elsewhere the executor."""
+        if self._executor is None:
+            self._executor = self._new_executor()
+        trainer = self._executor
+        if (self.executor_kind or self.config.executor.kind) == "ray":
+            from nas.search.executors.ray_executor import RayExecutor
+            from nas.search.executors.tune.trainings import TuneTrainings
+
+            assert isinstance(trainer, RayExecutor)
+            scratch = self.config.executor.scratch
+            trainer = TuneTrainings(trainer, Path(scratch) if scratch else None)
+        trainer.prepare(self._with_needs(setup))
+        return trainer
 
     def _new_executor(self) -> AbstractExecutor:
         asked = self.config.executor

@@ -260,6 +260,31 @@ class TestResume:
             assert len(run.table().finished()) == 10
         assert nas("doctor", "real").err == "run 'real': nothing wrong\n"
 
+    @pytest.mark.fault("B7", "B8")
+    def test_weights_that_rot_are_set_aside_and_trained_again_to_the_same_bits(
+        self, copied: Path, nas: Nas
+    ) -> None:
+        with Run.open(copied) as run:
+            sha = str(run.table().stages["supernet"].checkpoint)
+            before = run.table().finished()
+        file = copied / "weights" / f"{sha}.safetensors"
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        found = nas("doctor", "real")
+        assert "fix: nas doctor real --repair" in found.out
+        assert "lost: the time to train them again" in found.out
+        repaired = nas("doctor", "real", "--repair")
+        assert f"repaired: Lost: the weights {sha[:12]}, damaged" in repaired.out
+        assert "fix: nas resume real" in repaired.out
+        answer = nas("resume", "real")
+        assert answer.code == 0, answer.err
+        assert "stage supernet is done again" in answer.err
+        assert file.read_bytes() == whole
+        with Run.open(copied) as run:
+            assert run.table().stages["supernet"].checkpoint == sha
+            assert run.table().finished() == before
+        assert nas("doctor", "real").err == "run 'real': nothing wrong\n"
+
     def test_a_finished_run_says_how_to_get_more(self, copied: Path, nas: Nas) -> None:
         answer = nas("resume", "real")
         assert answer.code == 0, answer.err
