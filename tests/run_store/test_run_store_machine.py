@@ -32,6 +32,7 @@ class RunMachine(RuleBasedStateMachine):
         self.run: Run | None = Run.create(self.root, "run", {"a": 1}, {})
         self.acknowledged: list[dict[str, Any]] = self.run.records()
         self.weights: dict[str, int] = {}
+        self.reader = Run.open(self.path)
 
     def teardown(self) -> None:
         if self.run is not None:
@@ -99,11 +100,25 @@ class RunMachine(RuleBasedStateMachine):
                 self.run.append({"kind": "verdict"})
 
     @precondition(lambda self: self.run is not None)
+    @rule(site=st.sampled_from(["atomic_before_write", "atomic_mid_write"]))
+    def disk_full_in_a_checkpoint(self, site: str) -> None:
+        assert self.run is not None
+        faults.forget_passes()
+        new = {"a": np.full(3, 1000 + len(self.acknowledged))}
+        before = self.run.weights.names()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv(faults.VARIABLE, f"{site}:1:full")
+            with pytest.raises(EnvironmentFault, match="disk full"):
+                self.run.weights.put(new)
+        assert self.run.weights.names() == before
+
+    @precondition(lambda self: self.run is not None)
     @rule()
     def close(self) -> None:
         assert self.run is not None
         self.run.close()
         self.run = None
+        self.reader = Run.open(self.path)  # else one that follows
 
     @precondition(lambda self: self.run is None)
     @rule(torn=st.binary(max_size=30).filter(lambda tail: b"\n" not in tail))
@@ -142,19 +157,19 @@ class RunMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_acknowledged_record_is_there_and_no_other(self) -> None:
-        reader = Run.open(self.path)
-        assert reader.records() == self.acknowledged
-        for trial in reader.table().finished():
+        assert self.reader.records() == self.acknowledged
+        for trial in self.reader.table().finished():
             assert trial.value("error") == trial.number / 7
         for sha, value in self.weights.items():
-            assert reader.weights.get(sha)["a"].tolist() == [value] * 3
+            assert self.reader.weights.get(sha)["a"].tolist() == [value] * 3
 
     @rule()
     def the_doctor_finds_no_error(self) -> None:
         assert [finding for finding in examine(self.path) if finding.level == "error"] == []
 
 
-TestRunMachine = RunMachine.TestCase
-TestRunMachine.settings = settings(
-    max_examples=scaled(200), stateful_step_count=50, derandomize=True
-)
+@pytest.mark.fault("G-R15")
+class TestRunMachine(RunMachine.TestCase):
+    """Two hundred sequences of fifty steps at full scale."""
+
+    settings = settings(max_examples=scaled(200), stateful_step_count=50, derandomize=True)
