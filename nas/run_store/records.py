@@ -157,7 +157,7 @@ def scan(data: bytes, *, offset: int = 0, seq: int = 0) -> Scan:
     """
     records: list[Record] = []
     start = 0
-    with _collector_paused():
+    with collector_paused():
         while (newline := data.find(b"\n", start)) >= 0:
             number = seq + len(records)
             try:
@@ -170,7 +170,7 @@ def scan(data: bytes, *, offset: int = 0, seq: int = 0) -> Scan:
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Keep the garbage collector out: JSON has no cycles, and looking for some doubles the time."""
     was_on = gc.isenabled()
     gc.disable()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, final
 
-from nas.run_store.records import Record
+from nas.run_store.records import Record, collector_paused
 from nas.run_store.trial_rules import CHECKS, FAILURE_REASONS, Attempt, Trial, TrialState
 
 RunState = Literal["created", "running", "interrupted", "finished", "failed"]
@@ -57,8 +57,9 @@ class TrialTable:
             RunError: If they contradict each other.
         """
         table = cls()
-        for record in records:
-            table.apply(record)
+        with collector_paused():
+            for record in records:
+                table.apply(record)
         return table
 
     def check(self, record: Record) -> int | None:

@@ -32,6 +32,7 @@ from nas.search.retries import has_attempts_left, run_retrying
 from nas.search.session import Session, Stopped
 from nas.search.setups import scoring_setup
 from nas.search.trial_closing import TrialCloser
+from nas.search.view_refresh import ViewRefresh
 from nas.topology.identity import trained_id
 from nas.topology.serial import architecture_text, dump_architecture
 
@@ -121,6 +122,7 @@ class _Explorer:
         )
         self.plans = read_plans(session.run.records())
         self.closer = TrialCloser(session, self.space, QuietDevice(session))
+        self.views = ViewRefresh(session.run)
         self._closed = 0
 
     def run(self) -> Mapping[str, Any]:
@@ -130,6 +132,7 @@ class _Explorer:
             self._batches()
         else:
             self._flow()
+        rebuild_views(self.store)
         trials = sum(len(plan.trials) for plan in self.plans)
         duplicates = sum(len(plan.entries) for plan in self.plans) - trials
         exhausted = bool(self.plans) and self.plans[-1].exhausted
@@ -203,7 +206,7 @@ class _Explorer:
         self.session.settle()
         self.closer.measure()
         self._tell()
-        rebuild_views(self.store)
+        self.views.refresh()
 
     def _take(self, outcome: Outcome) -> None:
         """Close a trial; show what there is each time as many as a batch has came in."""
@@ -211,7 +214,7 @@ class _Explorer:
         self._closed += 1
         if self._closed % self.session.config.search.batch == 0:
             self._tell()
-            rebuild_views(self.store)
+            self.views.refresh()
 
     def _again(self, job: Job, outcome: Outcome) -> Job | None:
         """Record an attempt whose worker did not survive, and ask for the next one."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from nas.run_store import Run, Trial, register_view
 from nas.search.confirm.view import confirmation
@@ -119,12 +120,24 @@ def front_trials(run: Run) -> list[Trial]:
 
 def front_json(run: Run) -> bytes:
     """Return `front.json`."""
-    return json.dumps(front_document(run), indent=1, allow_nan=False).encode() + b"\n"
+    return json.dumps(_current(run), indent=1, allow_nan=False).encode() + b"\n"
 
 
 def front_csv(run: Run) -> bytes:
     """Return `front.csv`: one row per point, the searched objectives last."""
-    return table_csv(front_document(run)["points"])
+    return table_csv(_current(run)["points"])
+
+
+_documents: WeakKeyDictionary[Run, tuple[int, dict[str, Any]]] = WeakKeyDictionary()
+
+
+def _current(run: Run) -> dict[str, Any]:
+    """Return the front as of the last record: two views are made of it, one after the other."""
+    seen = run.table().num_records
+    known = _documents.get(run)
+    if known is None or known[0] != seen:
+        known = _documents[run] = (seen, front_document(run))
+    return known[1]
 
 
 def register_views() -> None:

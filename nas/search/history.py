@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, final
 
-from nas.run_store import Run, Trial, TrialTable
+from nas.run_store import Run, Trial
 from nas.search.goals import Goals
 from nas.search.samplers import Observation
 from nas.space import Decisions
@@ -33,6 +33,8 @@ class Entry:
         state: What the sampler wants back.
         replays: Trial of the same network whose inherited score counts for this one too.
         parents: Trials that a sampler made it from.
+        member: Ids of the network and, where time counts, of what runs; kept so that a resumed
+            search need not find out again which members it had.
     """
 
     trial: int
@@ -42,6 +44,7 @@ class Entry:
     state: Mapping[str, Any] = field(default_factory=dict)
     replays: int | None = None
     parents: tuple[int, ...] = ()
+    member: tuple[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as its record holds it."""
@@ -53,11 +56,13 @@ class Entry:
             "sampler_state": dict(self.state),
             "replays": self.replays,
             "parents": list(self.parents),
+            **({} if self.member is None else {"member": list(self.member)}),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Return the entry that a record holds."""
+        member = data.get("member")
         return cls(
             int(data["trial"]),
             dict(data["decisions"]),
@@ -66,6 +71,7 @@ class Entry:
             dict(data["sampler_state"]),
             data["replays"],
             tuple(map(int, data.get("parents", ()))),
+            None if member is None else (str(member[0]), str(member[1])),
         )
 
 
@@ -120,22 +126,8 @@ def planned_trials(run: Run) -> int:
     return int(run.config["search"]["trials"]) + extra
 
 
-def closed_entries(plans: Iterable[BatchPlan], table: TrialTable) -> list[Entry]:
-    """Return the proposals, duplicates included, whose trials have a result or have failed."""
-    return [
-        entry
-        for plan in plans
-        for entry in plan.entries
-        if (trial := table.trials.get(entry.trial)) is not None and trial.state != "asked"
-    ]
-
-
-def observations(entries: Iterable[Entry], table: TrialTable, goals: Goals) -> list[Observation]:
-    """Return what a sampler may know of closed proposals."""
-    return [_observation(entry, table.trials[entry.trial], goals) for entry in entries]
-
-
-def _observation(entry: Entry, trial: Trial, goals: Goals) -> Observation:
+def observation(entry: Entry, trial: Trial, goals: Goals) -> Observation:
+    """Return what a sampler may know of a closed proposal."""
     if trial.state != "finished":
         return Observation(entry.decisions, None, state=entry.state)
     return Observation(

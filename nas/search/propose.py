@@ -18,12 +18,13 @@ from nas.pareto import ranks
 from nas.run_store import TrialTable
 from nas.search.config import SearchConfig
 from nas.search.goals import Goals
-from nas.search.history import BatchPlan, Entry, closed_entries, observations
+from nas.search.history import BatchPlan, Entry
+from nas.search.past import Member, Past
 from nas.search.samplers import SAMPLERS, Observation, Proposal
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Choice, Decisions, OneOf
 from nas.space.base import REFERENCE_SHAPE
-from nas.topology.identity import executed_id
+from nas.topology.identity import executed_id, is_current
 
 ROUNDS = 2
 """Times a sampler is asked for a batch before its duplicates give way to unseen neighbours."""
@@ -70,7 +71,8 @@ class Planner:
         self.config = config
         self.goals = goals
         self.opening = list(self._opening(preferred))
-        self._members: dict[str, tuple[str, str]] = {}
+        self._members: dict[str, Member] = {}
+        self._past = Past(goals, self._member_of)
 
     def plan(
         self,
@@ -87,17 +89,23 @@ class Planner:
             total: Trials in all.
             most: Trials of the batch at most; None takes the config's.
         """
-        asked = sum(len(plan.trials) for plan in before)
-        count = min(most or self.config.search.batch, total - asked)
+        self._past.follow(before, table)
+        count = min(most or self.config.search.batch, total - self._past.trials)
         if count <= 0 or (before and before[-1].exhausted):
             return None
-        draft = _Draft(self, before, table, count)
-        self._open(draft, before)
-        self._sample(draft, closed_entries(before, table), table)
+        draft = _Draft(self, self._past, table, len(before), count)
+        self._open(draft)
+        self._sample(draft)
         exhausted = draft.missing > 0 and not self._fill(draft, before, table)
         return BatchPlan(draft.batch, tuple(draft.entries), exhausted) if draft.entries else None
 
-    def identify(self, decisions: Decisions) -> tuple[str, str]:
+    def _member_of(self, entry: Entry) -> Member:
+        """Return the member of a proposal, as its record says if ids are still made that way."""
+        if entry.member is not None and is_current(entry.member[0]):
+            return entry.member
+        return self.identify(entry.decisions)
+
+    def identify(self, decisions: Decisions) -> Member:
         """Return what makes a member the same: its network, and where time counts what runs."""
         text = json.dumps(decisions, sort_keys=True)
         found = self._members.get(text)
@@ -118,25 +126,21 @@ class Planner:
         if small:
             yield "known:lightest", lightest(self.space, next(iter(small.values())))
 
-    def _open(self, draft: _Draft, before: Sequence[BatchPlan]) -> None:
+    def _open(self, draft: _Draft) -> None:
         """Propose the hand-made and the preferred members whose turn it is."""
-        used = sum(
-            entry.proposed_by in (RELAXATION, PATH_TRAINING)
-            or entry.proposed_by.startswith("known:")
-            for plan in before
-            for entry in plan.entries
-        )
+        if self._past.entries and not _is_opening(self._past.entries[-1]):
+            return  # the opening comes first and is over
+        used = sum(map(_is_opening, self._past.entries))
         limit = round(OPENING_SHARE * self.config.search.trials)
         for proposed_by, decisions in self.opening[used:limit]:
             if not draft.missing:
                 return
             draft.offer(Proposal(decisions), proposed_by)
 
-    def _sample(self, draft: _Draft, closed: Sequence[Entry], table: TrialTable) -> None:
+    def _sample(self, draft: _Draft) -> None:
         name = self.config.search.sampler
         sampler = SAMPLERS.get(name)()
-        history = observations(closed, table, self.goals)
-        trials = [entry.trial for entry in closed]
+        history, trials = self._past.observations(), self._past.observed()
         for attempt in range(ROUNDS):
             if not draft.missing:
                 return
@@ -170,33 +174,36 @@ class Planner:
         return not draft.missing
 
 
+def _is_opening(entry: Entry) -> bool:
+    return entry.proposed_by in (RELAXATION, PATH_TRAINING) or entry.proposed_by.startswith(
+        "known:"
+    )
+
+
 @final
 class _Draft:
     """A batch in the making.
 
     Args:
         planner: Knows what makes members the same.
-        before: All plans so far.
+        past: All proposals so far.
         table: Their results.
+        batch: Number of the batch.
         count: Trials wanted.
     """
 
     def __init__(
-        self, planner: Planner, before: Sequence[BatchPlan], table: TrialTable, count: int
+        self, planner: Planner, past: Past, table: TrialTable, batch: int, count: int
     ) -> None:
-        self.batch = len(before)
+        self.batch = batch
         self.entries: list[Entry] = []
         self.missing = count
         self.answered: list[Observation] = []
         self.answered_by: list[int] = []
         self._planner = planner
+        self._past = past
         self._table = table
-        self._known: dict[tuple[str, str], int] = {}
-        self._networks: dict[str, int] = {}
-        for plan in before:
-            for entry in plan.trials:
-                self._remember(planner.identify(entry.decisions), entry.trial)
-        self._next = sum(len(plan.trials) for plan in before)
+        self._new: dict[Member, int] = {}
 
     def offer(
         self,
@@ -208,27 +215,27 @@ class _Draft:
     ) -> None:
         """Take a proposal in: as a trial if its member is new, else as a duplicate."""
         member = self._planner.identify(proposal.decisions)
-        same = self._known.get(member)
+        same = self._past.members.get(member, self._new.get(member))
         if same is not None:
             if record_duplicate:
                 self._note_duplicate(proposal, by, same)
             return
         if not self.missing:
             return
-        replays = self._networks.get(member[0])
+        number = self._past.trials + len(self._new)
         self.entries.append(
             Entry(
-                self._next,
+                number,
                 proposal.decisions,
                 False,
                 by,
                 proposal.state,
-                replays,
+                self._past.networks.get(member[0]),
                 tuple(dict.fromkeys(parents)),
+                member,
             )
         )
-        self._remember(member, self._next)
-        self._next += 1
+        self._new[member] = number
         self.missing -= 1
 
     def _note_duplicate(self, proposal: Proposal, by: str, same: int) -> None:
@@ -245,12 +252,6 @@ class _Draft:
                     proposal.state,
                 )
             )
-
-    def _remember(self, member: tuple[str, str], trial: int) -> None:
-        self._known[member] = trial
-        closed = self._table.trials.get(trial)
-        if closed is not None and closed.state == "finished" and closed.extra.get("inherited"):
-            self._networks.setdefault(member[0], trial)
 
 
 def best_first(before: Sequence[BatchPlan], table: TrialTable, goals: Goals) -> list[Decisions]:

@@ -32,6 +32,11 @@ SCHEME = 1
 DIGITS = 24
 
 
+def is_current(identity: str) -> bool:
+    """Tell whether an id was made by this version of the scheme, so that it can be compared."""
+    return identity[1:].startswith(f"{SCHEME}-")
+
+
 @lru_cache(maxsize=16_384)
 def structural_id(architecture: Architecture) -> str:
     """Return the id of the network: equal exactly for equal networks up to renaming.

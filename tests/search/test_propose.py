@@ -14,7 +14,8 @@ from nas.cost.count import cost
 from nas.run_store import TrialTable
 from nas.search.config import SearchConfig
 from nas.search.goals import Goals
-from nas.search.history import BatchPlan, closed_entries, observations
+from nas.search.history import BatchPlan, Entry
+from nas.search.past import Past
 from nas.search.propose import Planner, lightest, smallest
 from nas.search.resolve import resolve_config, resolve_space
 from nas.space import load_space
@@ -129,9 +130,9 @@ def test_seeds_change_the_proposals() -> None:
 def test_results_and_duplicates_reach_the_sampler() -> None:
     simulation = Simulation(config_for(), 120)
     simulation.run()
-    seen = observations(
-        closed_entries(simulation.plans, simulation.table), simulation.table, simulation.goals
-    )
+    past = Past(simulation.goals, lambda entry: entry.member or ("", ""))
+    past.follow(simulation.plans, simulation.table)
+    seen = past.observations()
     assert len(seen) == sum(len(plan.entries) for plan in simulation.plans) > 120
     assert {len(result.values) for result in seen if result.values} == {2}
     assert any(result.values is None for result in seen)

@@ -185,10 +185,10 @@ def test_a_result_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "_kept", WeakKeyDictionary())
     monkeypatch.setattr(encoding, "_frozen", counting)
     for end in (8, 16, 24):
-        SAMPLERS.get("nsga2")().propose(space, seen[:end], 1, 0)
+        SAMPLERS.get("tpe")().propose(space, seen[:end], 1, 0)
     assert len(encoded) == len({str(each) for each in seen})
     monkeypatch.setattr(encoding, "MOST_KEPT", 4)
-    SAMPLERS.get("nsga2")().propose(space, history(space, "random", 5), 1, 0)
+    SAMPLERS.get("tpe")().propose(space, history(space, "random", 5), 1, 0)
     assert len(encoding._kept[space]) <= 4
 
 

@@ -76,7 +76,7 @@ class Uncertainty:
         self.facts = facts
         self.populations = facts.populations()
         self.front = facts.front()
-        self._shrunken: dict[tuple[str, tuple[int, ...]], Shrunken] = {}
+        self._shrunken: dict[str, Shrunken] = {}
 
     # ------------------------------------------------------------ estimates
 
@@ -85,14 +85,12 @@ class Uncertainty:
 
         Trials are shrunk together, whatever the populations: a family has an intercept of its own.
         """
-        of_all = tuple(range(len(self.facts.finished)))
-        if name == CALIBRATED_COLUMN:  # a trial without anchors of its family has none
-            of_all = self.populations[0].places
-        key = (name, of_all)
-        if key not in self._shrunken:
-            self._shrunken[key] = self._estimate(name, of_all)
-        found = self._shrunken[key]
-        chosen = np.searchsorted(of_all, places)
+        is_calibrated = name == CALIBRATED_COLUMN  # a trial without anchors of its family has none
+        of_all = self.populations[0].places if is_calibrated else range(len(self.facts.finished))
+        if name not in self._shrunken:
+            self._shrunken[name] = self._estimate(name, of_all)
+        found = self._shrunken[name]
+        chosen = np.searchsorted(of_all, places) if is_calibrated else np.asarray(places, np.int64)
         return Shrunken(
             found.values[chosen], found.noise.take(chosen), found.weights[chosen], found.spread
         )

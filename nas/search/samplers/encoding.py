@@ -7,17 +7,18 @@ its question and its options. A subset becomes one boolean per item, repaired to
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, final
 from weakref import WeakKeyDictionary
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from nas.search.samplers.base import Observation, Proposal
 from nas.space import AbstractSpace, Choice, Decisions, OneOf
@@ -29,7 +30,7 @@ BOOLEAN = CategoricalDistribution((False, True))
 MOST_KEPT: Final = 16_384
 """Encoded results kept per space; beyond that all are encoded anew."""
 
-_kept: WeakKeyDictionary[AbstractSpace, dict[str, optuna.trial.FrozenTrial]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[AbstractSpace, dict[str, FrozenTrial]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -100,11 +101,26 @@ def suggest(space: AbstractSpace, trial: optuna.Trial) -> Decisions:
     return space.walk(ask)
 
 
+@final
+class _Kept(FrozenTrial):
+    """A result in many studies, one after another: each shares its parts and changes none.
+
+    A study copies what it is given, part by part, which takes longer than all that it does then.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+        return copy.copy(self)
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> _Kept:
+        """Return a trial that is to be kept."""
+        kept = cls.__new__(cls)
+        kept.__dict__.update(trial.__dict__)
+        return kept
+
+
 def build_study(
-    space: AbstractSpace,
-    history: Sequence[Observation],
-    sampler: optuna.samplers.BaseSampler,
-    attributes: Sequence[Mapping[str, Any]] | None = None,
+    space: AbstractSpace, history: Sequence[Observation], sampler: optuna.samplers.BaseSampler
 ) -> optuna.Study:
     """Return an in-memory study that holds the history.
 
@@ -112,46 +128,40 @@ def build_study(
         space: The space of the members.
         history: Results; those without values become failed trials.
         sampler: Optuna's sampler.
-        attributes: Optuna's system attributes of each trial, where the algorithm needs them.
     """
-    num_objectives = next((len(seen.values) for seen in history if seen.values), 1)
-    study = optuna.create_study(directions=["minimize"] * num_objectives, sampler=sampler)
+    study = empty_study(history, sampler)
     known = distributions(space.choices)
-    study.add_trials(
-        [
-            _remembered(space, seen, known, attributes[index] if attributes else {})
-            for index, seen in enumerate(history)
-        ]
-    )
+    study.add_trials([_remembered(space, seen, known) for seen in history])
     return study
 
 
+def empty_study(
+    history: Sequence[Observation], sampler: optuna.samplers.BaseSampler
+) -> optuna.Study:
+    """Return an in-memory study with as many objectives as the history has, and no trials."""
+    num_objectives = next((len(seen.values) for seen in history if seen.values), 1)
+    return optuna.create_study(directions=["minimize"] * num_objectives, sampler=sampler)
+
+
 def _remembered(
-    space: AbstractSpace,
-    seen: Observation,
-    known: Mapping[str, BaseDistribution],
-    attributes: Mapping[str, Any],
-) -> optuna.trial.FrozenTrial:
+    space: AbstractSpace, seen: Observation, known: Mapping[str, BaseDistribution]
+) -> FrozenTrial:
     """Return `_frozen` of a result; every batch asks for those of all batches before it.
 
-    Keyed by all that the trial is made from. Optuna copies a trial that it is given, so the one
-    that is kept stays as it is.
+    Keyed by all that the trial is made from.
     """
     kept = _kept.setdefault(space, {})
-    key = json.dumps([seen.decisions, seen.values, list(seen.violations.items()), dict(attributes)])
+    key = json.dumps([seen.decisions, seen.values, list(seen.violations.items())])
     if key not in kept:
         if len(kept) >= MOST_KEPT:
             kept.clear()
-        kept[key] = _frozen(space, seen, known, attributes)
+        kept[key] = _Kept.of(_frozen(space, seen, known))
     return kept[key]
 
 
 def _frozen(
-    space: AbstractSpace,
-    seen: Observation,
-    known: Mapping[str, BaseDistribution],
-    attributes: Mapping[str, Any],
-) -> optuna.trial.FrozenTrial:
+    space: AbstractSpace, seen: Observation, known: Mapping[str, BaseDistribution]
+) -> FrozenTrial:
     parameters = encode(space, seen.decisions)
     finished = seen.values is not None
     return optuna.trial.create_trial(
@@ -159,7 +169,6 @@ def _frozen(
         values=list(seen.values) if seen.values is not None else None,
         params=parameters,
         distributions={name: known[name] for name in parameters},
-        system_attrs=dict(attributes),
         constraints=dict(seen.violations) if finished else None,
     )
 

@@ -7,8 +7,9 @@ takes a stage whole from one parent, mutation changes one answer and asks what i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import optuna
@@ -21,8 +22,8 @@ from nas.registry import Paper
 from nas.search.samplers.base import SAMPLERS, AbstractSampler, Observation, Proposal
 from nas.search.samplers.encoding import (
     ask_study,
-    build_study,
     distributions,
+    empty_study,
     encode,
     quiet_optuna,
 )
@@ -34,11 +35,21 @@ MUTATION_PROBABILITY = 0.5
 
 
 class _WiringNSGAII(NSGAIISampler):
-    """Offers every parameter of the space to the children, not only the common ones."""
+    """Offers every parameter of the space to the children, not only the common ones.
 
-    def __init__(self, space: AbstractSpace, members: Sequence[Decisions], seed: int) -> None:
+    Args:
+        space: Makes the children.
+        history: Results.
+        seed: Of all draws.
+    """
+
+    def __init__(self, space: AbstractSpace, history: Sequence[Observation], seed: int) -> None:
         self._wirings = distributions(space.choices)
-        self.variation = _Variation(space, members, seed)
+        self._lineage = _lineages.setdefault(space, _Lineage())
+        self._history = history
+        self._generations = _by_generation(history)
+        self._parents: list[FrozenTrial] | None = None
+        self.variation = _Variation(space, [seen.decisions for seen in history], seed)
         super().__init__(
             population_size=POPULATION,
             seed=seed % 2**32,
@@ -50,11 +61,98 @@ class _WiringNSGAII(NSGAIISampler):
         """System attribute that holds the generation of a trial."""
         return self._get_generation_key()
 
+    def newest(self) -> list[FrozenTrial]:
+        """Return the last generation: all that tells which one the next child belongs to."""
+        last = max(self._generations, default=0)
+        return [self.trial(place) for place in self._generations.get(last, [])]
+
+    def trial(self, place: int) -> FrozenTrial:
+        """Return a finished result as far as selection looks at it: its numbers."""
+        seen = self._history[place]
+        assert seen.values is not None
+        trial = optuna.trial.create_trial(
+            values=list(seen.values),
+            system_attrs={self.generation_attribute: generation_of(seen)},
+            constraints=dict(seen.violations),
+        )
+        trial.number = place
+        return trial
+
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return every parameter that can ever be asked."""
         return self._wirings
+
+    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        """Return the parents of a generation: the best first for the first child, then by number.
+
+        Optuna would select those of all generations before it anew in every study.
+        """
+        if self._parents is not None:
+            return sorted(self._parents, key=lambda parent: parent.number)
+        places = self._lineage.parents(
+            self._history,
+            self._generations,
+            generation,
+            lambda population: self._select(study, population),
+        )
+        self._parents = [self.trial(place) for place in places]
+        return self._parents
+
+    def _select(self, study: optuna.Study, population: Sequence[int]) -> list[int]:
+        trials = [self.trial(place) for place in population]
+        return [trial.number for trial in self._elite_population_selection_strategy(study, trials)]
+
+
+@final
+class _Lineage:
+    """Parents by generation, as they were selected; selected again where the results differ."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[list[int], list[Observation], list[int]]] = []
+
+    def parents(
+        self,
+        history: Sequence[Observation],
+        generations: Mapping[int, list[int]],
+        generation: int,
+        select: Callable[[Sequence[int]], list[int]],
+    ) -> list[int]:
+        """Return the places in the history of the parents of a generation, best first.
+
+        Args:
+            history: Results.
+            generations: Places of the finished results, by generation.
+            generation: The one that has these parents.
+            select: Returns the best of some places.
+        """
+        found: list[int] = []
+        for before in range(generation):
+            places = generations.get(before, [])
+            members = [history[place] for place in places]
+            if before < len(self._kept) and self._kept[before][:2] == (places, members):
+                found = self._kept[before][2]
+                continue
+            found = select([*places, *found])
+            self._kept[before:] = [(places, members, found)]
+        return found
+
+
+_lineages: WeakKeyDictionary[AbstractSpace, _Lineage] = WeakKeyDictionary()
+
+
+def generation_of(seen: Observation) -> int:
+    """Return the generation of a proposal; those of others belong to generation 0."""
+    return int(seen.state.get("generation", 0))
+
+
+def _by_generation(history: Sequence[Observation]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for place, seen in enumerate(history):
+        if seen.values is not None:
+            found.setdefault(generation_of(seen), []).append(place)
+    return found
 
 
 @final
@@ -133,8 +231,8 @@ class Nsga2Sampler(AbstractSampler):
     ) -> list[Proposal]:
         """Return children of the best so far; random members in the first generation."""
         with quiet_optuna():
-            sampler = _WiringNSGAII(space, [seen.decisions for seen in history], seed)
+            sampler = _WiringNSGAII(space, history, seed)
+            study = empty_study(history, sampler)
+            study.add_trials(sampler.newest())
             key = sampler.generation_attribute
-            attributes = [{key: int(seen.state.get("generation", 0))} for seen in history]
-            study = build_study(space, history, sampler, attributes)
             return ask_study(space, study, count, key, sampler.variation.take_parents)
