@@ -84,12 +84,20 @@ def check_budgets(
         (each, objective)
         for each in goals.constraints
         for objective in goals.driven
-        if objective.name == each.objective and objective.unit == Unit.MILLISECONDS
+        if objective.name == each.objective
+        and objective.unit == Unit.MILLISECONDS
+        and _is_answered_here(objective, config)
     ]
     if bounds:
         look = _Look(config, material, profiles, device)
         for bound, objective in bounds:
             look.check(bound, objective)
+
+
+def _is_answered_here(objective: AbstractObjective, config: SearchConfig) -> bool:
+    """Tell whether no node of a cluster is needed: that one is asked when there is a run."""
+    predicted = isinstance(objective, LatencyElsewhere) or config.latency.steer == "predicted"
+    return predicted or config.executor.measure_on is None
 
 
 @final

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from nas import __version__
 from nas.errors import RunError
+from nas.objectives.base import AbstractObjective
 from nas.run_store import Run
 from nas.search.config import SearchConfig
 from nas.search.goals import Goals
@@ -46,10 +47,9 @@ def check_same_device(run: Run, config: SearchConfig) -> None:
     device = resolve_device(str(run.environment.get("device", config.device)))
     here = device_fingerprint(str(device), config.latency.threads).to_dict()
     there = run.environment.get("fingerprint", {})
-    measured = Goals.of(config).measured
-    changed = _differences(there, here, MEASURED_ON)
-    if any(getattr(each, "runtime", "") == "ort" for each in measured):
-        changed += _differences(there, here, ("runtimes",))
+    # Where a node of a cluster measures, it is asked: see nas.search.remote_measuring.
+    measured = () if config.executor.measure_on else Goals.of(config).measured
+    changed = times_differ(there, here, measured)
     if changed and measured:
         raise RunError(
             f"Run '{run.name}' measured on another device: {'; '.join(changed)}.",
@@ -58,14 +58,36 @@ def check_same_device(run: Run, config: SearchConfig) -> None:
             "this device; mixing both is no search.",
             fix="Resume it on that device with those versions, or start a new run.",
         )
-    if measured and (slower := _differences(there, here, MAY_CHANGE_TIMES)):
+    if measured:
+        warn_of_conditions(run.name, there, here)
+    _warn_of_changes(run, changed)
+
+
+def times_differ(
+    there: Mapping[str, Any], here: Mapping[str, Any], measured: Iterable[AbstractObjective]
+) -> list[str]:
+    """Return what makes times of two devices incomparable, in words; nothing where they compare.
+
+    Args:
+        there: Fingerprint of the device that was measured on.
+        here: Fingerprint of this one.
+        measured: The objectives that are compared.
+    """
+    changed = _differences(there, here, MEASURED_ON)
+    if any(getattr(each, "runtime", "") == "ort" for each in measured):
+        changed += _differences(there, here, ("runtimes",))
+    return changed
+
+
+def warn_of_conditions(name: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Warn where a run goes on measuring on the same device under other conditions."""
+    if slower := _differences(there, here, MAY_CHANGE_TIMES):
         _log.warning(
             "run '%s' goes on measuring under other conditions (%s): times before and after may "
             "differ by more than their noise",
-            run.name,
+            name,
             "; ".join(slower),
         )
-    _warn_of_changes(run, changed)
 
 
 def warn_elsewhere(run: Run, device: str, threads: int) -> None:

@@ -38,11 +38,13 @@ from nas.search.interrupts import Stopper
 from nas.search.learning import proposed_by_paths, relax, train_supernet
 from nas.search.material import Material, check_same_data, data_of_run, prepare_material
 from nas.search.measure_front import measure_front
+from nas.search.memory_check import check_memory
 from nas.search.node_timing import time_front_nodes
 from nas.search.prediction import keep_profiles
 from nas.search.progress import Listener, no_listener
 from nas.search.propose import PATH_TRAINING, RELAXATION
 from nas.search.quantisation import check_objectives_here
+from nas.search.remote_measuring import RemoteDevice, check_measure_on
 from nas.search.resolve import resolve_space
 from nas.search.session import Session, Stopped
 from nas.space.counting import digits_of
@@ -94,8 +96,9 @@ def search(
         check_slug(name)
     device = resolve_device(config.device)
     check_objectives_here(config, str(device))
-    _check_executor(executor or config.executor.kind)
+    _check_executor(config, executor or config.executor.kind)
     material = prepare_material(config)
+    check_memory(config, material, str(device))
     check_latencies(config, material, str(device))
     run = Run.create(
         runs,
@@ -163,7 +166,7 @@ def _material_to_go_on(run: Run, executor: str | None) -> Material:
     check_unchanged(run, config, material)
     check_same_device(run, config)
     check_objectives_here(config, str(run.environment.get("device", config.device)))
-    _check_executor(executor or config.executor.kind)
+    _check_executor(config, executor or config.executor.kind)
     return material
 
 
@@ -244,9 +247,10 @@ def environment(config: SearchConfig, material: Material, device: str) -> dict[s
     }
 
 
-def _check_executor(kind: str) -> None:
-    """Find out before anything is written whether the executor can be had."""
+def _check_executor(config: SearchConfig, kind: str) -> None:
+    """Find out before anything is written whether the executor can be had, and what it is for."""
     EXECUTORS.get(kind)
+    check_measure_on(config, kind)
     if kind == "ray":
         from nas.search.executors.ray_link import import_ray
 
@@ -272,7 +276,7 @@ def open_session(
         listener: Told how far a stage is.
     """
     config = run_config(run)
-    return Session(
+    session = Session(
         run=run,
         config=config,
         space=resolve_space(config),
@@ -284,6 +288,9 @@ def open_session(
         workers=workers,
         executor_kind=executor,
     )
+    if config.executor.measure_on and session.goals.measured:
+        session.remote = RemoteDevice(session)
+    return session
 
 
 def _drive(
@@ -313,6 +320,8 @@ def _drive(
 def _stages(session: Session) -> None:
     started = time.perf_counter()
     session.stage(PREPARE, lambda: _prepare(session))
+    if session.remote is not None:
+        session.remote.open()
     preferred = [(RELAXATION, each) for each in relax(session)]
     weights = train_supernet(session)
     preferred += [(PATH_TRAINING, each) for each in proposed_by_paths(session)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, final
 
-from nas.errors import NasError
+from nas.errors import ClusterError, NasError
 from nas.run_store import Trial, rebuild_views
 from nas.search.executors.base import classify
 from nas.search.explore import check_outcome
@@ -86,6 +86,8 @@ class _Measuring:
             found = self.device.measure(
                 self.space.build(decisions), deployment_of(self.space, decisions)
             )
+        except ClusterError:
+            raise  # nothing can be measured, whatever the network
         except (NasError, RuntimeError, MemoryError) as error:
             reason, message = classify(error)
             self.session.run.append(

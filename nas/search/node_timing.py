@@ -9,6 +9,7 @@ import logging
 
 from nas.errors import NasError
 from nas.search.front_view import front_trials
+from nas.search.quiet import QuietDevice
 from nas.search.resolve import searched_space
 from nas.search.session import Session
 
@@ -25,22 +26,14 @@ def time_front_nodes(session: Session) -> None:
     """
     if not session.goals.measured:
         return
-    from nas.objectives.node_latency import node_latencies
-
-    space, data = searched_space(session.config), session.material.data
+    space, device = searched_space(session.config), QuietDevice(session)
     done = {r["trial"] for r in session.run.records() if r["kind"] == "trial_nodes_timed"}
     waiting = [trial for trial in front_trials(session.run) if trial.number not in done]
     session.settle()
     for trial in waiting[:MOST_POINTS]:
         session.check_stop()
         try:
-            found = node_latencies(
-                space.build(dict(trial.decisions or {})),
-                data.input_shape,
-                data.num_classes,
-                threads=session.config.latency.threads,
-                device=str(session.device),
-            )
+            found = device.time_nodes(space.build(dict(trial.decisions or {})))
         except (NasError, RuntimeError, MemoryError) as error:
             # The network was measured as a whole before; a drawing without tints costs nothing.
             _log.debug("the nodes of trial %d cannot be timed: %s", trial.number, error)

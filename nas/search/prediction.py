@@ -113,7 +113,10 @@ class Profiles:
                 fix="Search with that objective, or leave the profile out.",
             )
         self._check_fit(HERE, steered[0].name, space, material)
-        self._check_device(device, config.latency.threads)
+        if config.executor.measure_on is None:  # else the node that measures is asked
+            from nas.objectives.device_fingerprint import device_fingerprint
+
+            self.check_device(device_fingerprint(device, config.latency.threads).to_dict())
 
     def _check_fit(
         self, column: str | None, objective: str, space: AbstractSpace, material: Material
@@ -133,10 +136,15 @@ class Profiles:
                 fix=_BUILD,
             )
 
-    def _check_device(self, device: str, threads: int) -> None:
-        from nas.objectives.device_fingerprint import device_fingerprint
+    def check_device(self, here: Mapping[str, Any]) -> None:
+        """Refuse a profile that steers and is of another device than the one that measures.
 
-        here = device_fingerprint(device, threads).to_dict()
+        Args:
+            here: Fingerprint of that one.
+
+        Raises:
+            ConfigError: Naming what differs.
+        """
         there = self.by_column[HERE].device.facts
         changed = [
             f"{name} is {there.get(name, 'unknown')} there and {here[name]} here"

@@ -90,6 +90,21 @@ def check_objectives_here(config: SearchConfig, device: str) -> None:
     Raises:
         NasError: If a runtime's package, tool or device is not there.
     """
+    goals = Goals.of(config)
+    elsewhere = goals.measured if config.executor.measure_on else ()
+    _check_here(config, device, [each for each in goals.every if each not in elsewhere])
+
+
+def check_measured_here(config: SearchConfig, device: str) -> None:
+    """Find out on the device that measures whether it can.
+
+    Raises:
+        NasError: As `check_objectives_here`.
+    """
+    _check_here(config, device, Goals.of(config).measured)
+
+
+def _check_here(config: SearchConfig, device: str, objectives: Sequence[AbstractObjective]) -> None:
     policies: list[Dtype] = config.quantisation.policies if config.quantisation else ["fp32"]
-    for each in Goals.of(config).every:
+    for each in objectives:
         each.check_here(config.latency, device, policies)

@@ -1,27 +1,21 @@
-"""Measuring alone: what the driver times between batches, comparable across a resume.
+"""Measuring alone: what is timed between batches, here or on a node of a cluster.
 
-A latency is a ratio to a reference network times that reference's own time. The reference's time is
-part of the record, so an owner that goes on with a run takes it over instead of establishing
-another one on a machine that may be busier today.
+Stages ask for numbers and do not know where they come from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement
 from nas.objectives.deployment import FLOAT32, Deployment
-from nas.objectives.kinds.latency import Latency
-from nas.objectives.latency_config import LatencyConfig
+from nas.objectives.node_latency import NodeLatencies, node_latencies
 from nas.search.prediction import Forecast
+from nas.search.references import Meters, References
 from nas.search.session import Session
 from nas.topology.graph import Architecture
-from nas.topology.layers import Shape
-
-if TYPE_CHECKING:
-    from nas.objectives.latency import LatencyMeter
 
 
 @final
@@ -34,12 +28,15 @@ class QuietDevice:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._meters: dict[tuple[LatencyConfig, Shape, str], LatencyMeter] = {}
 
     @cached_property
     def forecast(self) -> Forecast:
         """Predicts what is not measured."""
         return Forecast(self.session)
+
+    @cached_property
+    def _meters(self) -> Meters:
+        return Meters(References.of_run(self.session.run, self.forecast.profile))
 
     def measure(
         self, architecture: Architecture, deployment: Deployment = FLOAT32
@@ -72,6 +69,8 @@ class QuietDevice:
         architecture: Architecture,
         deployment: Deployment,
     ) -> dict[str, Measurement]:
+        if self.session.remote is not None:
+            return self.session.remote.measure(objectives, architecture, deployment)
         data = self.session.material.data
         context = EvaluationContext(
             architecture,
@@ -80,40 +79,23 @@ class QuietDevice:
             device=str(self.session.device),
             threads=self.session.config.search.threads_per_evaluation,
             latency=self.session.config.latency,
-            meter=self._meter,
+            meter=self._meters,
             deployment=deployment,
         )
         return {each.name: each.evaluate(context) for each in objectives}
 
-    def _meter(self, config: LatencyConfig, shape: Shape, device: str) -> LatencyMeter:
-        from nas.objectives.latency import LatencyMeter
-
-        key = (config, shape, device)
-        if key not in self._meters:
-            self._meters[key] = LatencyMeter(
-                config, shape, device, reference_ms=self._known_reference(config, device)
-            )
-        return self._meters[key]
-
-    def _known_reference(self, config: LatencyConfig, device: str) -> float | None:
-        """Return the reference's time in the run's first measurement on exactly this device."""
-        from nas.objectives.device_fingerprint import device_fingerprint
-
-        here = device_fingerprint(device, config.threads).digest
-        profile = self.forecast.profile
-        if profile is not None and profile.objective == _name(config):
-            # Ratios times one and the same time: what is measured and what was predicted compare.
-            return profile.reference_ms
-        wanted = {"device": here, **Latency.executed(config)}
-        for trial in self.session.run.table().finished():
-            for details in trial.extra.get("measurements", {}).values():
-                if wanted.items() <= details.items() and details.get("reference_ms"):
-                    return float(details["reference_ms"])
-        return None
-
-
-def _name(config: LatencyConfig) -> str:
-    return Latency(config.runtime, config.batch, config.dtype).name
+    def time_nodes(self, architecture: Architecture) -> NodeLatencies:
+        """Time the nodes of a network where networks are measured."""
+        if self.session.remote is not None:
+            return self.session.remote.time_nodes(architecture)
+        data = self.session.material.data
+        return node_latencies(
+            architecture,
+            data.input_shape,
+            data.num_classes,
+            threads=self.session.config.latency.threads,
+            device=str(self.session.device),
+        )
 
 
 def _as_record(found: Mapping[str, Measurement]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, final
 
-from nas.errors import NasError
+from nas.errors import ClusterError, NasError
 from nas.search.executors import Outcome
 from nas.search.executors.base import classify
 from nas.search.history import Entry
@@ -59,6 +59,8 @@ class TrialCloser:
                 decisions = self.entries[number].decisions
                 deployment = deployment_of(self.space, decisions)
                 measured = self.device.estimate(self.space.build(decisions), deployment)
+            except ClusterError:
+                raise  # nothing can be measured, whatever the network
             except (NasError, RuntimeError, MemoryError) as error:
                 reason, message = classify(error)
                 self.fail(number, reason, message, outcome.seconds, spent.busy_s)

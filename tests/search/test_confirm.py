@@ -376,12 +376,12 @@ def test_the_time_of_the_reference_is_taken_over_on_the_same_device_only(
     assert name.startswith("latency_ms")
     session = SimpleNamespace(run=run, config=real_config())
     device = QuietDevice(session)  # type: ignore[arg-type]
-    assert device._known_reference(settings, "cpu") == first["reference_ms"] > 0
+    assert device._meters.references.known(settings, "cpu") == first["reference_ms"] > 0
     real = home.device_fingerprint
     monkeypatch.setattr(
         home, "device_fingerprint", lambda *given: replace(real(*given), processor="other")
     )
-    assert device._known_reference(settings, "cpu") is None
+    assert device._meters.references.known(settings, "cpu") is None
 
 
 def test_only_weights_that_are_needed_stay_in_the_folder(run: Run) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
-from nas.errors import NasError
+from nas.errors import ClusterError, NasError
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.base import classify
 from nas.search.ledger import Prices
@@ -144,6 +144,8 @@ class BudgetedWork:
             spent = TimeSpent()
             try:
                 facts, wanted = piece.look() if piece.look else ({}, True)
+            except ClusterError:
+                raise  # nothing can be measured, whatever the network
             except (NasError, RuntimeError, MemoryError) as error:
                 failure = Outcome(piece.key, None, *classify(error))
                 self._close(piece, {}, spent.busy_s, failure)

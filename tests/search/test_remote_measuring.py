@@ -1,0 +1,144 @@
+"""Measuring on a node of a cluster: one device per run, and the search knows no difference.
+
+The worker's part runs in this process or in a local worker here; on real nodes it is tested beside
+the Ray executor.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from measuring_fakes import LARGE
+from search_runs import canonical, fake_search
+
+from nas.errors import ClusterError, ConfigError, RunError
+from nas.objectives.device_fingerprint import device_fingerprint
+from nas.run_store import Run
+from nas.search import driver, measuring_task, retries
+from nas.search.driver import resume
+from nas.search.remote_measuring import RemoteDevice, measuring_device
+
+PLUGINS = "plugins=[search_fakes, measuring_fakes]"
+PLACED = (PLUGINS, "objectives=[fake_error, placed_latency]", "search.trials=6", "search.batch=3")
+ON_MARKER = "executor.measure_on=marker"
+
+
+@pytest.fixture
+def anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an executor without nodes stand for one whose nodes all have every resource."""
+    monkeypatch.setattr(driver, "check_measure_on", lambda config, kind: None)
+
+
+def on_another(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Let workers find another device."""
+    found = replace(device_fingerprint("cpu"), **changes)
+    monkeypatch.setattr(measuring_task, "device_fingerprint", lambda *given: found)
+
+
+def values(run: Run) -> list[Any]:
+    return [(trial.number, trial.values) for trial in run.table().finished()]
+
+
+@pytest.mark.usefixtures("anywhere")
+def test_a_worker_measures_what_the_driver_would_and_its_device_is_a_record(tmp_path: Path) -> None:
+    here = fake_search(tmp_path, *PLACED, name="here")
+    there = fake_search(tmp_path, *PLACED, ON_MARKER, name="there")
+    assert canonical(values(there)) == canonical(values(here))
+    assert measuring_device(here) is None
+    record = measuring_device(there)
+    assert record is not None
+    assert record["resource"] == "marker"
+    assert record["fingerprint"] == device_fingerprint("cpu").to_dict()
+    assert record["digest"] == device_fingerprint("cpu").digest
+
+
+@pytest.mark.usefixtures("anywhere")
+def test_a_run_that_was_measured_elsewhere_is_refused_on_another_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fake_search(tmp_path, *PLACED, ON_MARKER)
+    before = (run.path / "trials.log").read_bytes().count(b"trial_asked")
+    on_another(monkeypatch, processor="Abacus 3")
+    with pytest.raises(RunError, match=r"processor was .*, here it is Abacus 3") as caught:
+        resume(run.path, extra_trials=3)
+    assert "a node with the resource 'marker': Abacus 3" in str(caught.value.where)
+    assert "only to nodes with the device" in str(caught.value.fix)
+    assert (run.path / "trials.log").read_bytes().count(b"trial_asked") == before
+
+
+@pytest.mark.usefixtures("anywhere")
+def test_the_driver_may_be_another_machine_than_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It measures nothing; conditions that may change times are told of the node alone."""
+    from nas.objectives import device_fingerprint as home
+
+    run = fake_search(tmp_path, *PLACED, ON_MARKER)
+    real = home.device_fingerprint
+    monkeypatch.setattr(
+        home, "device_fingerprint", lambda *given: replace(real(*given), processor="a laptop")
+    )
+    on_another(monkeypatch, clock_policy="governor powersave")
+    with caplog.at_level(logging.WARNING, "nas"):
+        assert len(resume(run.path, extra_trials=3).table().finished()) == 9
+    assert "clock_policy was" in caplog.text
+    assert "governor powersave" in caplog.text
+
+
+def test_an_executor_without_nodes_cannot_measure_on_one(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"resource 'marker'.*executor 'inline' has no nodes[\s\S]*--executor ray"
+    ):
+        fake_search(tmp_path, *PLACED, ON_MARKER)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("anywhere")
+def test_a_network_that_kills_whoever_measures_it_fails_and_the_search_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "MOST_ATTEMPTS", {"died": 1})  # each costs a start of a worker
+    run = fake_search(
+        tmp_path,
+        PLUGINS,
+        "objectives=[fake_error, deadly_latency]",
+        "search.trials=2",
+        ON_MARKER,
+        executor="local",
+        workers=1,
+    )
+    table = run.table()
+    (failed,) = table.failed()
+    assert failed.reason == "crash"  # final, on resume too: it was tried often enough
+    assert "Measuring failed: The worker died with signal 6" in str(failed.message)
+    assert failed.attempt == 1
+    assert len(table.finished()) == 1
+    assert table.finished()[0].value("deadly_latency") <= LARGE / 1e5
+
+
+@pytest.mark.usefixtures("anywhere")
+@pytest.mark.fault("A8")
+def test_a_lost_cluster_leaves_trials_open_and_the_run_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure, calls = RemoteDevice.measure, []
+
+    def lost(self: RemoteDevice, *given: Any) -> Any:
+        calls.append(os.getpid())
+        if len(calls) == 5:
+            raise ClusterError("The head is gone.", fix="nas resume run")
+        return measure(self, *given)
+
+    whole = fake_search(tmp_path, *PLACED, ON_MARKER, name="whole")
+    monkeypatch.setattr(RemoteDevice, "measure", lost)
+    with pytest.raises(ClusterError, match="The head is gone"):
+        fake_search(tmp_path, *PLACED, ON_MARKER)
+    left = Run.open(tmp_path / "run")
+    assert not left.table().failed()
+    assert len(left.table().finished()) == 4
+    assert canonical(values(resume(left.path))) == canonical(values(whole))
