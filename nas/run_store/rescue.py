@@ -37,7 +37,7 @@ def keep_elsewhere(
         records: All its records, and those that could not be written.
         fault: Why.
     """
-    why = f"Of the run, {len(records)} records were in memory, the one that was to be written too."
+    why = f"All {len(records)} records were in memory, also one that could not be written."
     for target in _places(path):
         with suppress(NasError, OSError):
             _fill(target, config, environment, records)

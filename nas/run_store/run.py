@@ -9,17 +9,16 @@ they are on disk; everything else in the folder can be made again from them.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from nas.errors import EnvironmentFault, RunError
+from nas.errors import RunError
 from nas.run_store import faults, layout
 from nas.run_store.atomic import (
     StorageLost,
@@ -35,7 +34,6 @@ from nas.run_store.creation import (
     fill_folder,
     move_into_place,
     name_taken,
-    now,
     prepare_root,
 )
 from nas.run_store.heads import read_head, require_whole
@@ -48,6 +46,7 @@ from nas.run_store.migrations import (
     take_up_environment,
     take_up_record,
 )
+from nas.run_store.notes import append_note, read_notes
 from nas.run_store.records import Record, normalize
 from nas.run_store.rescue import keep_elsewhere
 from nas.run_store.trial_rules import Trial
@@ -79,7 +78,9 @@ class Run:
         self.created = str(found.get("created", ""))
         self.environment: dict[str, Any] = dict(found.get("environment", {}))
         self.config = take_up_config(self._steps, head.config)
-        self.weights = WeightStore(path / layout.WEIGHTS, writable=lock is not None)
+        self.weights = WeightStore(
+            path / layout.WEIGHTS, writable=lock is not None, guard=self._keeping_facts
+        )
         self._lock = lock
         self._log: Log | None = None
         self._table = TrialTable()
@@ -231,26 +232,30 @@ class Run:
                 return known
             if self._lock is not None:
                 self._lock.check()
-            try:
+            with self._keeping_facts(plain):
                 seq = self._log.append(plain)
-            except StorageLost as error:
-                raise self._rescued(plain, error) from error
             self._table.apply(plain)
             self._records.append(plain)
             return seq
 
-    def _rescued(self, record: Record, error: StorageLost) -> EnvironmentFault:
-        """Keep all facts elsewhere, once, and write no more; return the error to raise."""
-        head = layout.head(self.name, self.created)
-        fault = keep_elsewhere(
-            self.path,
-            self.config,
-            {**head, "environment": self.environment},
-            [*self._records, record],
-            error,
-        )
-        self.close()
-        return fault
+    @contextmanager
+    def _keeping_facts(self, *unwritten: Record) -> Iterator[None]:
+        """Keep all facts elsewhere, and write no more, if the disk goes away inside the block."""
+        try:
+            yield
+        except StorageLost as error:
+            if self._log is None:
+                raise
+            head = layout.head(self.name, self.created)
+            fault = keep_elsewhere(
+                self.path,
+                self.config,
+                {**head, "environment": self.environment},
+                [*self._records, *unwritten],
+                error,
+            )
+            self.close()
+            raise fault from error
 
     def records(self) -> list[Record]:
         """Return all records, oldest first; the index of a record is its number.
@@ -318,8 +323,9 @@ class Run:
                 why="One id stands for one architecture.",
                 fix=f"Look with `nas doctor {self.path.name}`.",
             )
-        make_folder(path.parent)
-        write_text(path, text)
+        with self._keeping_facts():
+            make_folder(path.parent)
+            write_text(path, text)
 
     def restore_architecture(self, identity: str, text: str) -> None:
         """Put the JSON text of an architecture in place of a lost or damaged file.
@@ -357,7 +363,8 @@ class Run:
         """
         self._check_writable()
         faults.reach("view_before_write")
-        write_bytes(self._file(layout.check_view_name(name)), data)
+        with self._keeping_facts():
+            write_bytes(self._file(layout.check_view_name(name)), data)
         faults.reach("view_after_write")
 
     def read_view(self, name: str) -> bytes | None:
@@ -370,27 +377,11 @@ class Run:
     def note(self, kind: str, **fields: Any) -> None:
         """Add a line of talk or health to log.jsonl; it may be lost and never raises for that."""
         self._check_writable()
-        line = {"time": now(), "kind": kind, **fields}
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        with suppress(OSError):
-            faults.reach("note_before_write")
-            descriptor = os.open(self.path / layout.NOTES, flags, 0o600)
-            try:
-                os.write(descriptor, (json.dumps(line, default=str) + "\n").encode())
-            finally:
-                os.close(descriptor)
+        append_note(self.path / layout.NOTES, kind, fields)
 
     def notes(self) -> list[Record]:
         """Return the readable lines of log.jsonl, oldest first."""
-        try:
-            lines = read_bytes(self.path / layout.NOTES).splitlines()
-        except FileNotFoundError:
-            return []
-        found = []
-        for line in lines:
-            with suppress(ValueError, RecursionError):
-                found.append(json.loads(line))
-        return [note for note in found if isinstance(note, dict)]
+        return read_notes(self.path / layout.NOTES)
 
     def stop_requested(self) -> bool:
         """Tell whether `nas stop` was called since this owner opened the run."""

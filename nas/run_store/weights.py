@@ -11,7 +11,8 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, NoReturn, final
 
@@ -40,11 +41,19 @@ class WeightStore:
     Args:
         folder: The folder `weights` of the run; it is made by the first `put`.
         writable: Whether the run was opened by its owner.
+        guard: Surrounds every write.
     """
 
-    def __init__(self, folder: Path, *, writable: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        writable: bool = True,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.folder = folder
         self._writable = writable
+        self._guard = guard
 
     def put(self, arrays: Arrays, metadata: Mapping[str, Any] | None = None) -> str:
         """Store named arrays with JSON metadata; return the SHA-256 of the file.
@@ -61,8 +70,9 @@ class WeightStore:
         sha = hashlib.sha256(data).hexdigest()
         if not self._holds(sha, len(data)):
             faults.reach("weights_before_put")
-            make_folder(self.folder)
-            write_bytes(self.path(sha), data)
+            with self._guard():
+                make_folder(self.folder)
+                write_bytes(self.path(sha), data)
             faults.reach("weights_after_put")
         return sha
 

@@ -187,7 +187,7 @@ def test_facts_of_a_run_whose_disk_goes_away_are_kept_in_a_run_beside_it_or_for_
     beside = tmp_path / "tmp" if "parent" in loss else path.parent
     target = beside / "mine-rescued"
     with pytest.raises(
-        StorageLost, match=rf"(?s)3 records.*kept in {target};.*nas resume {target}"
+        StorageLost, match=rf"(?s)All 3 records.*kept in {target};.*nas resume {target}"
     ):
         run.append(finished)
     monkeypatch.delenv(faults.VARIABLE, raising=False)
@@ -200,6 +200,25 @@ def test_facts_of_a_run_whose_disk_goes_away_are_kept_in_a_run_beside_it_or_for_
         assert rescued.records()[1:] == [ASKED, finished]
         assert rescued.table().trials[0].value("error") == 0.25
     assert examine(target) == []
+
+
+@pytest.mark.fault("B11")
+@pytest.mark.parametrize("what", ["view", "weights", "architecture"])
+def test_a_disk_that_goes_away_under_another_file_leaves_the_facts_whole_too(
+    path: Path, what: str
+) -> None:
+    run = Run.open(path, write=True)
+    records = run.records()
+    shutil.rmtree(path)
+    with pytest.raises(StorageLost, match=r"(?s)No such file.*kept in .*mine-rescued;"):
+        if what == "view":
+            run.write_view("front.json", b"[]")
+        elif what == "weights":
+            run.weights.put({"a": np.zeros(1)})
+        else:
+            run.put_architecture("s1-0", "{}")
+    run.close()
+    assert Run.open(path.parent / "mine-rescued").records() == records
 
 
 @pytest.mark.fault("B11")

@@ -175,7 +175,7 @@ OWN_HELPERS = {"nas/run_store/atomic.py", "nas/run_store/log.py", "nas/run_store
 PACKAGES = ("run_store", "search", "study", "supernet", "training", "model", "objectives")
 ELSEWHERE = {
     "nas/run_store/copies.py": "unpacks aside; the folder has its name once it is whole",
-    "nas/run_store/run.py": "log.jsonl, which is appended to and may be lost",
+    "nas/run_store/notes.py": "log.jsonl, which is appended to and may be lost",
     "nas/search/executors/ray_worker.py": "copies of weights for a node, outside of runs, by hash",
     "nas/study/outputs.py": "the user's own document, outside of runs",
     "nas/training/convert.py": "a data set of the user's, outside of runs",
