@@ -112,6 +112,7 @@ def estimate(config: SearchConfig) -> Estimate:
     from nas.search.driver import space_facts
     from nas.search.goals import Goals
     from nas.search.material import prepare_material
+    from nas.search.memory_check import check_memory
     from nas.search.quantisation import check_objectives_here
     from nas.search.resolve import resolve_space, searched_space
     from nas.search.session import default_workers
@@ -120,6 +121,7 @@ def estimate(config: SearchConfig) -> Estimate:
     device = resolve_device(config.device)
     space, goals = resolve_space(config), Goals.of(config)
     material = prepare_material(config)
+    check_memory(config, material, str(device))
     check_latencies(config, material, str(device))
     timing = _time_members(config, space, material, device)
     workers = config.executor.workers or default_workers()

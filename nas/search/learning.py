@@ -30,6 +30,7 @@ from nas.supernet.relaxed_training import RelaxationConfig, make_relaxation, tra
 from nas.supernet.sharing_rule import SharingRule
 from nas.supernet.supernet import Supernet, WeightKind
 from nas.training.device import memory_format
+from nas.training.faults import memory_faults
 
 UNIFORM: Final = "uniform"
 
@@ -140,16 +141,17 @@ def _new_supernet(
     space: AbstractSpace | None = None,
 ) -> Supernet:
     data = session.material.data
-    supernet = Supernet(
-        space or session.space,
-        data.input_shape,
-        data.num_classes,
-        sharing=session.config.supernet.sharing,
-        weights=weights,
-        seed=derive_seed(session.config.seed, purpose, 0),
-    )
-    place = memory_format(session.device)
-    return supernet.to(session.device, memory_format=place)  # type: ignore[call-overload,no-any-return]
+    with memory_faults("the shared weights"):
+        supernet = Supernet(
+            space or session.space,
+            data.input_shape,
+            data.num_classes,
+            sharing=session.config.supernet.sharing,
+            weights=weights,
+            seed=derive_seed(session.config.seed, purpose, 0),
+        )
+        place = memory_format(session.device)
+        return supernet.to(session.device, memory_format=place)  # type: ignore[call-overload,no-any-return]
 
 
 class _Hooks(TypedDict):

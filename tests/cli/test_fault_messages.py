@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,22 @@ def test_a_space_beyond_any_number_is_counted_and_sampled_not_enumerated(nas: Na
     assert isinstance(document["members"], str) and len(document["members"]) > 4_400
     assert document["distinct"] is None
     assert "e+4" in nas("space", "validate", "own.yaml").out
+
+
+@pytest.mark.fault("C8", "D8")
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["search", "dry run"])
+def test_a_space_beyond_the_memory_is_refused_before_anything_is_allocated(
+    more: list[str], nas: Nas
+) -> None:
+    write_space("dense", 40)
+    wide = Path("own.yaml").read_text().replace("width: 8", "width: 8192")
+    Path("own.yaml").write_text(wide.replace("merge: sum", "merge: concat"))
+    start = time.process_time()
+    said = nas("search", "own.yaml", "--preset", "smoke", *more)
+    assert said.code == 2
+    assert re.search(r"member of the space 'own' needs [\d,.]+ GiB to be trained", said.err)
+    assert "fix: Use smaller widths" in said.err
+    assert time.process_time() - start < 30 and not Path("runs").exists()
 
 
 def write_search(**more: Any) -> None:
