@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import (
+    ClusterError,
     ConfigError,
     EveryTrialFailedError,
     InterruptedRunError,
@@ -252,9 +253,9 @@ def _check_executor(config: SearchConfig, kind: str) -> None:
     EXECUTORS.get(kind)
     check_measure_on(config, kind)
     if kind == "ray":
-        from nas.search.executors.ray_link import import_ray
+        from nas.search.executors.ray_link import check_cluster
 
-        import_ray()
+        check_cluster(config.executor.address)
 
 
 def open_session(
@@ -309,6 +310,9 @@ def _drive(
             _stages(session)
     except Stopped:
         _interrupted(run, stopper)
+    except ClusterError as error:
+        error.fix = f"{error.fix or ''} Go on with: nas resume {run.name}".strip()
+        raise
     except (EveryTrialFailedError, NothingFeasibleError) as error:
         rebuild_views(run)
         run.append({"kind": "run_failed", "reason": type(error).__name__, "message": error.what})

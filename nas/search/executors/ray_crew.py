@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
+import queue
 import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
@@ -81,6 +83,9 @@ class Crew:
     waits: dict[Any, Member] = field(default_factory=dict)
     idle: deque[Member] = field(default_factory=deque)
     weights: dict[str, Any] = field(default_factory=dict)
+    arrived: queue.SimpleQueue[Member | Exception] = field(default_factory=queue.SimpleQueue)
+    ordered: int = 0
+    actor: Any = None
     busy: int = 0
     failed_starts: int = 0
     refusal: NasError | None = None
@@ -91,7 +96,7 @@ class Crew:
 
     def starting(self) -> int:
         """Return how many members have not said yet whether they can do the task."""
-        return sum(member.told is not None for member in self.members)
+        return self.ordered + sum(member.told is not None for member in self.members)
 
     def assign(self, setup: Setup) -> None:
         """Let all members make the task of another setup with the same needs."""
@@ -103,14 +108,34 @@ class Crew:
 
     def fill(self) -> None:
         """Start as many actors as are missing."""
-        missing = self.wanted() - len(self.members)
+        missing = self.wanted() - len(self.members) - self.ordered
         if missing <= 0 or self.failed_starts >= MOST_FAILED_STARTS:
             return
-        actor = self.link.ray.remote(**_options(self.needs, self.environment))(Evaluator)
         for _ in range(missing):
-            member = Member(actor.remote())
-            self.members.append(member)
-            self._tell(member)
+            self.ordered += 1
+            self.link.hands.do(self._make)
+
+    def _make(self) -> None:
+        try:
+            if self.actor is None:
+                options = _options(self.needs, self.environment)
+                self.actor = self.link.ray.remote(**options)(Evaluator)
+            self.arrived.put(Member(self.actor.remote()))
+        except Exception as error:
+            self.arrived.put(error)
+
+    def _receive(self, timeout_s: float = 0.0) -> None:
+        """Tell actors that were made what to prepare."""
+        with suppress(queue.Empty):
+            while True:
+                made = (
+                    self.arrived.get(timeout=timeout_s) if timeout_s else self.arrived.get_nowait()
+                )
+                timeout_s, self.ordered = 0.0, self.ordered - 1
+                if isinstance(made, Exception):
+                    raise EnvironmentFault(f"Ray makes no worker: {_first_line(made)}") from made
+                self.members.append(made)
+                self._tell(made)
 
     def start(self, job: Job) -> None:
         """Give a job to a member that is idle."""
@@ -131,8 +156,9 @@ class Crew:
             NasError: What the factory raised, if no member could make the task.
             EnvironmentFault: If members cannot be started.
         """
+        if self.ordered or not self.waits:
+            self._receive(0.0 if self.waits else timeout_s)
         if not self.waits:
-            time.sleep(timeout_s)
             return []
         wait, references = self.link.ray.wait, list(self.waits)
         came, _ = wait(references, num_returns=1, timeout=timeout_s)
@@ -175,7 +201,7 @@ class Crew:
         if member.job is not None:
             self.busy -= 1
             member.job = None
-        self.link.ray.kill(member.handle)
+        self.link.hands.do(lambda: self.link.ray.kill(member.handle))
 
     def abandon(self) -> None:
         """End the members that have a job."""
@@ -190,7 +216,15 @@ class Crew:
             self.link.ray.wait(leaving, num_returns=len(leaving), timeout=LEAVE_S)
         for member in list(self.members):
             self.drop(member)
+        self.link.hands.do(self._kill_arrived)
         self.weights.clear()
+
+    def _kill_arrived(self) -> None:
+        with suppress(queue.Empty):
+            while True:
+                made = self.arrived.get_nowait()
+                if isinstance(made, Member):
+                    self.link.ray.kill(made.handle)
 
     def _tell(self, member: Member) -> None:
         setup = self.setup
@@ -235,7 +269,7 @@ class Crew:
 
     def _check_any(self) -> None:
         """One node that cannot do the task costs its workers; all that cannot cost the search."""
-        placed = len(self.members) - self.starting()
+        placed = len(self.members) + self.ordered - self.starting()
         if self.refusal and not (self.idle or self.busy) and placed >= self.capacity():
             raise self.refusal
         if self.refusal and not self.starting() and not (self.idle or self.busy):

@@ -118,7 +118,7 @@ class RayExecutor(AbstractExecutor):
             return
         patience = time.monotonic() + SETTLE_PATIENCE_S
         while crew.starting():
-            ready = len(crew.members) - crew.starting()
+            ready = len(crew.members) + crew.ordered - crew.starting()
             if ready >= min(crew.wanted(), crew.capacity()):
                 return  # the rest has no node to start on
             if time.monotonic() > patience:
@@ -213,8 +213,7 @@ class RayExecutor(AbstractExecutor):
                 "No node is left in the Ray cluster that has room for a worker.",
                 where=self._link.address or "the Ray that was started for this search",
                 why=f"None came in {ROOM_PATIENCE_S:.0f} s. A worker needs {_told(crew)}.",
-                fix="Add nodes to the cluster, then go on with `nas resume` and the name of the "
-                "run: what was recorded is not run again.",
+                fix="Add nodes to the cluster. What was recorded is not run again.",
             )
 
     def _check_room(self, crew: Crew) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import signal
 import socket
 import sys
@@ -28,13 +29,11 @@ HEAD_PATIENCE_S: Final = 30.0
 """Silence of the head, in seconds, after which it is taken for gone. Ray's own limit is 60."""
 
 CONNECT_S: Final = 10.0
+HANDS_PATIENCE_S: Final = 5.0
 OBJECT_STORE_BYTES: Final = 2**28
 """Shared memory of a Ray started here, which holds weights on their way to the workers."""
 
-_FIX: Final = (
-    "Look at the cluster with `ray status`; when it can be reached again, type "
-    "`nas resume` with the name of the run: what was recorded is not run again."
-)
+_FIX: Final = "Look at the cluster with `ray status`. What was recorded is not run again."
 
 
 @final
@@ -88,6 +87,34 @@ def import_ray(address: str | None = None) -> Any:
 
 
 @final
+class Hands:
+    """Does what needs the head on a thread of its own, in order.
+
+    Ray waits for a head that is gone until it is back, so nothing of that kind may happen on the
+    thread that is to notice.
+    """
+
+    def __init__(self) -> None:
+        self._orders: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def do(self, order: Callable[[], object]) -> None:
+        """Do something soon; what it raises is its own affair."""
+        self._orders.put(order)
+
+    def close(self) -> None:
+        """Let it finish what was ordered, if that is possible."""
+        self._orders.put(None)
+        self._thread.join(HANDS_PATIENCE_S)
+
+    def _work(self) -> None:
+        while (order := self._orders.get()) is not None:
+            with suppress(Exception):
+                order()
+
+
+@final
 class RayLink:
     """A connection to a cluster that runs, or to a Ray started for this process alone.
 
@@ -120,6 +147,7 @@ class RayLink:
                 self._join() if self.address is not None else self._start(cpus, environment or {})
         self._nodes: list[Node] = self._ask()
         self._answered = time.monotonic()
+        self.hands = Hands()
         self._closing = threading.Event()
         self._watch = threading.Thread(target=self._look, daemon=True)
         self._watch.start()
@@ -152,7 +180,9 @@ class RayLink:
     def close(self) -> None:
         """Disconnect, and end a private Ray."""
         self._closing.set()
-        self._watch.join(2 * WATCH_S)
+        if time.monotonic() - self._answered < 3 * WATCH_S:  # else both wait for the head
+            self.hands.close()
+            self._watch.join(2 * WATCH_S)
         if self._owned:
             self.ray.shutdown()
 
@@ -218,6 +248,24 @@ class RayLink:
             with suppress(Exception):  # no answer: the age of the last one tells
                 self._nodes = self._ask()
                 self._answered = time.monotonic()
+
+
+def check_cluster(address: str | None = None) -> None:
+    """Find out, before anything is written, whether there is a cluster, or Ray to start one.
+
+    Args:
+        address: As of `RayLink`.
+
+    Raises:
+        EnvironmentFault: If Ray is not installed.
+        ConfigError: If the address is none of a head.
+        ClusterError: If nothing answers there.
+    """
+    import_ray(address)
+    joined = os.environ.get(ADDRESS_VARIABLE) or address
+    if joined:
+        check_address(joined)
+        _check_reachable(joined)
 
 
 def check_address(address: str) -> None:

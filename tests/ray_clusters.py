@@ -1,0 +1,106 @@
+"""Ray clusters of several nodes on this machine, for tests: real raylets, ended one by one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ray.cluster_utils import Cluster
+
+STORE = 100_000_000
+# A node that does not answer is given up after two seconds, not half a minute.
+IMPATIENT = {
+    "health_check_initial_delay_ms": 500,
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 500,
+    "health_check_failure_threshold": 3,
+}
+
+
+@dataclass
+class Nodes:
+    """A cluster and what tests do to it."""
+
+    cluster: Any
+
+    @property
+    def address(self) -> str:
+        return str(self.cluster.address)
+
+    def add(self, **options: Any) -> Any:
+        """Start a node with one CPU, unless told otherwise."""
+        return self.cluster.add_node(**{"num_cpus": 1, "object_store_memory": STORE, **options})
+
+    def key(self, node: Any) -> str:
+        """Return the id of a node."""
+        return str(node.node_id)
+
+    def remove(self, node: Any) -> None:
+        """Kill a node, without a word of farewell."""
+        self.cluster.remove_node(node, allow_graceful=False)
+
+    def remove_all_workers(self) -> None:
+        for node in list(self.cluster.worker_nodes):
+            self.remove(node)
+
+    def kill_head(self) -> None:
+        """Kill the head's node: what keeps the cluster together, and what works there."""
+        for name in ("raylet", "gcs_server"):
+            os.kill(process_id(self.cluster.head_node, name), signal.SIGKILL)
+
+
+@contextmanager
+def ray_cluster(**head: Any) -> Iterator[Nodes]:
+    """Start a head with one CPU, unless told otherwise; end everything at the end."""
+    options = {
+        "num_cpus": 1,
+        "object_store_memory": STORE,
+        "include_dashboard": False,
+        "_system_config": IMPATIENT,
+        **head,
+    }
+    cluster = Cluster(initialize_head=True, head_node_args=options)
+    try:
+        yield Nodes(cluster)
+    finally:
+        cluster.shutdown()
+
+
+def process_id(node: Any, name: str) -> int:
+    """Return the process of a service of a node."""
+    return int(node.all_processes[name][0].process.pid)
+
+
+def workers_of(node: Any) -> list[int]:
+    """Return the processes of a node's actors that are not part of Ray itself."""
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(process_id(node, "raylet"))],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    rows = [line.split(maxsplit=1) for line in listed.splitlines()]
+    return [int(row[0]) for row in rows if row[1].startswith("ray::Evaluator")]
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that only waits to be collected does not."""
+    stat = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return bool(stat) and not stat.startswith("Z")
+
+
+def wait_until(true: Callable[[], object], patience_s: float = 30.0) -> float:
+    """Wait until something holds; return how long that took, in seconds."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < patience_s, "it never came true"
+        time.sleep(0.02)
+    return time.monotonic() - began
