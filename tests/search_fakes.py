@@ -122,6 +122,20 @@ class Hopeless(AbstractObjective):
         return self.answer(float("inf"))
 
 
+@objective()
+@final
+@dataclass(frozen=True)
+class Constant(AbstractObjective):
+    """The same for all."""
+
+    family: ClassVar[str] = "constant"
+    unit: ClassVar[Unit] = Unit.FRACTION
+    source: ClassVar[Source] = "computed"
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        return self.answer(0.5)
+
+
 def echo_task(arguments: dict[str, Any]) -> Any:
     """Return a task that does what its payload says."""
     if "counter" in arguments:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, final
 
 from nas.cost.count import Cost, cost
@@ -237,9 +238,10 @@ class AbstractObjective(abc.ABC):
         """Return the number.
 
         Raises:
-            TrialError: Of kind `nonfinite`, if it is NaN or infinite.
+            TrialError: Of kind `nonfinite`, if it is NaN or infinite; `crash`, if what the
+                objective gave is no measurement of a number.
         """
-        measurement = self.measure(context)
+        measurement = self._measured(context)
         if not math.isfinite(measurement.value):
             raise TrialError(
                 f"The objective '{self.name}' is {measurement.value}; it must be finite.",
@@ -248,6 +250,18 @@ class AbstractObjective(abc.ABC):
                 fix="The trial counts as failed and the search goes on.",
             )
         return measurement
+
+    def _measured(self, context: EvaluationContext) -> Measurement:
+        """Return what `measure` gives, its value one of Python's own numbers."""
+        found: Any = self.measure(context)
+        value = found.value if isinstance(found, Measurement) else found
+        if isinstance(found, Measurement) and isinstance(value, Real) and type(value) is not bool:
+            return replace(found, value=float(value))
+        raise TrialError(
+            f"The objective '{self.name}' gave {str(value)[:60]!r}, which is no measurement of a "
+            "number.",
+            fix="Return self.answer(number) from measure.",
+        )
 
     def answer(self, value: float) -> Measurement:
         """Return `value` in this objective's unit and source."""
