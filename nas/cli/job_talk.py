@@ -63,8 +63,8 @@ def follow_job(
         ) from None
     except ClusterError as error:
         error.fix = (
-            f"{error.fix} What was recorded is kept there; when the cluster is back, submit the "
-            f"run again under its name: nas submit SOURCE --name {run} --follow"
+            "What was recorded is kept there. When the cluster is back, submit the run again "
+            f"under its name: nas submit SOURCE --name {run} --follow"
         )
         raise
 

@@ -192,24 +192,32 @@ def _wanted(
         limits = ("--time", time)
     run = _run_here(source, runs)
     if run is not None:
+        more = ["--executor", given.pop("executor.kind") or "ray"]
+        more += _words("--workers", given.pop("executor.workers")) + _words("--trials", trials)
         _refuse_changes(run, {**given, "name": name, "set": settings or None})
-        config, more = _config_of(run), () if trials is None else ("--trials", trials)
+        config, values = _config_of(run)
         name, folder = run.name, run.parent
     else:
         given["search.trials"] = number_of(trials)
-        config, more = resolve_typed(source, _on_ray(source, given, settings), settings), ()
+        config, more = resolve_typed(source, _on_ray(source, given, settings), settings), []
+        values = config.to_dict()
         name = new_name(config) if name is None else name
         folder = runs.expanduser().absolute()
     return Submission(
         name=name,
         config=config,
+        values=values,
         local=folder / name,
         remote_runs=remote_runs,
         gpus=gpus,
         with_data=remote_data is None,
         arguments=limits,
-        more=more,
+        more=tuple(more),
     )
+
+
+def _words(option: str, value: object) -> list[str]:
+    return [] if value is None else [option, str(value)]
 
 
 def _on_ray(source: str, given: dict[str, Any], settings: list[str]) -> dict[str, Any]:
@@ -237,12 +245,13 @@ def _run_here(source: str, runs: Path) -> Path | None:
     return None
 
 
-def _config_of(path: Path) -> Any:
+def _config_of(path: Path) -> tuple[Any, dict[str, Any]]:
+    """Return the config of a run, with its data where they are, and as the run keeps it."""
     from nas.run_store import Run
     from nas.search.driver import run_config
 
     with Run.open(path) as run:
-        return run_config(run)
+        return run_config(run), run.config
 
 
 def _refuse_changes(run: Path, given: dict[str, Any]) -> None:

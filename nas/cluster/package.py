@@ -104,12 +104,15 @@ class Package:
         )
 
 
-def package_of(config: SearchConfig, *, with_data: bool = True) -> Package:
+def package_of(
+    config: SearchConfig, *, with_data: bool = True, data_name: str | None = None
+) -> Package:
     """Return what a search needs: plugins, the functions and files its config names.
 
     Args:
         config: A resolved config.
         with_data: Whether the data go along.
+        data_name: What the data are called where the config is kept, if not as in this one.
 
     Raises:
         NotFoundError: If a module or a file is not there.
@@ -118,11 +121,13 @@ def package_of(config: SearchConfig, *, with_data: bool = True) -> Package:
     modules = list(config.plugins)
     files: dict[str, Path] = {}
     places: dict[str, str] = {}
-    named = [config.latency.profile, *config.latency.devices.values()]
-    if with_data:
-        named.append(_data_file(config.data, modules))
-    for name in dict.fromkeys(name for name in named if name is not None):
-        places[name] = _take(name, f"{FOLDER}/files/{len(places)}", files)
+    profiles = (config.latency.profile, *config.latency.devices.values())
+    named = {name: name for name in profiles if name is not None}
+    data = _data_file(config.data, modules) if with_data else None
+    if data is not None:
+        named[data_name or data] = data
+    for name, path in named.items():
+        places[name] = _take(path, f"{FOLDER}/files/{len(places)}", files)
     for each in code_of(modules):
         files[each.name] = each.path
     return Package(files, {}, places)

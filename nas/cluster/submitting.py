@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,7 +42,8 @@ class Submission:
 
     Args:
         name: The run's name, a slug.
-        config: Its resolved config.
+        config: Its resolved config, with the data where they lie here.
+        values: The config as the run keeps it, word for word.
         local: Where the run lies here, or will when it is brought back.
         remote_runs: Absolute folder of runs on the cluster; None takes the default there, and the
             run is brought back.
@@ -54,6 +55,7 @@ class Submission:
 
     name: str
     config: SearchConfig
+    values: Mapping[str, Any]
     local: Path
     remote_runs: str | None = None
     gpus: float = 0
@@ -93,21 +95,22 @@ def submit(endpoint: Endpoint, wanted: Submission, *, carry: bool) -> str:
         ClusterError: If the cluster does not take it.
     """
     earlier = _refuse_if_going(endpoint, wanted.name)
-    values = wanted.config.to_dict()
     has_copy = is_run(wanted.local)
     order = Order(
         verb="search",
         name=wanted.name,
         nas=nas.__version__,
         runs=wanted.remote_runs,
-        config_sha256=config_hash(values),
+        config_sha256=config_hash(wanted.values),
         arguments=wanted.arguments,
         more=wanted.more,
         copy=LogState.of(wanted.local) if has_copy else None,
         carried=carry and has_copy,
     )
-    package = package_of(wanted.config, with_data=wanted.with_data)
-    package = package.with_text(CONFIG, json.dumps(values, indent=1, allow_nan=False) + "\n")
+    data_name = str(wanted.values["data"])
+    package = package_of(wanted.config, with_data=wanted.with_data, data_name=data_name)
+    text = json.dumps(dict(wanted.values), indent=1, allow_nan=False) + "\n"
+    package = package.with_text(CONFIG, text)
     with _carrying(package, wanted.local, order.carried) as (full, state):
         order = replace(order, copy=state or order.copy)
         return send(endpoint, full, order, gpus=wanted.gpus, node=_node(earlier))
@@ -166,11 +169,13 @@ def bring_home(
 
 
 def last_error(lines: list[str]) -> str | None:
-    """Return what a job said of its failure: the last line that begins with `error:`, and on."""
+    """Return what a job said of its failure: what and why, not the way out that holds there."""
     starts = [index for index, line in enumerate(lines) if line.startswith("error: ")]
     if not starts:
         return None
-    return "\n".join(lines[starts[-1] : starts[-1] + 6]).removeprefix("error: ")
+    what = lines[starts[-1]].removeprefix("error: ")
+    why = [line.strip() for line in lines[starts[-1] :][1:4] if line.startswith("  why: ")]
+    return "\n".join([what, *why])
 
 
 def _refuse_if_going(endpoint: Endpoint, name: str) -> Job | None:

@@ -113,7 +113,7 @@ def mentioning(folder: str) -> list[int]:
 @pytest.mark.fault("A1", "F13", "F14", "G-S2", "G-S7")
 def test_a_search_goes_to_a_cluster_is_killed_and_comes_home(terminal: Terminal) -> None:
     typed = commands(DOCUMENT)
-    up, submit, listed, again, front, down = typed[:6]
+    up, submit, listed, again, front, down = typed
     assert submit == "nas submit wired_cnn --preset smoke --follow"
 
     terminal.type(up)
