@@ -11,6 +11,7 @@ from nas.objectives.names import objective
 from nas.units import Unit
 
 LARGE = 200_000
+SMALLEST, LARGEST = 150_000, 280_000
 
 
 @objective()
@@ -48,3 +49,21 @@ def _node() -> str:
     import ray
 
     return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else "here"
+
+
+@objective()
+@final
+@dataclass(frozen=True)
+class Perilous(AbstractObjective):
+    """Ends the process that evaluates a large network; a small one takes all memory."""
+
+    family: ClassVar[str] = "perilous"
+    unit: ClassVar[Unit] = Unit.FRACTION
+    source: ClassVar[Source] = "computed"
+
+    def measure(self, context: EvaluationContext) -> Measurement:
+        if context.cost.macs > LARGEST:
+            os.abort()
+        if context.cost.macs < SMALLEST:
+            bytearray(2**40)
+        return self.answer(context.cost.macs / 1e6)
