@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
+from nas.run_store.layout import missing_parts
 from nas.search.front_view import SMOKE_STAMP
 
 from .plain import mapping, number, short, text, whole
@@ -94,12 +95,17 @@ def _head(reading: Reading) -> dict[str, Any]:
     outcome = mapping(reading.table.outcome)
     failed = reading.state == "failed"
     told = [text(outcome.get("reason")), text(outcome.get("message"))]
+    problem = (": ".join(filter(None, told)) or None) if failed else None
+    fix = next_step(reading)
+    if missing := missing_parts(reading.run.path):
+        problem = f"{' and '.join(missing)} missing; the log holds what was said there."
+        fix = f"nas doctor {shlex.quote(reading.name)} --repair"
     return {
         **_BLANK,
         "name": reading.name,
         "state": reading.state,
-        "problem": (": ".join(filter(None, told)) or None) if failed else None,
-        "fix": next_step(reading),
+        "problem": problem,
+        "fix": fix,
         "created": reading.run.created,
         "seq": reading.seq,
         "seed": whole(reading.run.config.get("seed")),

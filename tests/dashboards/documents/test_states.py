@@ -90,6 +90,7 @@ def test_a_failed_run_says_why(tmp_path: Path) -> None:
     assert (found["state"], found["problem"]) == ("failed", "crash: no space left")
 
 
+@pytest.mark.fault("B16")
 @pytest.mark.parametrize("file", ["environment.json", "run.yaml", "trials.log"])
 def test_a_half_copied_run_is_shown_with_what_is_missing(tmp_path: Path, file: str) -> None:
     made_run(tmp_path)
@@ -97,6 +98,25 @@ def test_a_half_copied_run_is_shown_with_what_is_missing(tmp_path: Path, file: s
     if file == "trials.log":  # without its log a folder is no run
         assert document(tmp_path, "/api/runs")["runs"] == []
         return
+    (found,) = document(tmp_path, "/api/runs")["runs"]
+    assert problems("/api/runs/made", found) == []
+    assert (found["kind"], found["state"]) == ("search", "finished")
+    assert found["problem"] == f"{file} missing; the log holds what was said there."
+    assert found["fix"] == "nas doctor made --repair"
+    assert document(tmp_path, "/api/runs/made/front")["points"]
+
+
+@pytest.mark.fault("B16")
+@pytest.mark.parametrize("file", ["environment.json", "run.yaml"])
+def test_what_a_half_copied_run_did_not_record_makes_it_unreadable(
+    tmp_path: Path, file: str
+) -> None:
+    made_run(tmp_path)
+    log = tmp_path / "made" / "trials.log"
+    first, *others = Run.open(tmp_path / "made").records()
+    bare = {key: each for key, each in first.items() if key not in ("config", "environment")}
+    log.write_bytes(b"".join(encode(seq, each) for seq, each in enumerate([bare, *others])))
+    (tmp_path / "made" / file).unlink()
     (found,) = document(tmp_path, "/api/runs")["runs"]
     assert problems("/api/runs/made", found) == []
     assert (found["kind"], found["state"]) == ("unreadable", "damaged")
