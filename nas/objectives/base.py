@@ -254,8 +254,9 @@ class AbstractObjective(abc.ABC):
     def _measured(self, context: EvaluationContext) -> Measurement:
         """Return what `measure` gives, its value one of Python's own numbers."""
         found: Any = self.measure(context)
-        value = found.value if isinstance(found, Measurement) else found
-        if isinstance(found, Measurement) and isinstance(value, Real) and type(value) is not bool:
+        value: Any = found.value if isinstance(found, Measurement) else found
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if isinstance(found, Measurement) and is_number:
             return replace(found, value=float(value))
         raise TrialError(
             f"The objective '{self.name}' gave {str(value)[:60]!r}, which is no measurement of a "

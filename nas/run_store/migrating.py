@@ -7,12 +7,13 @@ run of the old format with its originals beside it, and the next owner does the 
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nas.errors import EnvironmentFault, RunError
 from nas.run_store import faults, layout
@@ -36,6 +37,7 @@ from nas.run_store.migrations import (
 )
 from nas.run_store.records import Record, encode
 
+_MOST_CHANGES: Final = 5
 _logger = logging.getLogger("nas")
 
 
@@ -93,11 +95,36 @@ def check_config_unchanged(
     known = (config, take_up_config(steps, config))
     if expected is not None and expected not in map(layout.config_hash, known):
         raise RunError(
-            f"{layout.CONFIG} of run '{path.name}' was changed after the run was created.",
+            f"{layout.CONFIG} of run '{path.name}' was changed after the run was created"
+            f"{_changes(records[0].get('config'), config)}.",
             where=str(path / layout.CONFIG),
             why="Its trials were made with the old settings; mixing both is no search.",
             fix="Undo the change, or start a new run with the new settings: nas search.",
         )
+
+
+def _changes(before: Any, now: Mapping[str, Any]) -> str:
+    """Say which keys differ, where the log holds what they were."""
+    if not isinstance(before, Mapping):
+        return ""
+    differing = _differing(before, now)
+    found = [f"{key} is {_shown(new)}, was {_shown(old)}" for key, old, new in differing]
+    more = f", and {len(found) - _MOST_CHANGES} more" if len(found) > _MOST_CHANGES else ""
+    return f": {'; '.join(found[:_MOST_CHANGES])}{more}"
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for key in dict.fromkeys((*before, *now)):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from ((f"{key}.{below}", *values) for below, *values in _differing(old, new))
+        elif old != new or (key in before) != (key in now):
+            yield key, old, new
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _lines(records: list[Record], config: Mapping[str, Any], told: Record) -> bytes:

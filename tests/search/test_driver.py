@@ -255,7 +255,7 @@ def test_changed_data_or_space_are_refused_by_name(
             resume(run.path)
     text = (run.path / "run.yaml").read_text()
     (run.path / "run.yaml").write_text(text.replace("seed: 0", "seed: 1"))
-    with pytest.raises(RunError, match="was changed after the run was created"):
+    with pytest.raises(RunError, match=r"after the run was created: seed is 1, was 0\."):
         resume(run.path)
 
 
