@@ -103,7 +103,7 @@ def test_a_half_copied_run_is_shown_with_what_is_missing(tmp_path: Path, file: s
     assert (found["kind"], found["state"]) == ("search", "finished")
     assert found["problem"] == f"{file} missing; the log holds what was said there."
     assert found["fix"] == "nas doctor made --repair"
-    assert document(tmp_path, "/api/runs/made/front")["points"]
+    assert problems("/api/runs/made/front", document(tmp_path, "/api/runs/made/front")) == []
 
 
 @pytest.mark.fault("B16")

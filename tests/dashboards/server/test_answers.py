@@ -107,7 +107,6 @@ def test_a_run_that_cannot_be_read_is_listed_with_the_way_out(tmp_path: Path) ->
         for name, word in {
             "damaged": "Record",
             "newer": "nas.run/7",
-            "half": "incomplete",
             "huge": "reads up to",
         }.items():
             assert told[name]["kind"] == "unreadable" and told[name]["fix"]
@@ -116,6 +115,9 @@ def test_a_run_that_cannot_be_read_is_listed_with_the_way_out(tmp_path: Path) ->
             refused = dash.get(f"/api/runs/{name}/front")
             assert refused.status == 422 and refused.json()["fix"]
             assert str(tmp_path) not in refused.body.decode()
+        assert told["half"]["fix"] == "nas doctor half --repair"
+        assert "run.yaml missing" in told["half"]["problem"]
+        assert dash.get("/api/runs/half/front").status == 200
 
 
 @pytest.mark.parametrize(
