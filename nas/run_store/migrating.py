@@ -99,8 +99,14 @@ def check_config_unchanged(
             f"{_changes(records[0].get('config'), config)}.",
             where=str(path / layout.CONFIG),
             why="Its trials were made with the old settings; mixing both is no search.",
-            fix="Undo the change, or start a new run with the new settings: nas search.",
+            fix=f"Undo the change{_by_itself(path, records)}, or start a new run with the new "
+            "settings: nas search.",
         )
+
+
+def _by_itself(path: Path, records: Sequence[Record]) -> str:
+    known = isinstance(records[0].get("config"), Mapping)
+    return f" (nas doctor {layout.typed(path)} --repair does so)" if known else ""
 
 
 def _changes(before: Any, now: Mapping[str, Any]) -> str:

@@ -278,7 +278,9 @@ def test_an_edited_config_may_be_read_but_not_written_and_comments_are_no_edit(
     Run.open(run_path, write=True).close()
     file.write_text(original.replace("tiny", "huge"))
     assert Run.open(run_path).config["space"] == "huge"
-    with pytest.raises(RunError, match=r"(?s)run.yaml of run 'mine' was changed.*Undo the change"):
+    with pytest.raises(
+        RunError, match=r"(?s)run.yaml of run 'mine' was changed.*Undo the change \(nas doctor"
+    ):
         Run.open(run_path, write=True)
     file.write_text(original)
     Run.open(run_path, write=True).close()
