@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -91,6 +92,13 @@ def _lose_the_device_once(folder: Path) -> None:
         raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be")
 
 
+def _hold_the_interpreter(folder: Path) -> None:
+    """Sleep inside a library, so that no thread of Python runs, beside a stubborn child."""
+    _start_child(folder, STUBBORN)
+    _note(folder, os.getpid())
+    ctypes.PyDLL(None).sleep(600)
+
+
 FAULTS = {
     "abort": _abort,
     "abort beside a fork": _abort_beside_a_fork,
@@ -98,6 +106,7 @@ FAULTS = {
     "spin stubbornly": _spin_stubbornly,
     "lose a child": _lose_a_child,
     "leave a child": _leave_a_child,
+    "hold the interpreter": _hold_the_interpreter,
     "hunger": _hunger,
     "lose the device once": _lose_the_device_once,
 }

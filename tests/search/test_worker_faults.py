@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from scale import scaled
-from search_runs import fake_search
+from search_runs import fake_search, start
 
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import classify
@@ -127,6 +130,37 @@ def test_a_job_whose_child_was_killed_fails_and_no_child_outlives_the_search(
         assert is_alive(left)
         assert not is_alive(lost)
     assert all_end(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part is Linux's")
+@pytest.mark.parametrize("fault", ["hold the interpreter", "spin stubbornly"])
+@pytest.mark.fault("A12", "A13")
+def test_no_worker_outlives_a_killed_driver_whatever_it_does(tmp_path: Path, fault: str) -> None:
+    driver = start(DRIVER, tmp_path, fault)
+    try:
+        wait_for_processes(tmp_path, 2)
+        if fault == "spin stubbornly":
+            os.kill(processes(tmp_path)[-1], signal.SIGSTOP)
+    finally:
+        driver.kill()
+        driver.communicate()
+    assert all_end(tmp_path)
+
+
+DRIVER = """
+import sys
+from nas.search.executors import EXECUTORS, Job, Setup
+with EXECUTORS.get("local")(1) as executor:
+    executor.prepare(Setup("fault_fakes:fault_task", {"folder": sys.argv[1]}))
+    executor.run([Job("0", {"fault": sys.argv[2]})], print)
+"""
+
+
+def wait_for_processes(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while not (folder / "processes").exists() or len(processes(folder)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.fault("A7")

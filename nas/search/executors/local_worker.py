@@ -55,13 +55,15 @@ class Worker:
         self._buffer = b""
         self._kills_before = memory_kills()
         self._peak_mib: float | None = None
-        with theirs:
+        held, self._lifeline = os.pipe()
+        with theirs, os.fdopen(held):
+            descriptors = [theirs.fileno(), held]
             process = subprocess.Popen(
-                [sys.executable, "-m", "nas.search.executors.worker", str(theirs.fileno())],
+                [sys.executable, "-m", "nas.search.executors.worker", *map(str, descriptors)],
                 stdin=subprocess.DEVNULL,
                 stdout=self._errors,
                 stderr=self._errors,
-                pass_fds=[theirs.fileno()],
+                pass_fds=descriptors,
                 start_new_session=True,
                 env=_environment(setup.threads),
             )
@@ -159,6 +161,9 @@ class Worker:
         """Close what was open to the worker; it has ended."""
         self.channel.close()
         self._errors.close()
+        with suppress(OSError):
+            os.close(self._lifeline)
+        self._lifeline = -1
 
 
 def end_workers(workers: Sequence[Worker], grace_s: float = 0.0) -> None:

@@ -1,12 +1,14 @@
 """A local worker process: JSON lines over one socket, and an end as soon as that socket closes.
 
-Started as `python -m nas.search.executors.worker DESCRIPTOR` in a session of its own, so that a
-Ctrl-C reaches the driver only. A thread watches the socket: when the driver is gone, killed even,
-the worker and everything it started are gone a moment later.
+Started as `python -m nas.search.executors.worker SOCKET PIPE` in a session of its own, so that a
+Ctrl-C reaches the driver only. When the driver is gone, killed even, the worker and everything it
+started are gone a moment later: a thread watches the socket, and where Linux can it kills them
+itself when the pipe closes, also while a library holds the interpreter or the worker is stopped.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import queue
@@ -23,8 +25,14 @@ from nas.search.executors.process_group import peak_memory_mib
 MESSAGE_LIMIT = 1 << 26
 
 
-def main(descriptor: int) -> None:
-    """Serve the driver at the other end of the socket until it closes."""
+def main(descriptor: int, lifeline: int) -> None:
+    """Serve the driver at the other end of the socket until it closes.
+
+    Args:
+        descriptor: The socket.
+        lifeline: Reading end of a pipe that the driver holds open and never writes to.
+    """
+    _end_with(lifeline)
     channel = socket.socket(fileno=descriptor)
     inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(channel, inbox), daemon=True).start()
@@ -55,6 +63,15 @@ def _set_up(message: dict[str, Any]) -> tuple[Task | None, dict[str, Any]]:
         return None, {"kind": "unfit", "number": message["number"], "error": described}
 
 
+def _end_with(lifeline: int) -> None:
+    """Let the kernel kill this process group when the other end of the pipe closes."""
+    os.set_inheritable(lifeline, False)
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
+
+
 def _listen(channel: socket.socket, inbox: queue.SimpleQueue[dict[str, Any]]) -> None:
     # The whole session: a task may have started processes of its own.
     with suppress(OSError, ValueError), channel.makefile("rb") as lines:
@@ -78,4 +95,4 @@ def limit_memory(gib: float | None) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))
