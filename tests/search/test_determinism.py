@@ -80,7 +80,7 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     assert written(Run.open(tmp_path / "there" / "run")) == written(here)
 
 
-@pytest.mark.fault("G-D3", "E17")
+@pytest.mark.fault("G-D3", "E16", "E17")
 def test_one_seed_gives_one_front_whatever_the_workers_and_however_long_they_take(
     tmp_path: Path,
 ) -> None:

@@ -53,7 +53,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return fake_search(tmp_path_factory.mktemp("whole"))
 
 
-@pytest.mark.fault("E16", "E17", "G-D3")
 def test_a_search_with_all_trials_finds_the_exhaustive_front(tmp_path: Path) -> None:
     run = fake_search(tmp_path, "search.trials=1000", "search.batch=64")
     space = load_space("tiny_exhaustive")
