@@ -6,11 +6,13 @@ import os
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+from nas.errors import TrialError
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement, Source
 from nas.objectives.names import objective
 from nas.units import Unit
 
 LARGE = 200_000
+TRIED: list[int] = []
 SMALLEST, LARGEST = 150_000, 280_000
 
 
@@ -33,7 +35,7 @@ class PlacedLatency(AbstractObjective):
 @final
 @dataclass(frozen=True)
 class DeadlyLatency(AbstractObjective):
-    """Ends the process that measures a large network."""
+    """Costs the process that measures a large network its device, each time."""
 
     family: ClassVar[str] = "deadly_latency"
     unit: ClassVar[Unit] = Unit.MILLISECONDS
@@ -41,7 +43,8 @@ class DeadlyLatency(AbstractObjective):
 
     def measure(self, context: EvaluationContext) -> Measurement:
         if context.cost.macs > LARGE:
-            os.abort()
+            TRIED.append(context.cost.macs)
+            raise TrialError("The device is gone.", kind="died")
         return Measurement(context.cost.macs / 1e5, self.unit, self.source)
 
 
