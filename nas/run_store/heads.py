@@ -37,7 +37,7 @@ def read_head(path: Path) -> Head:
     if missing and known is None:
         raise layout.incomplete(path, missing)
     environment = (
-        known.environment
+        layout.check_environment(path, known.environment)
         if known is not None and layout.ENVIRONMENT in missing
         else layout.read_environment(path)
     )

@@ -215,14 +215,26 @@ def read_environment(path: Path) -> dict[str, Any]:
     file = path / ENVIRONMENT
     try:
         found = json.loads(read_bytes(file))
+    except (ValueError, RecursionError) as error:
+        raise _damaged_environment(file, f"{type(error).__name__}: {error}") from error
+    return check_environment(path, found)
+
+
+def check_environment(path: Path, found: Any) -> dict[str, Any]:
+    """Return what environment.json of the run `path` holds, or the log in its place, if it may.
+
+    Raises:
+        RunError: If it is damaged.
+        NewerFormatError: If it is from a newer version.
+    """
+    file = path / ENVIRONMENT
+    try:
         named, _, version = str(found["schema"]).partition("/")
         number = int(version)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunError(
-            f"{ENVIRONMENT} is damaged: {type(error).__name__}: {error}.",
-            where=str(file),
-            fix="Copy the file again from where the run came from.",
-        ) from error
+        if not isinstance(found.get("environment", {}), dict):
+            raise TypeError("its environment is no object")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged_environment(file, f"{type(error).__name__}: {error}") from error
     if named != SCHEMA or number < 1:
         raise RunError(
             f"'{path.name}' is not a run of nas: its schema is '{found['schema']}'.",
@@ -237,6 +249,14 @@ def read_environment(path: Path) -> dict[str, Any]:
             fix="Update nas, or open the run with the version that wrote it.",
         )
     return dict(found)
+
+
+def _damaged_environment(file: Path, why: str) -> RunError:
+    return RunError(
+        f"{ENVIRONMENT} is damaged: {why}.",
+        where=str(file),
+        fix="Copy the file again from where the run came from.",
+    )
 
 
 def config_text(config: Mapping[str, Any]) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from run_store.forked import KILLED, in_child
 
 from nas.errors import EnvironmentFault, NotFoundError, RunError
@@ -20,7 +22,17 @@ from nas.run_store.migrations import (
     take_up_environment,
     take_up_record,
 )
+from nas.run_store.migrations.to_2 import with_keys_of_today
 from nas.run_store.records import encode
+
+plain_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["level", "published", "x"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
 
 FAILED = {"kind": "trial_failed", "trial": 0, "attempt": 1, "reason": "crash"}
 RECORDS = [
@@ -206,6 +218,21 @@ def test_what_was_special_to_the_first_versions_is_taken_up(tmp_path: Path) -> N
         assert run.config == taken_up
     assert examine(old) == []
     assert Run.open(old).config == taken_up
+
+
+@given(plain_values, plain_values, plain_values)
+def test_whatever_an_old_config_holds_is_taken_up_without_an_error_and_only_once(
+    supernet: Any, confirm: Any, level: Any
+) -> None:
+    for part in (supernet, {"relaxation": supernet}, {"relaxation": {"level": level}}):
+        config = {"schema": "nas.search/1", "supernet": part, "confirm": {"baselines": confirm}}
+        config["confirm"] |= {"seeds": level, "max_points": level}
+        once = with_keys_of_today(config)
+        assert with_keys_of_today(once) == once
+    assert with_keys_of_today({"schema": "nas.study/1", "seeds": level}).keys() == {
+        "schema",
+        "seeds",
+    }
 
 
 @pytest.mark.fault("B14", "C10")

@@ -222,7 +222,14 @@ def test_without_its_log_or_with_a_log_that_recorded_less_a_half_copied_run_is_r
         "run.yaml is missing, and the log does not hold what it said.",
         "what run.yaml said",
     )
+    for false in ({"schema": 7}, {"schema": "nas.run/9"}, {"schema": None}):
+        tampered = {**first, **false}
+        log.write_bytes(encode(0, tampered))
+        (run_path / "environment.json").unlink(missing_ok=True)
+        with pytest.raises(RunError, match=r"environment.json is damaged|format nas.run/9"):
+            Run.open(run_path)
     log.unlink()
+    (run_path / "environment.json").write_text("{}")
     for visit in (Run.open, examine, repair):
         with pytest.raises(RunError, match=r"incomplete: run.yaml, trials.log missing"):
             visit(run_path)
@@ -244,6 +251,10 @@ def test_a_newer_format_is_refused_with_both_versions(run_path: Path) -> None:
     edit_environment(run_path, schema="other/1")
     with pytest.raises(RunError, match="'mine' is not a run of nas: its schema is 'other/1'"):
         Run.open(run_path)
+    for damage in ('{"schema": "nas.run/2", "environment": [1]}', "[1]", '{"schema": "nas.run/x"}'):
+        (run_path / "environment.json").write_text(damage)
+        with pytest.raises(RunError, match=r"environment.json is damaged: (Type|Value)Error"):
+            Run.open(run_path)
     (run_path / "environment.json").write_text("[")
     with pytest.raises(RunError, match=r"environment.json is damaged: JSONDecodeError"):
         Run.open(run_path)

@@ -35,10 +35,11 @@ def _supernet(part: dict[str, Any]) -> dict[str, Any]:
     images = part.pop("recalibration_images", None)
     if images is not None:
         part["recalibration"] = {"images": images}
-    relaxation = dict(part.get("relaxation") or {})
-    if "level" in relaxation:
-        relaxation["alternation"] = _ALTERNATIONS.get(relaxation.pop("level"), "first_order")
-        part["relaxation"] = relaxation
+    relaxation = part.get("relaxation")
+    if isinstance(relaxation, dict) and "level" in relaxation:
+        others = {key: value for key, value in relaxation.items() if key != "level"}
+        alternation = _ALTERNATIONS.get(str(relaxation["level"]), "first_order")
+        part["relaxation"] = {**others, "alternation": alternation}
     return part
 
 
@@ -47,12 +48,13 @@ def _confirm(part: dict[str, Any]) -> dict[str, Any]:
     seeds, most = part.pop("seeds", None), part.pop("max_points", None)
     if seeds is not None:
         part |= {"seeds_a": seeds, "seeds_b": seeds}
-    if most is not None:
+    if isinstance(most, int):
         part["shortlist"] = max(1, -(-most // _BINS))
-    baselines = dict(part.get("baselines") or {})
-    if "published" in baselines:
-        published = ["published"] if baselines.pop("published") else []
-        part |= {"baselines": baselines, "rivals": ["space_wirings", *published, "random_members"]}
+    baselines = part.get("baselines")
+    if isinstance(baselines, dict) and "published" in baselines:
+        part["baselines"] = {key: each for key, each in baselines.items() if key != "published"}
+        published = ["published"] if baselines["published"] else []
+        part["rivals"] = ["space_wirings", *published, "random_members"]
     return part
 
 
