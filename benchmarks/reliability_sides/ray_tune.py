@@ -28,12 +28,13 @@ from reliability_sides.base import (
 )
 
 ADDRESS = "RELIABILITY_RAY"
+# Ray puts the machine's own address in the place of 127.0.0.1, where nobody listens then.
 HEAD = """
 import sys
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, connect=False, head_node_args={
     "num_cpus": 2, "object_store_memory": 150 * 2**20, "include_dashboard": False,
-    "node_ip_address": "127.0.0.1", "temp_dir": sys.argv[1]})
+    "node_ip_address": "127.0.0.2", "temp_dir": sys.argv[1]})
 print(cluster.address, flush=True)
 sys.stdin.read()
 cluster.shutdown()
@@ -42,17 +43,31 @@ cluster.shutdown()
 
 @contextmanager
 def head_node(folder: Path) -> Iterator[None]:
-    """Have a head node for the time of the block."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HEAD, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as head:
+    """Have a head node for the time of the block; all it writes is in the folder."""
+    said = folder / "head.txt"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+        "RAY_TMPDIR": str(folder),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    (folder / "ray").mkdir()  # where Ray writes the address of its last head, and makes no folder
+    with (
+        said.open("w") as talk,
+        subprocess.Popen(
+            [sys.executable, "-c", HEAD, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=talk,
+            text=True,
+            env=environment,
+        ) as head,
+    ):
         assert head.stdin is not None and head.stdout is not None
         try:
             os.environ[ADDRESS] = head.stdout.readline().strip()
+            if not os.environ[ADDRESS]:
+                raise RuntimeError(f"No head node of Ray: {said.read_text()[-2000:]}")
             yield
         finally:
             head.stdin.close()
@@ -72,7 +87,12 @@ class TuneSide(AbstractSide):
         from ray import tune
 
         os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-        ray.init(os.environ[ADDRESS], log_to_driver=False, logging_level="ERROR")
+        ray.init(
+            os.environ[ADDRESS],
+            _node_ip_address="127.0.0.2",
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
         trainable = _trainable(folder)
         path = folder / "toy"
         if tune.Tuner.can_restore(str(path)):
@@ -150,5 +170,11 @@ def _trainable(folder: Path) -> Any:
             time.sleep(TRIAL_S)
             note(folder, EVALUATED, self.trial_id)
             return {"first": first, "second": second, "done": True}
+
+        def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+            return {"done": True}
+
+        def load_checkpoint(self, checkpoint: Any) -> None:
+            """There is nothing to go on with in a trial of one step."""
 
     return Toy
