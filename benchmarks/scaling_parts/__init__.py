@@ -1,0 +1,1 @@
+"""Parts of the benchmark of scaling: long runs in a moment, and clusters that are simulated."""
