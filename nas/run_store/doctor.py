@@ -162,19 +162,42 @@ def _look_at_config_hash(path: Path, records: tuple[Record, ...]) -> Iterator[Fi
 def _look_at_weights(path: Path) -> Iterator[Finding]:
     store = WeightStore(path / layout.WEIGHTS, writable=False)
     stored = store.names()
+    records = scan_log(path / layout.LOG).records
+    needed = referenced_weights(records)
     for sha in stored:
         try:
             store.get_bytes(sha)
         except NasError as error:
-            lost = "the time to train them again"
+            others = [name for name in stored if name != sha]
+            lost = NOTHING
+            if sha in needed:
+                lost = _missing_weights(path, sha, records, others).lost
             yield Finding(
                 "error", error.what, str(store.path(sha)), _repair_command(path), lost=lost
             )
-    for sha in sorted(referenced_weights(scan_log(path / layout.LOG).records) - set(stored)):
-        what = f"The weights {sha[:12]} are missing; the log names them."
-        fix = f"nas resume {layout.typed(path)}"
+    for sha in sorted(needed - set(stored)):
+        yield _missing_weights(path, sha, records, stored)
+
+
+def _missing_weights(
+    path: Path, sha: str, records: tuple[Record, ...], stored: list[str]
+) -> Finding:
+    """Tell what missing weights cost: a stage makes its own again, a network is trained anew."""
+    folder = str(path / layout.WEIGHTS)
+    what = f"The weights {sha[:12]} are missing; the log names them."
+    namers = [record for record in records if sha in _addresses(record)]
+    if any("stage" in record for record in namers):
         lost = "the time to train them again"
-        yield Finding("warning", what, str(store.folder), fix, lost=lost)
+        fix = f"nas resume {layout.typed(path)}"
+        return Finding("warning", what, folder, fix, lost=lost)
+    trials = [record["trial"] for record in namers if isinstance(record.get("trial"), int)]
+    lost = "a trained network; its figures are kept"
+    if not trials:
+        return Finding("warning", what, folder, lost=lost)
+    if any(record.get("trial") in trials and record.get("weights") in stored for record in records):
+        return Finding("note", f"{what} Trial {trials[0]} has others.", folder, lost=lost)
+    fix = f"nas arch train {layout.typed(path)}:{trials[0]}"
+    return Finding("warning", what, folder, fix, lost=lost)
 
 
 def _look_at_files(path: Path) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ def contradict(run: Path) -> None:
 def lose_weights(run: Path) -> None:
     with Run.open(run, write=True) as opened:
         sha = opened.weights.put_bytes(b"no matter what")
-        opened.append({"kind": "verdict", "weights": sha})
+        opened.append({"kind": "checkpoint_saved", "stage": "supernet", "checkpoint": sha})
     opened.weights.path(sha).write_bytes(b"rotten")
 
 

@@ -165,6 +165,27 @@ def test_damaged_weights_are_moved_aside_and_missing_ones_named(run_path: Path) 
     )
 
 
+@pytest.mark.fault("B7", "B16")
+def test_a_missing_network_is_trained_anew_and_then_no_more_than_a_note(run_path: Path) -> None:
+    with Run.open(run_path, write=True) as run:
+        old = run.weights.put({"a": np.zeros(1)})
+        run.append({"kind": "confirm_finished", "trial": 2, "weights": old})
+        other = run.weights.put({"a": np.ones(1)})
+        run.append({"kind": "anything", "weights": other})
+        for sha in (old, other):
+            run.weights.path(sha).unlink()
+    by_fix = {finding.fix: finding for finding in examine(run_path)}
+    trained = by_fix[f"nas arch train {run_path}:2"]
+    assert (trained.level, trained.lost) == ("warning", "a trained network; its figures are kept")
+    assert by_fix[None].level == "warning"
+    with Run.open(run_path, write=True) as run:
+        run.weights.put({"a": np.ones(1)})
+        new = run.weights.put({"a": np.full(1, 2.0)})
+        run.append({"kind": "network_trained", "trial": 2, "weights": new})
+    (note,) = examine(run_path)
+    assert note.level == "note" and note.what.endswith("Trial 2 has others.")
+
+
 @pytest.mark.fault("B15")
 def test_stray_files_links_and_an_edited_config_are_found(run_path: Path) -> None:
     (run_path / ".tmp-1-0-x").touch()
