@@ -41,6 +41,11 @@ class Nodes:
         """Return the id of a node."""
         return str(node.node_id)
 
+    def is_given_up(self, node: Any) -> bool:
+        """Tell whether the head takes a node for dead."""
+        table = self.cluster.global_state.node_table()
+        return not any(each["Alive"] for each in table if each["NodeID"] == self.key(node))
+
     def remove(self, node: Any) -> None:
         """Kill a node, without a word of farewell."""
         self.cluster.remove_node(node, allow_graceful=False)
