@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 
@@ -13,6 +14,13 @@ from nas.errors import NasError
 UNEXPECTED = 1
 MISUSE = 2
 INTERRUPTED = 130
+LONGEST_PATH = 120
+"""Characters of a path that are shown: a long one is what is wrong with it."""
+
+_OF_A_PATH = {
+    *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
+    *(errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+}
 
 
 def report_failure(error: BaseException, *, debug: bool) -> int:
@@ -32,6 +40,8 @@ def report_failure(error: BaseException, *, debug: bool) -> int:
         return INTERRUPTED
     if isinstance(error, typer.TyperException):
         return _report_misuse(error)
+    if isinstance(error, OSError) and error.filename and error.errno in _OF_A_PATH:
+        return _report_path(error)
     reason = " ".join(str(error).split()) or "no message"
     fix = None if debug else "Run the same command with --debug for the traceback."
     print_failure(f"{type(error).__name__}: {reason}", why="This was not expected.", fix=fix)
@@ -54,6 +64,18 @@ def _report_misuse(error: typer.TyperException) -> int:
     command = context.command_path if context is not None else "nas"
     fix = f"See: {command} --help"
     print_failure(error.format_message().strip(), where=f"command '{command}'", fix=fix)
+    return MISUSE
+
+
+def _report_path(error: OSError) -> int:
+    """Report what the system says of a path that a command was given."""
+    path = str(error.filename)
+    shown = path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}..."
+    print_failure(
+        f"'{shown}' cannot be used: {error.strerror}.",
+        where=shown,
+        fix="Check the path, what lies there, and whether you may read and write it.",
+    )
     return MISUSE
 
 

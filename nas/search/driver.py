@@ -199,7 +199,7 @@ def check_unchanged(run: Run, config: SearchConfig, material: Material) -> None:
     Raises:
         RunError: Naming the difference.
     """
-    expected = run.environment.get("space", {})
+    expected = _recorded(run, "space")
     found = space_facts(config)
     for key in ("fingerprint", "members"):
         if key in expected and expected[key] != found[key]:
@@ -210,7 +210,19 @@ def check_unchanged(run: Run, config: SearchConfig, material: Material) -> None:
                 why="A pattern, operation or plugin it is made of is not what it was.",
                 fix="Put the old code back, or start a new run.",
             )
-    check_same_data(material, str(run.environment["data"]["fingerprint"]))
+    kept = _recorded(run, "data").get("fingerprint")
+    if kept is None:
+        raise RunError(
+            f"Run '{run.name}' does not say which data it was made with.",
+            where=str(run.path / "environment.json"),
+            fix="Copy the run again, or start a new one.",
+        )
+    check_same_data(material, str(kept))
+
+
+def _recorded(run: Run, part: str) -> Mapping[str, Any]:
+    found = run.environment.get(part)
+    return found if isinstance(found, Mapping) else {}
 
 
 def space_facts(config: SearchConfig) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import re
 import time
 from collections.abc import Callable
@@ -10,6 +12,8 @@ from typing import Any
 
 import pytest
 from image_makers import four_arrays, save_npz
+from made_runs import made_run
+from scale import scaled
 from search_runs import FAKE, points
 
 from nas.config_files import dump_yaml
@@ -27,6 +31,12 @@ stem: conv3x3
 transition: conv3x3
 stages:
 """
+
+
+def contents() -> dict[Path, bytes | None]:
+    """Return every file below the folder that commands are typed in, but for who came last."""
+    paths = (path for path in Path().rglob("*") if path.name != "lock")
+    return {path: path.read_bytes() if path.is_file() else None for path in paths}
 
 
 def write_space(pattern: str, *depths: int) -> None:
@@ -124,3 +134,66 @@ def test_nothing_that_is_printed_steers_the_terminal(nas: Nas) -> None:
     said = nas("space", "describe", "own.yaml", "--json")
     assert said.document["summary"] == "one \u202etwo \x1b[2J\x9b"
     assert not {"\x1b", turn, "\x9b"} & set(said.out)
+
+
+HOSTILE = (
+    *("", " ", "\x00", "../..", "/", ".", "folder", "bytes", "empty.json", "list.json", "é\u202e"),
+    *("deep.json", "nan.json", "half.npz", "-1", "nan", "9" * 400, "a" * 5_000, "made:0", "[x]"),
+    *(
+        "made:99",
+        "made:x",
+        "nothing",
+        "=",
+        "a:b:c",
+        "$(touch x)",
+        "\ud800",
+        "run.onnx",
+        "~nobody/x",
+    ),
+)
+COMMANDS = """
+    search {}; search skip --data {}; search skip --name {}; search skip --set {}
+    search skip --time {}; search skip --device {}; resume {}; resume made; resume made --trials {}
+    stop {}; runs list --runs {}; runs show {}; runs rm {}; runs rebuild {}; front {}
+    front made --max-latency {}; compare made {}; doctor {}; report {} -o report.html
+    arch build {}; arch build resnet-cifar --input {}; arch show {}; arch diff made:0 {}
+    arch export {} -o out; arch edit {} --random 1; arch bench {}; arch train {}
+    space count {}; space validate {}; patterns {}; data check {}; data convert {} out.npz
+    supernet rank {}; study {}; config check {}; config show {}; predict {} folder
+"""
+
+
+@pytest.mark.fault("G-R16", "C4", "C7", "F1", "F17")
+def test_no_argument_of_a_command_is_unexpected(nas: Nas) -> None:
+    made_run(Path("runs"), "made", trials=2)
+    Path("folder").mkdir()
+    Path("bytes").write_bytes(bytes(range(256)))
+    texts = {"empty": "", "list": "[1]", "deep": "[" * 5_000, "nan": '{"schema": NaN}'}
+    for name, text in texts.items():
+        Path(f"{name}.json").write_text(text)
+    Path("half.npz").write_bytes(b"PK\x03\x04")
+    Path("run.onnx").write_bytes(b"\x08\x01" * 10)
+    commands = [command.strip() for line in COMMANDS.split("\n") for command in line.split(";")]
+    pairs = list(itertools.product(filter(None, commands), HOSTILE))
+    random.Random(0).shuffle(pairs)
+    before = contents()
+    for command, argument in pairs[: scaled(len(pairs))]:
+        typed = [argument if word == "{}" else word for word in command.split()]
+        said = nas(*typed, *(["--dry-run"] if typed[0] == "search" else []))
+        assert said.code in (0, 2, 3), (typed, said.err)
+        if said.code:
+            assert "error: " in said.err and "\n  fix: " in said.err, (typed, said.err)
+    assert contents() == before
+
+
+@pytest.mark.fault("B16", "E9")
+def test_a_run_that_does_not_say_its_data_is_not_gone_on_with(own_run: Path, nas: Nas) -> None:
+    said = nas("resume", "mine")
+    assert said.code == 2 and "Run 'mine' does not say which data it was made with" in said.err
+    assert "environment.json" in said.err
+
+
+def test_a_path_that_the_system_refuses_is_named_and_cut(nas: Nas) -> None:
+    said = nas("data", "check", "a" * 5_000)
+    assert said.code == 2 and said.err.count("a" * 120 + "...") == 2
+    assert "cannot be used: File name too long" in said.err
