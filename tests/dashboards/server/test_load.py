@@ -26,7 +26,7 @@ from nas.run_store import Run
 TRIALS = scaled(10_000)
 VIEWERS = 10 if is_full_scale() else 3
 FOLLOWERS = scaled(100)
-FOLLOW_S = 600.0 if is_full_scale() else 20.0
+FOLLOW_S = 600.0 if is_full_scale() else 5.0
 FIRST_LOAD = 300_000
 """Bytes of everything that the first view of a run of 1,000 trials sends, compressed."""
 
