@@ -27,8 +27,9 @@ from nas.run_store.atomic import not_a_regular_file, storage_fault
 from nas.run_store.file_system import network_kind
 from nas.run_store.lease import RunLease, read_lease
 
-# A viewer that asks who owns the run holds a shared lock for microseconds; only that is waited out
-_PATIENCE_S: Final = 0.25
+# A viewer that asks who owns the run holds a shared lock for microseconds, and a child that was
+# forked from an owner that was killed lets go as soon as it runs: both are waited out.
+_PATIENCE_S: Final = 0.5
 _PAUSE_S: Final = 0.01
 
 _NO_LOCKS: Final = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -171,7 +172,8 @@ def _acquire(descriptor: int, path: Path, run_name: str, *, leased: bool) -> boo
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not _is_being_looked_at(descriptor) or time.monotonic() > deadline:
+            hopeless = not _is_being_looked_at(descriptor) and _lives(_read_owner(descriptor))
+            if hopeless or time.monotonic() > deadline:
                 raise _in_use(_read_owner(descriptor), path, run_name) from None
             time.sleep(_PAUSE_S)
         except OSError as error:
@@ -195,6 +197,19 @@ def _is_being_looked_at(descriptor: int) -> bool:
         return False
     # Two that want to own the run must not keep each other out by looking.
     fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return True
+
+
+def _lives(owner: Owner) -> bool:
+    """Tell whether a process is there; of one that died, a child just forked may hold the lock."""
+    if owner.pid < 1:
+        return False
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user, or no pid at all
+        return True
     return True
 
 

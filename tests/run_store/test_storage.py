@@ -180,6 +180,37 @@ def test_the_lock_is_not_inherited_by_programs_the_owner_starts(tmp_path: Path) 
     lock.release()
 
 
+@pytest.mark.fault("A16")
+def test_a_child_that_was_forked_just_before_its_owner_died_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child holds the lock on until it runs for the first time; here that takes a while."""
+    path = tmp_path / "lock"
+    ready, signal_ready = os.pipe()
+
+    def own_and_fork() -> None:
+        release = RunLock.release
+
+        def slowly(lock: RunLock) -> None:
+            time.sleep(0.1)
+            release(lock)
+
+        monkeypatch.setattr(RunLock, "release", slowly)
+        lock = RunLock(path, "mine")
+        os.write(signal_ready, b"%d" % start_child(lambda: time.sleep(5)))
+        time.sleep(60)
+        lock.release()
+
+    pid = start_child(own_and_fork)
+    orphan = int(os.read(ready, 20))
+    os.kill(pid, signal.SIGKILL)
+    wait_for(pid)
+    RunLock(path, "mine").release()
+    os.kill(orphan, signal.SIGKILL)
+    os.close(ready)
+    os.close(signal_ready)
+
+
 def test_an_unreadable_owner_is_still_an_owner(tmp_path: Path) -> None:
     lock = RunLock(tmp_path / "lock", "mine")
     (tmp_path / "lock").write_text("nonsense")
