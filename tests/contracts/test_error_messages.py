@@ -13,12 +13,13 @@ from nas import errors
 
 KINDS = {
     name for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, errors.NasError)
+    if isinstance(kind, type) and issubclass(kind, errors.NasError) and name != "TrialError"
 }  # fmt: skip
+"""All but those of single trials, which are recorded while the search goes on."""
 CALLED_FROM_CODE = (
     *("nas/statistics/", "nas/cost/", "nas/seeds.py", "nas/objectives/runtime_agreement.py"),
     *("nas/topology/canonical.py", "nas/topology/enumeration.py", "nas/topology/graph_batch.py"),
-    *("nas/topology/scaling.py", "nas/search/executors/grouping.py"),
+    "nas/topology/scaling.py",
 )
 """Where arguments come from Python code alone: the rule that was broken is the way out."""
 
