@@ -249,6 +249,10 @@ class ConfirmConfig(_Part):
     timeout_s: Seconds = 86_400.0
     """Wall-clock limit of one training, in seconds."""
 
+    early_stopping: Literal["none", "asha"] = "none"
+    """Whether trainings with seeds A that lag behind others are stopped (`asha`, on Ray alone). A
+    network with a stopped training cannot be named; seeds B and truths always train to the end."""
+
     @model_validator(mode="after")
     def _recipes_that_can_be(self) -> Self:
         if self.recipes.seeds > self.seeds_a:
@@ -307,9 +311,14 @@ class ExecutorConfig(_Part):
     ] = {}
     """Further resources of a Ray cluster's nodes that a worker needs, by name."""
 
-    members_per_call: Annotated[int, Field(ge=1, le=1024)] = 4
+    scratch: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    """Folder that all machines of a Ray cluster see, for checkpoints of trainings; null keeps them
+    where the search was started, and none on a cluster of several machines."""
+
+    members_per_call: Annotated[int, Field(ge=1, le=1024)] = 16
     """Most members that a worker scores in one call, so that what they have in common is computed
-    once; scores are equal to the last bit for every number."""
+    once; scores are equal to the last bit for every number. A batch gives each worker something,
+    and a call takes a few seconds at most."""
 
     measure_on: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")] | None = None
     """Resource of a Ray cluster's nodes on one of which latencies are measured, such as

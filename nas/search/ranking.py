@@ -21,6 +21,7 @@ from nas.search.executors import Job, Outcome, Setup
 from nas.search.rank_tasks import RANK
 from nas.search.retries import run_retrying
 from nas.search.session import Session, Stopped
+from nas.search.trainings import run_trainings
 from nas.space import Decisions
 from nas.supernet.trust.calibration import CHEAP, INHERITED
 from nas.supernet.trust.members import choose_members
@@ -196,7 +197,7 @@ class _Ranking:
             if (name, index) not in done
         ]
         total = len(self.members) * self.settings.seeds
-        self._perform("rank-train", jobs, self._keep_truth, "trainings", total)
+        self._perform("rank-train", jobs, self._keep_truth, "trainings", total, trained=True)
 
     def _spread(self) -> list[tuple[str, Decisions]]:
         """Return the members, families taking turns, so that a part of them is stratified too."""
@@ -291,7 +292,14 @@ class _Ranking:
         return {name: self.members[name] for name in self._complete()}
 
     def _perform(
-        self, stage: str, jobs: list[Job], keep: Callable[[Outcome], None], unit: str, total: int
+        self,
+        stage: str,
+        jobs: list[Job],
+        keep: Callable[[Outcome], None],
+        unit: str,
+        total: int,
+        *,
+        trained: bool = False,
     ) -> None:
         done = total - len(jobs)
 
@@ -305,11 +313,15 @@ class _Ranking:
         if not jobs:
             return
         self.session.check_stop()
-        executor = self.session.executor(self._setup())
-        if not run_retrying(executor, jobs, take, self.session.stopper):
+        if trained:
+            complete = run_trainings(self.session, self._setup(()), jobs, take)
+        else:
+            executor = self.session.executor(self._setup((self.weights,)))
+            complete = run_retrying(executor, jobs, take, self.session.stopper)
+        if not complete:
             raise Stopped
 
-    def _setup(self) -> Setup:
+    def _setup(self, weights: tuple[str, ...]) -> Setup:
         session = self.session
         data = session.material.data
         return Setup(
@@ -327,7 +339,7 @@ class _Ranking:
             threads=session.config.search.threads_per_evaluation,
             timeout_s=session.config.confirm.timeout_s,
             memory_gib=session.config.executor.memory_gib,
-            weights=(self.weights,),
+            weights=weights,
         )
 
     def _complete(self) -> dict[str, list[Mapping[str, Any]]]:

@@ -7,6 +7,7 @@ from typing import Any, Final, final
 
 from nas.search.confirm.plan import RECIPES, SEEDS_A, SEEDS_B, Plan
 from nas.search.confirm.protocol import Entrant, Named, Scores, name_entrants
+from nas.search.executors.tune.early_stopping import STOPPED
 
 MEASURED: Final = "confirm_measured"
 VALIDATED: Final = "confirm_validated"
@@ -65,7 +66,12 @@ class Results:
         return [str(record["reason"]) for record in records if "reason" in record]
 
     def ranking(self, plan: Plan, key: str) -> Scores:
-        """Return the validation errors of a network with seeds A."""
+        """Return the validation errors of a network with seeds A; none if one was stopped early.
+
+        What the others came to says too little then, and nobody is named by it.
+        """
+        if STOPPED in self.failed("validation", key, plan.recipe, plan.seeds_a):
+            return {}
         return self.scores("validation", key, plan.recipe, plan.seeds_a)
 
     def tests(self, plan: Plan, key: str) -> Scores:

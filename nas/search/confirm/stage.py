@@ -14,7 +14,7 @@ from math import prod
 from typing import Any, Final, final
 
 from nas.cost.count import cost as counted_cost
-from nas.errors import NasError
+from nas.errors import ClusterError, NasError
 from nas.run_store import rebuild_views
 from nas.search.confirm.candidate import SEARCHED
 from nas.search.confirm.plan import (
@@ -43,12 +43,13 @@ from nas.search.confirm.results import (
 )
 from nas.search.executors import Job, Outcome
 from nas.search.executors.base import classify
+from nas.search.executors.tune.early_stopping import EarlyStopping
 from nas.search.history import planned_trials
 from nas.search.quiet import QuietDevice
-from nas.search.retries import run_retrying
 from nas.search.session import Session, Stopped
 from nas.search.setups import retraining_setup
 from nas.search.time_spent import TimeSpent
+from nas.search.trainings import run_trainings
 from nas.topology.graph import Architecture
 from nas.topology.serial import dump_architecture
 
@@ -162,6 +163,8 @@ class _Confirmation:
             measured = self.device.measure(network)
             values = {**computed, **measured["values"]}
             return {**measured, "measures": measures, "values": values}
+        except ClusterError:
+            raise  # nothing can be measured, whatever the network
         except (NasError, RuntimeError, MemoryError) as error:
             return {"measures": measures, "values": computed, "failure": classify(error)[1][:500]}
 
@@ -184,10 +187,17 @@ class _Confirmation:
             return
         self.session.check_stop()
         waiting = [self._job(name, purpose, key) for name, key in jobs.items()]
-        executor = self.session.executor(retraining_setup(self.session))
-        if not run_retrying(executor, waiting, take, self.session.stopper):
+        setup, stopping = retraining_setup(self.session), self._early_stopping(purpose)
+        if not run_trainings(self.session, setup, waiting, take, stopping):
             raise Stopped
         rebuild_views(self.session.run)
+
+    def _early_stopping(self, purpose: str) -> EarlyStopping | None:
+        """Return how trainings are cut short; those that judge, or compare recipes, never are."""
+        settings = self.session.config.confirm
+        if purpose != SEEDS_A or settings.early_stopping == "none":
+            return None
+        return EarlyStopping(settings.recipe.epochs)
 
     def _job(self, name: str, purpose: str, training: TrainingKey) -> Job:
         part, key, recipe, index = training

@@ -1,0 +1,1 @@
+"""Trainings as experiments of Ray Tune. Nothing here is imported before a search uses it."""

@@ -1,0 +1,148 @@
+"""Whole small runs, killed at random moments and gone on with: what each comes to, as JSON lines.
+
+As a script: `folder of runs, runs, seed`. It imports everything, and each leg of a run is a child
+forked off it, so a kill costs no imports. The first line is the run that nobody killed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.cli.main import run as command
+from nas.run_store import Run
+from nas.search.config import SearchConfig
+from nas.search.driver import resume, search
+from nas.search.resolve import resolve_config
+
+CONFIG = {
+    "space": "tiny_exhaustive",
+    "preset": "smoke",
+    "objectives": ["error", "macs"],
+    "max_train_images": 300,
+    "supernet": {
+        "relaxation": {"enabled": False},
+        "training": {"epochs": 6, "checkpoint_every_s": 0},
+        "validation_images": 64,
+        "recalibration": {"images": 64},
+    },
+    "search": {"trials": 3, "batch": 3},
+    "confirm": {
+        "bins": 1,
+        "shortlist": 2,
+        "seeds_a": 2,
+        "seeds_b": 2,
+        "recipe": {"epochs": 2},
+        "recipes": {"rate_factors": [1.0], "decay_factors": [1.0]},
+        "test_images": 50,
+        "rivals": ["random_members"],
+        "baselines": {"random": 1},
+    },
+    "executor": {"kind": "inline"},
+}
+KINDS = (
+    "trial_finished",
+    "confirm_validated",
+    "confirm_finished",
+    "confirm_judged",
+    "rank_truth",
+    "rank_scores",
+    "verdict",
+)
+TIMES = ("seconds", "measuring_seconds", "attempt")
+
+
+def config() -> SearchConfig:
+    return resolve_config(CONFIG)
+
+
+def whole(path: Path) -> None:
+    """Search, confirm and rank, or go on with what is left of it."""
+    if not path.exists():
+        search(config(), runs=path.parent, name=path.name)
+    elif Run.open(path).state() != "finished":
+        resume(path)
+    asked = ["--architectures=3", "--epochs=2", "--executor=inline", "--json"]
+    if ranking := command(["supernet", "rank", str(path), *asked]):
+        raise SystemExit(ranking)
+
+
+def leg(path: Path, limit_s: float | None = None) -> int:
+    """Work in a child for so long; return how it ended, minus the signal."""
+    told = path.with_suffix(".modules")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), 1)
+            whole(path)
+            told.write_text("\n".join(sys.modules))
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    if limit_s is not None:
+        time.sleep(limit_s)
+        os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def load(names: list[str]) -> None:
+    """Import what a leg needed, so that the next ones find it; no leg runs in this process."""
+    for name in names:
+        with suppress(Exception):
+            importlib.import_module(name)
+
+
+def came_to(path: Path) -> dict[str, Any]:
+    """Return what a run holds in the end, without what times tell, and how often it was told."""
+    with Run.open(path) as run:
+        records = [each for each in run.records() if each["kind"] in KINDS]
+        checkpoint = run.table().stages["supernet"].checkpoint
+        views = {name: (run.read_view(name) or b"").decode() for name in ("front.csv", "rank.json")}
+    told = [{key: value for key, value in each.items() if key not in TIMES} for each in records]
+    lines = sorted(json.dumps(each, sort_keys=True) for each in told)
+    return {"supernet": checkpoint, "records": lines, "views": views}
+
+
+def main(folder: Path, runs: int, seed: int) -> None:
+    assert leg(folder / "straight") == 0
+    load((folder / "straight.modules").read_text().split("\n"))
+    began = time.monotonic()
+    assert leg(folder / "timed") == 0
+    lasted_s = time.monotonic() - began
+    print(json.dumps({"kills": 0, "last": [], **came_to(folder / "straight")}), flush=True)
+    rng = np.random.default_rng(seed)
+    for number in range(runs):
+        path = folder / f"run-{number}"
+        killed = []
+        for _ in range(int(rng.integers(1, 4))):
+            if leg(path, float(rng.uniform(0.02, 0.98)) * lasted_s) != -signal.SIGKILL:
+                break
+            killed.append(last_record(path))
+        assert leg(path) == 0
+        print(json.dumps({"kills": len(killed), "last": killed, **came_to(path)}), flush=True)
+
+
+def last_record(path: Path) -> str:
+    """Return the kind of the last record before a kill."""
+    if not path.exists():
+        return "none"
+    with Run.open(path) as run:
+        return str(run.records()[-1]["kind"])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
