@@ -142,8 +142,13 @@ def start_command(job: JobDescription, config: str) -> str:
 
 
 def resume_command(job: JobDescription) -> str:
-    """Return the command that goes on with the run, quoted for a shell."""
-    return shlex.join(("nas", "resume", job.name, "--runs", job.runs, "--executor", "ray"))
+    """Return the command that goes on with the run, quoted for a shell.
+
+    The machine of the last owner may be gone without a word, and the next one be another: then the
+    run is taken over, which waits until nobody renews its lease.
+    """
+    words = ("--runs", job.runs, "--executor", "ray", "--take-over")
+    return f"nas resume {job.name} {shlex.join(words)}"
 
 
 def refuse_unprintable(job: JobDescription) -> None:

@@ -165,7 +165,9 @@ def test_a_run_that_was_begun_is_resumed(work: Work) -> None:
     process = work.start(described(work, nodes=1))
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
-    assert work.lines("nas") == [f"resume cells --runs {log.parent.parent} --executor ray"]
+    assert work.lines("nas") == [
+        f"resume cells --runs {log.parent.parent} --executor ray --take-over"
+    ]
     assert len(work.lines("ray")) == 1
 
 
