@@ -34,8 +34,9 @@ from reliability_sides.ours import Ours
 from reliability_sides.ray_tune import TuneSide, head_node
 
 NAME: Final = "reliability"
-PATIENCE_S: Final = 5.0
-"""Longest wait for a search that goes on, whose trials take a third of a second together."""
+PATIENCE_S: Final = 3.0
+"""Longest wait, besides three times its time, for a search that goes on: its trials take a third of
+a second together."""
 SLOW_S: Final = 90.0
 """The same where actors start first."""
 PACKAGES: Final = ("optuna", "ray", "torch", "safetensors", "sqlalchemy")
@@ -48,18 +49,19 @@ class Counts:
     """How often each thing is done."""
 
     kills: int = 100
-    rival_kills: int = 50
-    tune_kills: int = 10
-    full: int = 40
-    rival_full: int = 20
+    rival_kills: int = 25
+    tune_kills: int = 8
+    full: int = 25
+    rival_full: int = 10
     step: int = 1
+    rival_step: int = 3
     flips: int = 2000
-    rival_flips: int = 300
+    rival_flips: int = 150
     overwritten: int = 100
     owners: int = 100
 
 
-SMALL: Final = Counts(3, 3, 1, 2, 2, 61, 100, 20, 5, 5)
+SMALL: Final = Counts(3, 3, 1, 2, 2, 61, 61, 100, 20, 5, 5)
 
 
 @final
@@ -111,9 +113,13 @@ class Comparison:
             yield disturbance.fill(shares[:count]).to_dict()
 
     def torn(self) -> Iterator[dict[str, Any]]:
-        """Tear logs; a database of 100 kB only at every 1,000th byte."""
+        """Tear logs: ours at every byte, a database of 100 kB at every few thousandth."""
+        ours, *others = logs.KINDS
+        steps = {ours.name: self.counts.step}
+        for kind in others:
+            steps[kind.name] = self.counts.rival_step * (1000 if kind.file.endswith(".db") else 1)
         for kind in logs.KINDS:
-            step = self.counts.step * (1000 if kind.file.endswith(".db") else 1)
+            step = steps[kind.name]
             yield logs.tear(kind, self.root / "torn" / kind.name, step)
 
     def flipped_logs(self) -> Iterator[dict[str, Any]]:

@@ -86,7 +86,6 @@ class TuneSide(AbstractSide):
         import ray
         from ray import tune
 
-        os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
         ray.init(
             os.environ[ADDRESS],
             _node_ip_address="127.0.0.2",
@@ -95,12 +94,15 @@ class TuneSide(AbstractSide):
         )
         trainable = _trainable(folder)
         path = folder / "toy"
+        space = {"x": tune.uniform(0, 1), "y": tune.uniform(0, 1)}
         if tune.Tuner.can_restore(str(path)):
-            tuner = tune.Tuner.restore(str(path), trainable, resume_unfinished=True)
+            tuner = tune.Tuner.restore(
+                str(path), trainable, resume_unfinished=True, param_space=space
+            )
         else:
             tuner = tune.Tuner(
                 trainable,
-                param_space={"x": tune.uniform(0, 1), "y": tune.uniform(0, 1)},
+                param_space=space,
                 tune_config=tune.TuneConfig(
                     metric="first",
                     mode="min",

@@ -50,9 +50,10 @@ TITLES: Final[Mapping[str, tuple[str, str]]] = {
         "No file may grow beyond a random share of the largest file of an undisturbed search.",
     ),
     "torn": (
-        "Log torn at every byte",
-        "Whole: what was there before the cut is read, and three times one trial is added and all "
-        "are read again. SQLite promises nothing about a file that is cut behind its back.",
+        "Log torn",
+        "Cut at every byte, those of others at every few. Whole: what was there before the cut is "
+        "read, and three times one trial is added and all are read again. SQLite promises nothing "
+        "about a file that is cut behind its back.",
     ),
     "flipped_logs": (
         "One bit flipped in the log",
