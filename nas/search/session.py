@@ -70,6 +70,7 @@ class Session:
     executor_kind: str | None = None
     remote: RemoteDevice | None = field(default=None, init=False)
     _executor: AbstractExecutor | None = field(default=None, init=False)
+    _grouped: AbstractExecutor | None = field(default=None, init=False)
 
     def tell(self, stage: str, done: int, total: int | None, unit: str, note: str = "") -> None:
         """Tell the listener how far a stage is."""
@@ -166,7 +167,11 @@ class Session:
     def _grouping(self, executor: AbstractExecutor, most: int) -> AbstractExecutor:
         """Return the executor with calls of several members, few enough that all have work."""
         members = min(most, ceil(self.config.search.batch / executor.workers))
-        return executor if members == 1 else GroupingExecutor(executor, members)
+        if members == 1:
+            return executor
+        if self._grouped is None:  # it learns how large calls may be
+            self._grouped = GroupingExecutor(executor, members)
+        return self._grouped
 
     def settle(self) -> None:
         """Wait until workers that start are done with it, if something is to be measured."""
@@ -177,7 +182,7 @@ class Session:
         """End the workers."""
         if self._executor is not None:
             self._executor.close()
-            self._executor = None
+            self._executor = self._grouped = None
 
 
 def _seconds(spent: TimeSpent) -> dict[str, float]:

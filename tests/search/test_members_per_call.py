@@ -17,7 +17,7 @@ from nas.search.config import SearchConfig
 from nas.search.driver import search
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import perform
-from nas.search.executors.grouping import GroupingExecutor
+from nas.search.executors.grouping import CALL_S, CallSize, GroupingExecutor
 from nas.search.material import prepare_material
 from nas.search.resolve import resolve_config, resolve_space, searched_space
 from nas.search.tasks import score_task
@@ -85,6 +85,18 @@ def test_after_a_call_ran_out_of_time_calls_are_smaller() -> None:
     executor = GroupingExecutor(inner, 4)
     executor.run([Job(str(index), {}) for index in range(12)], lambda outcome: None)
     assert inner.sizes == [4, 1, 1, 1, 1, 2, 2, 2, 2]
+
+
+def test_calls_of_slow_members_are_short() -> None:
+    """A kill or a stop costs the calls under way."""
+    size = CallSize(16)
+    assert size.jobs == 16
+    size.took(2.0, 16)
+    assert size.jobs == 16
+    size.took(16 * CALL_S / 4, 16)
+    assert size.jobs == 4
+    size.took(100 * CALL_S, 4)
+    assert size.jobs == 1
 
 
 class Recording(AbstractExecutor):

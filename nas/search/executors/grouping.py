@@ -33,6 +33,9 @@ _MEMBERS: Final = "members"
 _HALVED_BY: Final = ("timeout", "oom")
 """Failures of a call that fewer members may avoid."""
 
+CALL_S: Final = 5.0
+"""About how long a call may take, in seconds: so much work is lost where a search is killed."""
+
 
 @runtime_checkable
 class SharingTask(Protocol):
@@ -57,7 +60,7 @@ class GroupingExecutor(AbstractExecutor):
     def __init__(self, executor: AbstractExecutor, members_per_call: int) -> None:
         super().__init__(executor.workers)
         self._executor = executor
-        self._members_per_call = members_per_call
+        self._size = CallSize(members_per_call)
 
     def prepare(self, setup: Setup) -> None:
         """Prepare the workers for calls of several jobs."""
@@ -74,7 +77,7 @@ class GroupingExecutor(AbstractExecutor):
         grace_s: float = 20.0,
     ) -> bool:
         """Run the jobs in calls of several."""
-        calls = _Calls(Feed(jobs), on_outcome, self._members_per_call)
+        calls = _Calls(Feed(jobs), on_outcome, self._size)
         while True:
             if not self._executor.run(calls.feed(), calls.take, should_stop, grace_s):
                 return False
@@ -95,20 +98,47 @@ class GroupingExecutor(AbstractExecutor):
 
 
 @final
+class CallSize:
+    """How many jobs a call has: fewer where jobs are slow, or too many were at fault together.
+
+    Args:
+        most: At most so many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._slowest_s = 0.0
+
+    @property
+    def jobs(self) -> int:
+        """Jobs of the next call."""
+        in_time = CALL_S / self._slowest_s if self._slowest_s else self._most
+        return max(1, min(self._most, int(in_time)))
+
+    def took(self, seconds: float, jobs: int) -> None:
+        """Note how long a call took."""
+        self._slowest_s = max(self._slowest_s, seconds / jobs)
+
+    def was_too_many(self, jobs: int) -> None:
+        """Note that a call of so many ran out of time or memory."""
+        self._most = max(1, min(self._most, jobs) // 2)
+
+
+@final
 class _Calls:
     """The calls of one run.
 
     Args:
         jobs: What to run.
         on_outcome: Told the outcome of each job.
-        most: Jobs of a call.
+        size: Says how many jobs a call has.
     """
 
-    def __init__(self, jobs: Feed, on_outcome: Callable[[Outcome], None], most: int) -> None:
+    def __init__(self, jobs: Feed, on_outcome: Callable[[Outcome], None], size: CallSize) -> None:
         self.alone: deque[Job] = deque()
         self._jobs = jobs
         self._on_outcome = on_outcome
-        self._most = most
+        self._size = size
         self._under_way: dict[str, list[Job]] = {}
 
     def feed(self) -> Iterator[Job]:
@@ -125,7 +155,8 @@ class _Calls:
 
     def _members(self) -> list[Job]:
         found: list[Job] = []
-        while len(found) < self._most and (job := self._jobs.take()) is not None:
+        most = self._size.jobs
+        while len(found) < most and (job := self._jobs.take()) is not None:
             if job.apart or job.keeps is not None:  # a folder belongs to a call of its own
                 self.alone.append(job)
                 break
@@ -145,9 +176,10 @@ class _Calls:
             self._on_outcome(done)
         elif done.result is None:
             if done.reason in _HALVED_BY:
-                self._most = max(1, min(self._most, len(members)) // 2)
+                self._size.was_too_many(len(members))
             self.alone.extend(members)
         else:
+            self._size.took(done.seconds, len(members))
             for job, answer in zip(members, done.result["answers"], strict=True):
                 self._on_outcome(outcome(job.key, answer))
 
