@@ -16,10 +16,10 @@ from nas.errors import ClusterError, ConfigError, NasError, TrialError
 from nas.objectives.base import AbstractObjective, Measurement
 from nas.objectives.deployment import Deployment
 from nas.objectives.node_latency import NodeLatencies
-from nas.run_store import Run
 from nas.search.config import SearchConfig
 from nas.search.device_check import warn_of_conditions
 from nas.search.executors import Job, Outcome, Setup
+from nas.search.measured_on import MEASURING_DEVICE, measuring_device
 from nas.search.measuring_task import MEASURE
 from nas.search.prediction import HERE, Forecast, Profiles
 from nas.search.references import References
@@ -28,12 +28,12 @@ from nas.search.session import Session, Stopped
 from nas.topology.graph import Architecture
 from nas.topology.serial import dump_architecture
 
-MEASURING_DEVICE: Final = "measuring_device"
-"""Kind of the record that says on which device a run measures."""
-
 SHARE: Final = 0.001
 """Of the resource that a worker takes: the device lock, not a count, keeps two from measuring at
 once, and other runs may wait there too."""
+
+GPU_SHARE: Final = 0.01
+"""Of a GPU, likewise; workers that are to use the same one ask for less than all of it."""
 
 _log = logging.getLogger("nas")
 
@@ -191,11 +191,14 @@ class RemoteDevice:
             },
             threads=session.config.latency.threads,
             timeout_s=session.config.search.trial_timeout_s,
+            gpus=GPU_SHARE if _wants_gpu(session.config) else 0.0,
             resources={str(session.config.executor.measure_on): SHARE},
             alone=True,
         )
 
 
-def measuring_device(run: Run) -> Mapping[str, Any] | None:
-    """Return the record of the device that a run measures on; None where that is not a node."""
-    return next((each for each in run.records() if each["kind"] == MEASURING_DEVICE), None)
+def _wants_gpu(config: SearchConfig) -> bool:
+    """Tell whether the worker has to see a GPU, which Ray hides from those that ask for none."""
+    return config.device.startswith("cuda") or (
+        config.device == "auto" and config.executor.gpus_per_worker > 0
+    )

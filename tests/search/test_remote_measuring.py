@@ -21,7 +21,8 @@ from nas.objectives.device_fingerprint import device_fingerprint
 from nas.run_store import Run
 from nas.search import driver, measuring_task
 from nas.search.driver import resume
-from nas.search.remote_measuring import RemoteDevice, measuring_device
+from nas.search.measured_on import measured_on, measuring_device
+from nas.search.remote_measuring import RemoteDevice
 from nas.search.retries import MOST_ATTEMPTS
 
 PLUGINS = "plugins=[search_fakes, measuring_fakes]"
@@ -56,6 +57,7 @@ def test_a_worker_measures_what_the_driver_would_and_its_device_is_a_record(tmp_
     assert record["resource"] == "marker"
     assert record["fingerprint"] == device_fingerprint("cpu").to_dict()
     assert record["digest"] == device_fingerprint("cpu").digest
+    assert measured_on(there) == record["fingerprint"] == measured_on(here)
 
 
 @pytest.mark.usefixtures("anywhere")
@@ -87,6 +89,7 @@ def test_the_driver_may_be_another_machine_than_before(
     on_another(monkeypatch, clock_policy="governor powersave")
     with caplog.at_level(logging.WARNING, "nas"):
         assert len(resume(run.path, extra_trials=3).table().finished()) == 9
+    assert measured_on(Run.open(run.path))["processor"] != "a laptop"
     assert "clock_policy was" in caplog.text
     assert "governor powersave" in caplog.text
 

@@ -133,7 +133,10 @@ class Crew:
                 )
                 timeout_s, self.ordered = 0.0, self.ordered - 1
                 if isinstance(made, Exception):
-                    raise EnvironmentFault(f"Ray makes no worker: {_first_line(made)}") from made
+                    raise EnvironmentFault(
+                        f"Ray makes no worker: {_first_line(made)}",
+                        fix="Ask for fewer workers or less memory: --workers 1",
+                    ) from made
                 self.members.append(made)
                 self._tell(made)
 
@@ -298,15 +301,19 @@ class Crew:
             seconds = time.monotonic() - member.since
             self.drop(member)
             return Outcome(job.key, None, reason, message, seconds)
-        member.job = None
-        self.busy -= 1
-        self.idle.append(member)
         if job.keeps is not None:
             found, files = found
             store = WeightStore(Path(job.keeps) / WEIGHTS)
             for data in files.values():
                 store.put_bytes(data)
-        return outcome(job.key, json.loads(found))
+        done = outcome(job.key, json.loads(found))
+        if done.reason == "died":  # it said that it is of no use any more
+            self.drop(member)
+            return done
+        member.job = None
+        self.busy -= 1
+        self.idle.append(member)
+        return done
 
 
 def why_gone(ray: Any, error: Exception) -> tuple[str, str]:

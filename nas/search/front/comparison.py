@@ -20,6 +20,7 @@ from nas.search.confirm.view import UNCONFIRMED
 from nas.search.front.points import with_bar
 from nas.search.front.reading import Facts, check_is_search
 from nas.search.front.uncertainty import Uncertainty
+from nas.search.measured_on import measured_on, measuring_device
 
 SCHEMA: Final = "nas.compare/1"
 MOST_RUNS: Final = 20
@@ -107,12 +108,13 @@ class _Side:
 
     def identity(self) -> dict[str, Any]:
         """Return what two runs must have in common for their numbers to mean the same."""
-        fingerprint = self.run.environment.get("fingerprint")
-        machine = fingerprint if isinstance(fingerprint, Mapping) else {}
+        device, machine = self.run.environment.get("device"), measured_on(self.run)
+        if measuring_device(self.run) is not None:
+            device = machine.get("device")
         return {
             "data": _inside(self.run.environment, "data", "fingerprint"),
             "space": _inside(self.run.environment, "space", "fingerprint"),
-            "device": f"{self.run.environment.get('device')}, {machine.get('processor', '')}",
+            "device": f"{device}, {machine.get('processor', '')}",
             "preset": self.run.config.get("preset"),
         }
 

@@ -10,6 +10,7 @@ from nas.config_files import dump_yaml
 from nas.export.parcel import Facts, Figure
 from nas.run_store import Run, Trial
 from nas.search.confirm.view import confirmed_errors
+from nas.search.measured_on import measured_on
 from nas.search.take_home.origins import Source
 
 _COUNTED = {"parameters": "parameters", "macs": "multiply-adds per image", "depth": "depth"}
@@ -36,7 +37,7 @@ def facts_of(run: Run, trial: Trial, source: Source, command: str) -> Facts:
             f"fingerprint {str(data.get('fingerprint', '?'))[:12]}"
         ),
         figures=tuple(_figures(run, trial, source)),
-        device=_device(run.environment) if latencies else "",
+        device=_device(measured_on(run)) if latencies else "",
         commands=tuple(_commands(run, trial, source, command)),
         remarks=tuple(_remarks(run, trial, source)),
         recipe=recipe_text(source.record) if source.kind == "trained" else "",
@@ -101,8 +102,7 @@ def _source_words(entry: Mapping[str, Any], trial: Trial) -> str:
     return source
 
 
-def _device(environment: Mapping[str, Any]) -> str:
-    found = environment.get("fingerprint") or {}
+def _device(found: Mapping[str, Any]) -> str:
     named = ("device", "processor", "system", "torch", "runtimes")
     words = {"torch": "torch "}
     parts = [f"{words.get(key, '')}{found[key]}" for key in named if found.get(key)]
