@@ -317,8 +317,8 @@ class ExecutorConfig(_Part):
 
     members_per_call: Annotated[int, Field(ge=1, le=1024)] = 16
     """Most members that a worker scores in one call, so that what they have in common is computed
-    once; scores are equal to the last bit for every number. A batch gives each worker something,
-    and a call takes a few seconds at most."""
+    once; scores are equal to the last bit for every number. Where workers are so many that a
+    batch has fewer than 8 for each, calls have one; and a call takes a few seconds at most."""
 
     measure_on: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")] | None = None
     """Resource of a Ray cluster's nodes on one of which latencies are measured, such as

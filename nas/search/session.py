@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from nas.search.remote_measuring import RemoteDevice
 
 MOST_DEFAULT_WORKERS: Final = 4
+WORTH_SHARING: Final = 8
+"""Members per call from which on they save more than they cost (`make bench
+NAME=members_per_call`); with more workers than leave so many to each, calls have one."""
 
 _log = logging.getLogger("nas")
 
@@ -166,11 +169,11 @@ class Session:
 
     def _grouping(self, executor: AbstractExecutor, most: int) -> AbstractExecutor:
         """Return the executor with calls of several members, few enough that all have work."""
-        members = min(most, ceil(self.config.search.batch / executor.workers))
-        if members == 1:
+        fair = ceil(self.config.search.batch / executor.workers)
+        if most == 1 or fair < WORTH_SHARING:
             return executor
         if self._grouped is None:  # it learns how large calls may be
-            self._grouped = GroupingExecutor(executor, members)
+            self._grouped = GroupingExecutor(executor, min(most, fair))
         return self._grouped
 
     def settle(self) -> None:

@@ -20,6 +20,7 @@ from nas.search.executors.base import perform
 from nas.search.executors.grouping import CALL_S, CallSize, GroupingExecutor
 from nas.search.material import prepare_material
 from nas.search.resolve import resolve_config, resolve_space, searched_space
+from nas.search.session import WORTH_SHARING
 from nas.search.tasks import score_task
 from nas.seeds import derive_seed
 from nas.supernet.supernet import Supernet
@@ -201,7 +202,7 @@ def test_a_member_whose_score_is_known_is_not_scored_again(
 @pytest.mark.fault("G-D3")
 def test_a_search_is_the_same_however_many_members_a_call_has(tmp_path: Path) -> None:
     found = []
-    for members in (1, 5):
+    for members in (1, 8):
         config = resolve_config(
             {
                 **SCORING,
@@ -210,7 +211,7 @@ def test_a_search_is_the_same_however_many_members_a_call_has(tmp_path: Path) ->
                     "training": {"epochs": 1, "warmup_epochs": 0},
                     "relaxation": {"enabled": False},
                 },
-                "search": {"trials": 10, "batch": 5},
+                "search": {"trials": 10, "batch": WORTH_SHARING},
                 "confirm": {"enabled": False},
                 "executor": {"kind": "inline", "members_per_call": members},
             }
