@@ -53,6 +53,13 @@ def mark_name(node: ast.AST) -> str | None:
     return None
 
 
+def leaves_out(node: ast.AST) -> bool:
+    """Tell whether a mark beside another one keeps its test from a plain run."""
+    if mark_name(node) == "skipif" and isinstance(node, ast.Call) and node.args:
+        return ast.unparse(node.args[0]) == "not is_full_scale()"
+    return mark_name(node) in LEFT_OUT
+
+
 def marks_in(path: Path) -> Iterator[Mark]:
     """Yield every mark of a file, in the order of nodes."""
     text = path.read_text(encoding="utf-8")
@@ -63,10 +70,10 @@ def marks_in(path: Path) -> Iterator[Mark]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and mark_name(node) == "fault":
             chain = [node, *above(node, parents)]
-            beside = {mark_name(each) for level in chain for each in siblings(level)}
+            runs = not any(leaves_out(each) for level in chain for each in siblings(level))
             rows = tuple(ast.literal_eval(each) for each in node.args)
             place = f"{path.relative_to(CHECKOUT)}:{node.lineno}"
-            yield Mark(place, rows, is_on_test(node, parents), not beside & LEFT_OUT)
+            yield Mark(place, rows, is_on_test(node, parents), runs)
 
 
 def above(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> Iterator[ast.AST]:
@@ -140,11 +147,16 @@ def test_every_mark_is_on_a_test_and_names_rows_there_are() -> None:
     assert {row for mark in marks() for row in mark.rows} <= documented().keys()
 
 
+MARKED = "@pytest.mark.fault('A1')\ndef test_x(): ..."
+
+
 @pytest.mark.parametrize(
     ("source", "on_test", "runs"),
     [
-        ("@pytest.mark.fault('A1')\ndef test_x(): ...", True, True),
-        ("@pytest.mark.soak\n@pytest.mark.fault('A1')\ndef test_x(): ...", True, False),
+        (MARKED, True, True),
+        (f"@pytest.mark.soak\n{MARKED}", True, False),
+        (f"@pytest.mark.skipif(not is_full_scale())\n{MARKED}", True, False),
+        (f"@pytest.mark.skipif(no_proc)\n{MARKED}", True, True),
         ("@pytest.mark.fault('A1')\ndef helper(): ...", False, True),
         ("@pytest.mark.skip\nclass TestX:\n @pytest.mark.fault('A1')\n def test(): 0", True, False),
         ("pytestmark = pytest.mark.fault('A1')", True, True),
