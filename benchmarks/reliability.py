@@ -103,14 +103,14 @@ class Comparison:
 
     def full(self) -> Iterator[dict[str, Any]]:
         """Fill disks. Ray's own processes write elsewhere, so Tune is left out."""
-        shares = kills.fractions(max(self.counts.full, self.counts.rival_full), seed=2)
+        moments = kills.fractions(max(self.counts.full, self.counts.rival_full), seed=2)
         for side, count in (
             (Ours(), self.counts.full),
             (OptunaSide("Optuna SQLite"), self.counts.rival_full),
             (OptunaSide("Optuna journal (open lock)"), self.counts.rival_full),
         ):
             disturbance = kills.Disturbance(side, self.root / "full", PATIENCE_S)
-            yield disturbance.fill(shares[:count]).to_dict()
+            yield disturbance.fill(moments[:count]).to_dict()
 
     def torn(self) -> Iterator[dict[str, Any]]:
         """Tear logs: ours at every byte, a database of 100 kB at every few thousandth."""

@@ -52,7 +52,8 @@ class AbstractSide(abc.ABC):
     """One search with its storage, in a folder."""
 
     name: str
-    detail: str
+    file: str
+    """Where trials are kept, below the folder."""
 
     @abc.abstractmethod
     def search(self, folder: Path) -> None:

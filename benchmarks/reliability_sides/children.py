@@ -17,13 +17,12 @@ ERRORS: Final = "errors.txt"
 _LOOK_S: Final = 0.002
 
 
-def start(work: Callable[[], None], folder: Path, largest_file: int | None = None) -> int:
+def start(work: Callable[[], None], folder: Path) -> int:
     """Fork; the child leads a session of its own, works, and exits with 0, or 1 after an error.
 
     Args:
         work: What the child does.
         folder: Where its last words go.
-        largest_file: Most bytes of any file it writes: a disk that is full, without privileges.
     """
     sys.stdout.flush()
     pid = os.fork()
@@ -35,14 +34,17 @@ def start(work: Callable[[], None], folder: Path, largest_file: int | None = Non
         said = os.open(folder / ERRORS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(said, 1)
         os.dup2(said, 2)
-        if largest_file is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
         work()
         status = 0
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def fill_disk(pid: int, size: int) -> None:
+    """Let no file of a child grow beyond so many bytes from now on."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 def end(pid: int) -> int:

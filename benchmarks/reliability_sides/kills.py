@@ -76,7 +76,6 @@ class Disturbance:
         self.tally.seconds = round(seconds, 3)
         self.patience_s = patience_s + 3 * seconds
         self.reference = side.outcome(folder)
-        self._size = max(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
     def _undisturbed(self, name: str) -> tuple[Path, float]:
         folder = self._folder(name)
@@ -101,16 +100,19 @@ class Disturbance:
             self._go_on(folder, hit=ended is None)
         return self.tally
 
-    def fill(self, shares: list[float]) -> Tally:
-        """Let no file of a search grow beyond a share of its largest one's size, then go on."""
-        for number, share in enumerate(shares):
+    def fill(self, fractions: list[float]) -> Tally:
+        """Fill the disk of one search per fraction of the undisturbed time, and start it again.
+
+        From that moment no file of the child may grow beyond the one that holds its trials.
+        """
+        for number, fraction in enumerate(fractions):
             folder = self._folder(f"full-{number}")
-            pid = children.start(
-                lambda: self.side.search(folder),  # noqa: B023
-                folder,
-                largest_file=max(1, round(share * self._size)),
-            )
-            status = children.wait(pid, self.patience_s)
+            pid = children.start(lambda: self.side.search(folder), folder)  # noqa: B023
+            status = children.wait(pid, fraction * self.tally.seconds)
+            if status is None:
+                kept = folder / self.side.file
+                children.fill_disk(pid, kept.stat().st_size if kept.exists() else 0)
+                status = children.wait(pid, self.patience_s)
             if status is None:
                 children.end(pid)
             self._go_on(folder, hit=status != 0)
@@ -153,6 +155,7 @@ class Disturbance:
         lines = [line.strip() for line in text.replace(str(self.root), "...").splitlines()]
         named = [line for line in lines if re.match(r"[\w.]+(Error|Fault|Exception)\b", line)]
         line = (named or lines or ["(nothing was said)"])[-1][:200]
+        line = re.sub(r"^(\w+\.)+", "", line)  # the same error with and without its module
         kind = line.partition(":")[0]
         if all(not known.startswith(kind) for known in self.tally.errors):
             self.tally.errors.append(line)

@@ -46,7 +46,6 @@ class OptunaSide(AbstractSide):
     def __init__(self, name: str) -> None:
         self.name = name
         self.file = STORAGES[name]
-        self.detail = f"{self.file}, NSGAIISampler(seed={SEED}), default settings"
 
     def storage(self, folder: Path) -> BaseStorage:
         """Open the storage; paths are absolute, as its documentation advises."""

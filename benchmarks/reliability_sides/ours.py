@@ -33,7 +33,7 @@ class Ours(AbstractSide):
     """Run folder and driver of this engine."""
 
     name = "nas"
-    detail = "trials.log, whole search with NSGA-II"
+    file = "toy/trials.log"
 
     def search(self, folder: Path) -> None:
         """Search or resume; a trial is acknowledged when `Run.append` has returned."""

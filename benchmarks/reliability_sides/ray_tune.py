@@ -79,7 +79,7 @@ class TuneSide(AbstractSide):
     """A Tuner over a class Trainable, one trial at a time."""
 
     name = "Ray Tune"
-    detail = "Tuner.restore, reuse_actors, random search with a seed"
+    file = "toy/tuner.pkl"
 
     def search(self, folder: Path) -> None:
         """Fit a tuner, or restore one from its folder."""

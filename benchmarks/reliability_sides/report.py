@@ -9,11 +9,21 @@ HEAD: Final = """# What is lost when searches are interrupted
 
 Made by `{command}`; the same numbers as data are in
 `reliability.json`. Every side runs {trials} trials of {trial_ms} ms, one at a time, on one disk
-({disk}), and is disturbed at the same fractions of its own uninterrupted time. {limits}
+({disk}), and is disturbed at the same fractions of its own uninterrupted time. {sides}
+
+{limits}
 
 {machine}
 
 """
+
+SIDES: Final = (
+    "This engine runs its whole search, from NSGA-II to front and views. Optuna runs the same "
+    "sampler with a fixed seed and default settings, and is resumed by loading the study and "
+    "running the trials that are not complete; a sampler's state is no part of its storages. Ray "
+    "Tune runs random search with a seed and reused actors, and is resumed by `Tuner.restore`; its "
+    "trials are compared without their order, since their ids are drawn anew."
+)
 
 LIMITS: Final = (
     "Such short trials inflate the share of time that is spent in storage, so stalls are a stress "
@@ -47,7 +57,7 @@ TITLES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "full": (
         "Disk full on the way, then resumed with space",
-        "No file may grow beyond a random share of the largest file of an undisturbed search.",
+        "From a random moment on, no file may grow beyond the one that holds the trials.",
     ),
     "torn": (
         "Log torn",
@@ -65,7 +75,8 @@ TITLES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "overwritten": (
         "Killed while a checkpoint is written over another",
-        "Consistent: all tensors are of one and the same version.",
+        "A child writes one after the other without a pause, which is the worst case. Consistent: "
+        "all tensors are of one and the same version.",
     ),
     "owners": (
         "A second process on one search",
@@ -89,6 +100,7 @@ def text(document: Mapping[str, Any], *, command: str) -> str:
         trials=settings["trials"],
         trial_ms=settings["trial_ms"],
         disk=settings["disk"],
+        sides=SIDES,
         limits=LIMITS,
         machine=f"Machine: {machine}. Versions: {versions}. Made on {settings['date']}.",
     )
