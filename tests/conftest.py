@@ -48,11 +48,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
     The locks of devices lie there: otherwise a measurement in one test process would make every
     training in the other one pause. The name is short, because paths of sockets are limited. What
-    `tmp_path` gives stays where it was.
+    `tmp_path` gives stays where it was, and so does what torch keeps of compiled kernels.
     """
     if config.getoption("numprocesses", None):
         return  # this one only hands out the work
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    before = tempfile.gettempdir()
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", before)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{before}/torchinductor_{os.getuid()}")
     os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="nas")
     _own_folder.append(tempfile.tempdir)
 
