@@ -6,16 +6,19 @@ code as you: the token's file is yours alone.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas.cli.commands import command_group
-from nas.cli.output import print_json, print_text, talk
+from nas.cli.output import one_line, print_json, print_text, talk
 from nas.cli.run_folders import Json
 
 if TYPE_CHECKING:
     from nas.cluster.local_head import LocalHead
+
+_PATIENCE_S = 30.0
 
 app = command_group(__doc__)
 
@@ -47,6 +50,7 @@ def down(as_json: Json = False) -> None:
     """End the head that was started here, its jobs, and nothing else."""
     from nas.cluster.local_head import end_head
 
+    _stop_jobs()
     head = end_head()
     if as_json:
         print_json({"schema": "nas.cluster/1", "state": "down", "ended": head is not None})
@@ -85,6 +89,21 @@ def status(as_json: Json = False) -> None:
     print_text(f"token: {head.token_file}")
     if state == "lost":
         talk("it does not answer; end what is left of it: nas cluster down")
+
+
+def _stop_jobs() -> None:
+    """Let searches that go on save their state, as far as the head still answers."""
+    from nas.cluster.jobs import stop_all
+    from nas.cluster.local_head import local_head
+    from nas.errors import NasError
+
+    head = local_head()
+    if head is None or not head.is_alive():
+        return
+    talk("ending the local head ...")
+    with suppress(NasError):  # it is ended whatever it answers
+        for job in stop_all(head.endpoint(), _PATIENCE_S):
+            talk(f"stopped the job of run '{one_line(job.run)}'")
 
 
 def _document(head: LocalHead, state: str) -> dict[str, object]:

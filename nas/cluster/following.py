@@ -16,6 +16,7 @@ from nas.errors import ClusterError
 PATIENCE_S: Final = 60.0
 _POLL_S: Final = 1.0
 _AGAIN_S: Final = 0.5
+_CLOSED_S: Final = 5.0
 _LAST_WORDS_S: Final = 20.0
 
 
@@ -50,11 +51,13 @@ class _Follower:
         self._client = job_client(endpoint)
         self._seen = 0
         self._rest = ""
+        self._ended = asyncio.Event()
 
     async def follow(self) -> Job:
         words = asyncio.create_task(self._listen())
         try:
             job = await self._watch()
+            self._ended.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(words, _LAST_WORDS_S)
         finally:
@@ -90,7 +93,11 @@ class _Follower:
                     passed += len(text)
                     self._seen = max(self._seen, passed)
                     self._take(fresh)
+                # A server may close the connection before the job ends.
+                await asyncio.wait_for(self._ended.wait(), _CLOSED_S)
                 return
+            except TimeoutError:
+                continue
             except _connection_errors():
                 await asyncio.sleep(_AGAIN_S)
 

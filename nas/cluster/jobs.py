@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ _STATES: Final[Mapping[str, State]] = {
     "FAILED": "failed",
 }
 GOING: Final = ("pending", "running")
+_POLL_S: Final = 0.5
 
 
 @final
@@ -127,6 +129,27 @@ def stop_job(endpoint: Endpoint, key: str) -> bool:
     """
     found = _document(endpoint, endpoint.request("POST", f"/api/jobs/{key}/stop"))
     return bool(isinstance(found, dict) and found.get("stopped"))
+
+
+def stop_all(endpoint: Endpoint, patience_s: float) -> list[Job]:
+    """Ask every job of ours that is going on to stop, and wait; return those that were asked.
+
+    Args:
+        endpoint: Where they are.
+        patience_s: How long to wait until they have.
+
+    Raises:
+        ClusterError: If the cluster does not answer, or refuses.
+    """
+    asked = [job for job in list_jobs(endpoint) if job.is_going]
+    for job in asked:
+        stop_job(endpoint, job.key)
+    deadline = time.monotonic() + patience_s
+    while asked and time.monotonic() < deadline:
+        if not any(job.is_going for job in list_jobs(endpoint)):
+            break
+        time.sleep(_POLL_S)
+    return asked
 
 
 def read_logs(endpoint: Endpoint, key: str) -> str:

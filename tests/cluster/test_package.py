@@ -64,6 +64,9 @@ def test_a_module_that_is_not_there_or_unreadable_is_told(home: Path) -> None:
     (home / "broken.py").write_text("def f(:\n")
     with pytest.raises(ConfigError, match=r"broken\.py cannot be read"):
         code_of(["broken"])
+    latency = {"devices": {"pi": "no.json"}}
+    with pytest.raises(NotFoundError, match=r"'no\.json' does not exist, so it cannot be sent"):
+        package_of(config(latency=latency))
 
 
 def test_files_of_the_config_go_and_are_found_by_the_names_in_it(

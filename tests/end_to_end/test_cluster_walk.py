@@ -129,7 +129,8 @@ def test_a_search_goes_to_a_cluster_is_killed_and_comes_home(terminal: Terminal)
     up, submit, listed, again, front, down = typed
     assert submit == "nas submit wired_cnn --preset smoke --follow"
 
-    terminal.type(up)
+    assert terminal.type(up).startswith("started: ")
+    assert terminal.type(up).startswith("runs already: ")
     head = json.loads(terminal.type("nas cluster status --json"))
     keeper = json.loads((terminal.folder / "state/nas/cluster.json").read_bytes())["keeper"]
     started = [Process(keeper["pid"], keeper["started"]), *descendants(keeper["pid"])]
