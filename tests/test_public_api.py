@@ -43,6 +43,8 @@ def test_a_search_from_python_returns_its_run(tmp_path: Path) -> None:
             "supernet.training.epochs=1",
             "supernet.relaxation.enabled=false",
             "confirm.enabled=false",
+            "max_train_images=400",
+            "executor.workers=1",
         ],
     )
     points = run.front_points()

@@ -85,7 +85,7 @@ def test_the_installed_command_finds_its_spaces(nas_command: Path) -> None:
 
 def test_the_installed_command_searches(nas_command: Path) -> None:
     folder = nas_command.parent.parent
-    options = ["--data", "digits", "--preset", "smoke", "--trials", "4", "--name", "wheel"]
+    options = ["--data=digits", "--preset=smoke", "--trials=4", "--workers=1", "--name=wheel"]
     # How well it trains and confirms is tested where nas is not packaged.
     settings = ("confirm.enabled=false", "supernet.training.epochs=2", "latency.wait_s=0")
     brief = [word for setting in settings for word in ("--set", setting)]
