@@ -24,10 +24,12 @@ from nas.run_store.layout import WEIGHTS
 from nas.run_store.weights import WeightStore
 from nas.search.executors.base import Job, Outcome, Setup, outcome, payload_of, rebuild_error
 from nas.search.executors.ray_link import RayLink
-from nas.search.executors.ray_worker import Evaluator
+from nas.search.executors.ray_worker import Evaluator, to_json
 
 MOST_FAILED_STARTS: Final = 3
 LEAVE_S: Final = 2.0
+MANY: Final = 16
+"""Answers that are waited for from which on it pays to ask at once for all that have come."""
 
 _DETAIL: Final = re.compile(r"Worker exit detail: (.*?)(?: Some common causes| If the process|$)")
 _NODE_GONE: Final = re.compile(r"node has died|node was preempted|node is dead", re.IGNORECASE)
@@ -147,9 +149,9 @@ class Crew:
         member.since = time.monotonic()
         self.busy += 1
         if job.keeps is None:
-            reference = member.work.remote(_json(payload_of(job)))
+            reference = member.work.remote(to_json(payload_of(job)))
         else:
-            reference = member.handle.work_and_keep.remote(_json(job.payload))
+            reference = member.handle.work_and_keep.remote(to_json(job.payload))
         self.waits[reference] = member
 
     def collect(self, timeout_s: float) -> list[Outcome]:
@@ -165,7 +167,7 @@ class Crew:
             return []
         wait, references = self.link.ray.wait, list(self.waits)
         came, _ = wait(references, num_returns=1, timeout=timeout_s)
-        if came and len(references) > 1:
+        if came and len(references) >= MANY:
             came, _ = wait(references, num_returns=len(references), timeout=0)
         found: list[Outcome] = []
         for reference in came:
@@ -245,7 +247,7 @@ class Crew:
             "weights": list(setup.weights),
         }
         files = [self.weights[sha] for sha in setup.weights]
-        member.told = member.handle.set_up.remote(_json(order), *files)
+        member.told = member.handle.set_up.remote(to_json(order), *files)
         self.waits[member.told] = member
 
     def _publish(self, setup: Setup, sha: str) -> Any:
@@ -348,7 +350,3 @@ def _options(needs: Mapping[str, float], environment: Mapping[str, str]) -> dict
         "scheduling_strategy": "SPREAD",
         "runtime_env": {"env_vars": dict(environment)},
     }
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, allow_nan=False).encode()

@@ -32,6 +32,7 @@ from nas.search.executors.worker import limit_memory
 SCRATCH_PREFIX: Final = "nas-weights-"
 PARENT_LOOK_S: Final = 1.0
 _LOCK: Final = "in_use"
+_ENCODER: Final = json.JSONEncoder(allow_nan=False)  # `json.dumps` would make one for each job
 
 
 @final
@@ -70,7 +71,7 @@ class Evaluator:
             self._task = make_task(told["factory"], arguments)
         except Exception as raised:
             error = describe_error(raised)
-        return _json({"node": self._node, "pid": os.getpid(), "error": error})
+        return to_json({"node": self._node, "pid": os.getpid(), "error": error})
 
     def work(self, payload: bytes) -> bytes:
         """Run one job; payload and answer are JSON."""
@@ -112,10 +113,10 @@ def answer(task: Task, payload: dict[str, Any]) -> bytes:
     """Run one job; return its answer as JSON."""
     found = perform(task, payload)
     try:
-        return _json(found)
+        return to_json(found)
     except (TypeError, ValueError) as error:
         told = f"The task returned what is no JSON: {error}"
-        return _json({**found, "result": None, "reason": "crash", "message": told})
+        return to_json({**found, "result": None, "reason": "crash", "message": told})
 
 
 def check_version(wanted: str) -> None:
@@ -235,5 +236,6 @@ def _exclusive(path: Path) -> Iterator[None]:
         yield
 
 
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, allow_nan=False).encode()
+def to_json(value: Mapping[str, Any]) -> bytes:
+    """Return a job's payload or answer as it travels; not finite numbers are a ValueError."""
+    return _ENCODER.encode(value).encode()
