@@ -13,7 +13,7 @@ import pytest
 from scale import is_full_scale
 
 HARNESS = Path(__file__).parent.parent / "killed_trainings.py"
-RUNS = 100 if is_full_scale() else 3
+RUNS = 100 if is_full_scale() else 2
 
 
 @pytest.mark.fault("A1", "A2", "A3", "A4", "G-R1", "G-D2")

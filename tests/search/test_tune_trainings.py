@@ -20,6 +20,8 @@ from nas.search.executors.tune.early_stopping import STOPPED, EarlyStopping
 from nas.search.executors.tune.trainings import MOST_FAILURES, TuneTrainings
 from nas.search.executors.tune.wiring import why_gone
 
+soak = pytest.mark.skipif(not is_full_scale(), reason="skipped: starts more workers; make soak")
+
 
 @pytest.fixture(scope="module")
 def ray_executor() -> Iterator[RayExecutor]:
@@ -96,7 +98,7 @@ def test_trainings_survive_their_workers_and_answer_as_they_do_here(
 
 
 @pytest.mark.fault("A11")
-@pytest.mark.skipif(not is_full_scale(), reason="skipped: starts six workers; make soak")
+@soak
 def test_a_training_that_kills_its_worker_each_time_is_given_up(
     ray_executor: RayExecutor, scratch: Path, tmp_path: Path
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_loss_is_told_by_what_was_lost(words: str, reason: str) -> None:
     assert why_gone(words)[0] == reason
 
 
+@soak
 def test_a_task_that_cannot_be_made_is_an_error_of_the_search(
     ray_executor: RayExecutor, scratch: Path, tmp_path: Path
 ) -> None:
@@ -152,6 +155,7 @@ def test_trainings_that_lag_behind_are_stopped_and_say_when(
 
 
 @pytest.mark.fault("A5")
+@soak
 def test_a_stop_lets_trainings_finish_and_starts_no_other(
     ray_executor: RayExecutor, scratch: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +169,7 @@ def test_a_stop_lets_trainings_finish_and_starts_no_other(
     assert list(scratch.iterdir()) == []
 
 
+@soak
 def test_a_fault_of_who_listens_ends_the_experiment(
     ray_executor: RayExecutor, scratch: Path, tmp_path: Path
 ) -> None:
