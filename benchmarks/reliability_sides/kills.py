@@ -15,6 +15,9 @@ from reliability_sides.base import ACKNOWLEDGED, EVALUATED, AbstractSide, Outcom
 FIRST, LAST = 0.02, 0.98
 """Between which fractions of an uninterrupted search the kills fall."""
 
+ROOM = 400
+"""Most bytes that are left on a disk that fills up."""
+
 
 @final
 @dataclass
@@ -103,7 +106,8 @@ class Disturbance:
     def fill(self, fractions: list[float]) -> Tally:
         """Fill the disk of one search per fraction of the undisturbed time, and start it again.
 
-        From that moment no file of the child may grow beyond the one that holds its trials.
+        From that moment no file of the child may grow beyond the one that holds its trials, to
+        which a part of a record more may be added: so that writes come up short.
         """
         for number, fraction in enumerate(fractions):
             folder = self._folder(f"full-{number}")
@@ -111,7 +115,8 @@ class Disturbance:
             status = children.wait(pid, fraction * self.tally.seconds)
             if status is None:
                 kept = folder / self.side.file
-                children.fill_disk(pid, kept.stat().st_size if kept.exists() else 0)
+                size = kept.stat().st_size if kept.exists() else 0
+                children.fill_disk(pid, size + round(fraction * ROOM))
                 status = children.wait(pid, self.patience_s)
             if status is None:
                 children.end(pid)

@@ -57,7 +57,8 @@ TITLES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "full": (
         "Disk full on the way, then resumed with space",
-        "From a random moment on, no file may grow beyond the one that holds the trials.",
+        "From a random moment on, no file may grow beyond the one that holds the trials and up to "
+        "400 bytes more, so that writes come up short.",
     ),
     "torn": (
         "Log torn",
