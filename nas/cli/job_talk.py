@@ -89,7 +89,7 @@ def tell_end(job: Job, said: list[str], path: Path | None, as_json: bool) -> Non
         print_json(result_document(job, path))
     elif path is not None:
         print_text(f"run: {path}")
-    elif job.runs is not None:
+    elif job.runs is not None and job.state == "succeeded":
         print_text(f"run on the cluster: {job.runs}/{job.run}")
     if job.state == "succeeded":
         if path is not None:

@@ -50,7 +50,6 @@ def command_of(order: Order, folder: Path) -> list[str]:
             where=str(path.parent),
             fix="Submit its config: nas submit CONFIG --name " + order.name,
         )
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _log.info("beginning run '%s' in %s", order.name, path)
     begin = ["search", str(folder / CONFIG), "--name", order.name, "--runs", str(path.parent)]
     return [*begin, *order.arguments]
@@ -69,7 +68,6 @@ def _bring_up_to_date(order: Order, path: Path, carried: Path) -> None:
             fix="Send it along.",
         )
     _log.info("taking the sender's copy of run '%s'", order.name)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with carried.open("rb") as packed:
         put_copy(packed, path)
 

@@ -30,7 +30,7 @@ from nas.run_store import Run
 from nas.run_store.lock import owner_of
 
 DOCUMENT = "docs/cluster.md"
-PATIENCE_S = 400.0
+PATIENCE_S = 1800.0 if is_full_scale() else 400.0
 FINISHED = "trial_finished"
 BRIEFLY = """
 from unittest.mock import patch
@@ -123,6 +123,7 @@ def mentioning(folder: str) -> list[int]:
     return found
 
 
+@pytest.mark.timeout(3600 if is_full_scale() else 900)
 @pytest.mark.fault("A1", "F13", "F14", "G-S2", "G-S7")
 def test_a_search_goes_to_a_cluster_is_killed_and_comes_home(terminal: Terminal) -> None:
     typed = commands(DOCUMENT)
