@@ -152,8 +152,7 @@ class RemoteDevice:
                 f"There is no worker to measure on any more: {fault.what}",
                 where=fault.where,
                 why=fault.why,
-                fix=f"{fault.fix or 'Look at the cluster.'} Then go on with: "
-                f"nas resume {self.session.run.name}",
+                fix=fault.fix,
             ) from fault
 
     def _ask(self, setup: Setup, payload: Mapping[str, Any]) -> Mapping[str, Any]:

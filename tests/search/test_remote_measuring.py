@@ -143,3 +143,48 @@ def test_a_lost_cluster_leaves_trials_open_and_the_run_goes_on_later(
     assert not left.table().failed()
     assert len(left.table().finished()) == 4
     assert canonical(values(resume(left.path))) == canonical(values(whole))
+
+
+@pytest.mark.usefixtures("anywhere")
+def test_real_latencies_stay_ratios_to_one_reference_over_a_resume(tmp_path: Path) -> None:
+    run = fake_search(
+        tmp_path,
+        "objectives=[macs, latency]",
+        "search.trials=3",
+        "latency.max_seconds=0.05",
+        "latency.wait_s=0",
+        "latency.retries=0",
+        ON_MARKER,
+    )
+    again = resume(run.path, extra_trials=2)
+    details = [
+        trial.extra["measurements"]["latency_ms[eager,b1,fp32]"]
+        for trial in again.table().finished()
+    ]
+    assert len(details) == 5
+    assert len({each["reference_ms"] for each in details}) == 1
+    record = measuring_device(again)
+    assert record is not None
+    assert {each["device"] for each in details} == {record["digest"]}
+    timed = [each for each in again.records() if each["kind"] == "trial_nodes_timed"]
+    assert timed
+    assert all(each["whole_ms"] > 0 and each["nodes"] for each in timed)
+
+
+@pytest.mark.usefixtures("anywhere")
+def test_a_node_that_takes_the_place_of_another_must_have_the_same_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search stops, for no network is at fault; it can go on with the right node."""
+    real = device_fingerprint("cpu")
+    nodes = iter([real])
+    other = replace(real, processor="Abacus 3")
+    monkeypatch.setattr(measuring_task, "device_fingerprint", lambda *given: next(nodes, other))
+    with pytest.raises(
+        ClusterError, match=r"no worker to measure on any more[\s\S]*here it is Abacus 3"
+    ) as caught:
+        fake_search(tmp_path, *PLACED, ON_MARKER)
+    assert str(caught.value.fix).endswith("start a new run. Go on with: nas resume run")
+    left = Run.open(tmp_path / "run")
+    assert left.table().trials
+    assert not left.table().failed()
