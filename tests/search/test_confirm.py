@@ -49,6 +49,7 @@ def real_config(*overrides: str) -> SearchConfig:
         {
             "space": "tiny_exhaustive",
             "preset": "smoke",
+            "max_train_images": 600,
             "objectives": ["error", "macs"],
             "constraints": {"latency": {"max": 1000.0}},
             "supernet": {
