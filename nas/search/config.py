@@ -320,7 +320,7 @@ class ExecutorConfig(_Part):
     once; scores are equal to the last bit for every number. Where workers are so many that a
     batch has fewer than 8 for each, calls have one; and a call takes a few seconds at most."""
 
-    measure_on: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")] | None = None
+    measure_on: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}$")] | None = None
     """Resource of a Ray cluster's nodes on one of which latencies are measured, such as
     `accelerator_pi4`; null measures them where the search was started."""
 
