@@ -73,6 +73,7 @@ class TrainingTask:
             before = self.journal.read_text().count(f"{line}\n") if self.journal.exists() else 0
             with self.journal.open("a") as file:
                 file.write(f"{line}\n")
+            time.sleep(payload.get("pause_s", 0.0))
             if number == trouble.get("at") and before < trouble.get("times", 99):
                 _make(trouble["kind"])
             return train(*given)

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import nas
-from nas.errors import EnvironmentFault
+from nas.errors import ClusterError, EnvironmentFault
 from nas.run_store.layout import WEIGHTS
 from nas.run_store.weights import WeightStore
 from nas.search.executors.base import (
@@ -227,6 +227,7 @@ class Experiment:
         """Run the experiment; tell outcomes as they come; return whether there are all."""
         thread = threading.Thread(target=self._run, args=(tuner,), daemon=True)
         stopped_at: float | None = None
+        patience_s = END_S
         with _quiet():
             thread.start()
             try:
@@ -241,9 +242,12 @@ class Experiment:
                     if stopped_at is not None and time.monotonic() - stopped_at > grace_s:
                         break
                 self._deliver(0.0)
+            except ClusterError:
+                patience_s = POLL_S  # Tune hangs with its cluster
+                raise
             finally:
                 self._is_stopping = self.is_over = True
-                thread.join(END_S)
+                thread.join(patience_s)
         if self._fault is not None:
             raise self._fault
         self._deliver(0.0)
