@@ -114,10 +114,12 @@ def estimate(config: SearchConfig) -> Estimate:
     from nas.search.material import prepare_material
     from nas.search.memory_check import check_memory
     from nas.search.quantisation import check_objectives_here
+    from nas.search.remote_measuring import check_measure_on
     from nas.search.resolve import resolve_space, searched_space
     from nas.search.session import default_workers
     from nas.training.device import resolve_device
 
+    check_measure_on(config, config.executor.kind)
     device = resolve_device(config.device)
     space, goals = resolve_space(config), Goals.of(config)
     material = prepare_material(config)

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 from measuring_fakes import LARGE, TRIED
-from search_runs import canonical, fake_search
+from search_runs import canonical, fake_config, fake_search
 
+from nas.cli.dry_run import estimate
 from nas.errors import ClusterError, ConfigError, RunError
 from nas.objectives.device_fingerprint import device_fingerprint
 from nas.run_store import Run
@@ -100,6 +101,8 @@ def test_an_executor_without_nodes_cannot_measure_on_one(tmp_path: Path) -> None
     ):
         fake_search(tmp_path, *PLACED, ON_MARKER)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match="executor 'inline' has no nodes"):
+        estimate(fake_config(*PLACED, ON_MARKER))
 
 
 @pytest.mark.usefixtures("anywhere")
