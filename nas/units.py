@@ -291,5 +291,7 @@ def _readable_units(unit: Unit) -> list[Unit]:
 
 def _clumsiness(quantity: Quantity) -> float:
     """Return how far a number is from the range that reads easily, 1 to 1000."""
+    if quantity.value == 0:  # too small for a float in this unit
+        return math.inf
     size = math.log10(abs(quantity.value))
     return -size if size < 0 else max(0.0, size - 3) + size / 100

@@ -140,6 +140,7 @@ def test_what_is_no_quantity_is_refused_with_the_way_out(
         (Quantity(3072, Unit.KIBIBYTES), "3 MiB"),
         (Quantity(0.25, Unit.FRACTION), "25 %"),
         (Quantity(0, MS), "0 ms"),
+        (Quantity(5e-324, Unit.MILLISECONDS), "4.941e-318 ns"),
     ],
 )
 def test_a_readable_quantity_has_a_number_one_can_take_in(quantity: Quantity, text: str) -> None:

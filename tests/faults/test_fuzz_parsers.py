@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dash_servers import VIEWS, Dash, serving
 from fuzzing import dumped, mutants, odd_data, survives
+from made_profiles import made_profile
 from made_runs import made_run
 from scale import CHECKOUT, scaled
 
+from nas.cli.durations import parse_duration
+from nas.cli.named_architectures import build_named
 from nas.config_files import dump_yaml, load_document, parse_json, validate_document
+from nas.objectives import resolve_objective
+from nas.objectives.constraints import parse_constraints
+from nas.predict.profile import LatencyProfile
 from nas.run_store import Run
 from nas.run_store.doctor import examine
 from nas.run_store.listing import list_runs
@@ -22,7 +28,10 @@ from nas.run_store.records import encode
 from nas.search.config import SearchConfig
 from nas.search.resolve import resolve_config
 from nas.space.declared import space_from_document
+from nas.topology.edge_scales import read_edge_scale
+from nas.topology.operations import OPERATIONS
 from nas.topology.serial import dump_architecture, load_architecture
+from nas.units import parse_quantity
 
 COUNT = 10_000
 """Inputs of each parser at full scale."""
@@ -206,3 +215,54 @@ def test_a_query_is_answered_or_refused(tmp_path: Path) -> None:
 
         survives(ask, mutants(TARGETS, scaled(COUNT), seed=12))
         assert dash.get("/api/runs/made").status == 200
+
+
+WRITTEN: dict[str, tuple[Callable[[str], object], list[bytes]]] = {
+    "quantity": (parse_quantity, [b"2 ms", b"1.5 GiB", b"3 MMACs", b"10 %", b"1e-3 s"]),
+    "duration": (parse_duration, [b"1h30m", b"2h", b"90s", b"10"]),
+    "constraint": (
+        parse_constraints,
+        [b"latency <= 2 ms", b"error[ort,int8] <= 1 %"],
+    ),
+    "objective": (resolve_objective, [b"latency_ms[eager,b1,fp32]", b"error[ort,int8]", b"macs"]),
+    "network": (build_named, [b"resnet-cifar:depth=20", b"csp(inner=dense):n=4", b"dense:n=4"]),
+    "operation": (OPERATIONS.get, [b"bn+relu+conv3x3.g32", b"conv1x1+bn+relu+dw5x5", b"identity"]),
+    "edge scale": (read_edge_scale, [b"decayed_identity(0.5)", b"rezero", b"fixed(gain=0.1)"]),
+}
+"""What is written as a word in files and on the command line, and who reads it."""
+
+
+@pytest.mark.fault("G-F1", "C4", "C11")
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_a_written_word_is_read_or_refused(kind: str) -> None:
+    read, seeds = WRITTEN[kind]
+
+    def take(raw: bytes) -> object:
+        return read(raw.decode("utf-8", "surrogateescape"))
+
+    taken, refused = survives(take, mutants(seeds, scaled(COUNT) // 5, seed=13))
+    assert taken > 0 and refused > 0
+
+
+CONSTRAINTS: list[Any] = [
+    {"latency": {"max": "2 ms"}, "macs": {"max": 1e6, "min": 10}},
+    ["latency <= 2 ms", {"macs": {"max": 10}}],
+]
+
+
+@pytest.mark.fault("G-F1", "C4", "C9")
+def test_odd_constraints_are_read_or_refused() -> None:
+    taken, refused = survives(parse_constraints, odd_data(CONSTRAINTS, scaled(COUNT) // 5, seed=3))
+    assert taken > 0 and refused > 0
+
+
+@pytest.mark.fault("G-F1", "C1")
+def test_an_odd_profile_is_read_or_refused(tmp_path: Path) -> None:
+    file = made_profile(tmp_path / "profile.json")
+    data = json.loads(file.read_text(encoding="utf-8"))
+
+    def load(odd: Any) -> None:
+        file.write_text(dumped(odd), encoding="utf-8")
+        LatencyProfile.load(file)
+
+    survives(load, odd_data([data], scaled(COUNT) // 40, seed=14))
