@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_profiles import made_profile
 from measuring_fakes import LARGE, TRIED
 from search_runs import canonical, fake_config, fake_search
 
 from nas.cli.dry_run import estimate
 from nas.errors import ClusterError, ConfigError, RunError
 from nas.objectives.device_fingerprint import device_fingerprint
+from nas.predict.profile import LatencyProfile
 from nas.run_store import Run
 from nas.search import driver, measuring_task
 from nas.search.driver import resume
@@ -191,3 +193,34 @@ def test_a_node_that_takes_the_place_of_another_must_have_the_same_device(
     left = Run.open(tmp_path / "run")
     assert left.table().trials
     assert not left.table().failed()
+
+
+STEERED = (
+    "objectives=[fake_error, latency]",
+    "search.trials=4",
+    "latency.steer=predicted",
+    "latency.max_seconds=0.05",
+    "latency.wait_s=0",
+    "latency.retries=0",
+    ON_MARKER,
+)
+
+
+@pytest.mark.usefixtures("anywhere")
+def test_a_profile_that_steers_must_be_of_the_node_that_measures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = made_profile(tmp_path / "profile.json")
+    profile = f"latency.profile={made}"
+    run = fake_search(tmp_path / "runs", *STEERED, profile, name="fits")
+    record = measuring_device(run)
+    assert record is not None
+    measured = [each for each in run.records() if each["kind"] == "trial_measured"]
+    assert measured
+    for each in measured:
+        (details,) = each["measurements"].values()
+        assert details["device"] == record["digest"]
+        assert details["reference_ms"] == LatencyProfile.load(made).reference_ms
+    on_another(monkeypatch, processor="Abacus 3")
+    with pytest.raises(ConfigError, match=r"of another device or version: processor is .*Abacus 3"):
+        fake_search(tmp_path / "runs", *STEERED, profile, name="differs")
