@@ -109,6 +109,30 @@ def answer_without_token(address: str, method: str, path: str) -> int:
     return status
 
 
+LOOPBACK = re.compile(r"0100007F|0{24}01000000|0{16}(FFFF0000|0000FFFF)0100007F")
+LISTENS = "0A"
+
+
+def open_to_others(those: list[Process]) -> list[str]:
+    """Return addresses, as Linux writes them, on which processes listen to other machines."""
+    sockets = set()
+    for each in those:
+        try:
+            sockets |= {str(link.readlink()) for link in Path(f"/proc/{each.pid}/fd").iterdir()}
+        except OSError:
+            continue  # it ended meanwhile
+    found, count = [], 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            _, address, _, state, *_, inode = line.split()[:10]
+            if state == LISTENS and f"socket:[{inode}]" in sockets:
+                count += 1
+                if not LOOPBACK.fullmatch(address.partition(":")[0]):
+                    found.append(address)
+    assert count > 5, "the head's own sockets were not found"
+    return found
+
+
 def mentioning(folder: str) -> list[int]:
     """Return processes whose arguments or environment name a folder."""
     found = []
@@ -147,6 +171,7 @@ def test_a_search_goes_to_a_cluster_is_killed_and_comes_home(terminal: Terminal)
     driver = owner_of(there / "lock")
     assert driver is not None
     started += descendants(keeper["pid"])
+    assert open_to_others(started) == []
     os.kill(driver.pid, signal.SIGKILL)
     _, said = search.communicate(timeout=PATIENCE_S)
     assert search.returncode == 7, said
