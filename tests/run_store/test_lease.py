@@ -23,7 +23,10 @@ from nas.run_store.file_system import kind_among, network_kind
 from nas.run_store.lease import Lease, RunLease, read_lease
 from nas.run_store.lock import RunLock, owner_of
 
-PATIENCE, RENEWAL = 0.6, 0.1
+PATIENCE, RENEWAL = 5.0, 0.1
+"""A living owner is given long, for a busy machine may hold it up; no test waits for that long."""
+SHORT = 0.5
+"""Enough for an owner that is stopped."""
 
 
 @pytest.fixture(autouse=True)
@@ -96,10 +99,13 @@ def test_a_run_of_another_machine_is_refused_at_once_and_the_way_to_take_it_is_n
 
 
 @pytest.mark.fault("A17")
-def test_a_living_owner_is_never_taken_over_and_a_dead_one_is(path: Path, elsewhere: int) -> None:
+def test_a_living_owner_is_never_taken_over_and_a_dead_one_is(
+    path: Path, elsewhere: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(RunError, match=r"(?s)'shared' is alive: pid \d+ on host node7.*nas stop"):
         Run.open(path, write=True, take_over=True)
     os.kill(elsewhere, signal.SIGSTOP)
+    monkeypatch.setattr(lease, "PATIENCE_S", SHORT)
     with Run.open(path, write=True, take_over=True) as run:
         found = read_lease(path / "lease")
         assert found is not None and (found.pid, found.fence) == (os.getpid(), 3)
@@ -108,9 +114,10 @@ def test_a_living_owner_is_never_taken_over_and_a_dead_one_is(path: Path, elsewh
 
 @pytest.mark.fault("A6", "A10", "A17")
 def test_an_owner_that_slept_while_its_run_was_taken_can_append_nothing_any_more(
-    path: Path, elsewhere: int
+    path: Path, elsewhere: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.kill(elsewhere, signal.SIGSTOP)
+    monkeypatch.setattr(lease, "PATIENCE_S", SHORT)
     with Run.open(path, write=True, take_over=True) as run:
         os.kill(elsewhere, signal.SIGCONT)
         os.kill(elsewhere, signal.SIGUSR1)
@@ -174,7 +181,10 @@ def test_a_lease_is_renewed_and_given_back_and_a_forked_child_does_neither(path:
 
 
 @pytest.mark.fault("A17")
-def test_a_lease_that_cannot_be_read_is_of_nobody_known_and_may_be_taken_over(path: Path) -> None:
+def test_a_lease_that_cannot_be_read_is_of_nobody_known_and_may_be_taken_over(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "PATIENCE_S", SHORT)
     (path / "lease").write_text("{")
     with pytest.raises(RunError, match=r"in use by pid 0 on host unknown since unknown"):
         Run.open(path, write=True)
@@ -185,6 +195,7 @@ def test_a_lease_whose_owner_gave_it_back_or_deleted_it_meanwhile_is_taken_at_on
     path: Path, elsewhere: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.kill(elsewhere, signal.SIGSTOP)
+    monkeypatch.setattr(lease, "PATIENCE_S", SHORT)
     naps = iter([lambda: (path / "lease").unlink()])
     real = time.sleep
 

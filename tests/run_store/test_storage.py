@@ -155,8 +155,7 @@ def test_the_lock_is_free_at_once_after_kill_9_even_if_a_forked_child_lives(
 
     def own_and_fork() -> None:
         RunLock(path, "mine")
-        orphan = start_child(lambda: time.sleep(5))
-        os.write(signal_ready, b"%d" % orphan)
+        start_child(lambda: (os.write(signal_ready, b"%d" % os.getpid()), time.sleep(5)))
         time.sleep(60)
 
     for _ in range(scaled(20)):
@@ -201,6 +200,7 @@ def test_a_child_that_was_forked_just_before_its_owner_died_is_waited_for(
         time.sleep(60)
         lock.release()
 
+    monkeypatch.setattr("nas.run_store.lock._PATIENCE_S", 20.0)
     pid = start_child(own_and_fork)
     orphan = int(os.read(ready, 20))
     os.kill(pid, signal.SIGKILL)
