@@ -1,13 +1,14 @@
 """What the driver of a search costs as trials add up, and how far one driver reaches.
 
 Measured: runs of 96, 992 and 10,000 trials are gone on with by workers that answer at once, so that
-all the time there is is the driver's: planning, writing down, views. Time of the processor and time
-of the disk are told apart. Then each run is resumed in a process of its own, from its start to the
-first new trial. Simulated: recorded evaluation times of a real run on 1 to 1,024 workers, with a
-driver that takes what was measured. Ratios are the driver's time per trial after so many trials
-over that after 96: 1 is no growth.
+all the time there is is the driver's: planning, writing down, views. Told are its processor time
+and how often it waits for the disk (`fsync`); a simulated wait takes `--sync-ms`. Then each run is
+resumed in a process of its own, from its start to the first new trial. Simulated: recorded
+evaluation times of a real run on 1 to 1,024 workers, with a driver that takes what was measured.
+Ratios are the driver's processor time per trial, views left out, after so many trials over that
+after 96: 1 is no growth. Views take 5 % of a search at most (`nas/search/view_refresh.py`).
 
-    python benchmarks/scaling.py [--run RUN] [--disk FOLDER] [--small] [--record]
+    python benchmarks/scaling.py [--run RUN] [--disk FOLDER] [--sync-ms MS] [--small] [--record]
 
 `--run` takes the evaluation times from a run folder of yours instead of the recorded ones; with
 `--record` they are kept. `--disk` is where the runs lie meanwhile: a network file system is slower.
@@ -18,11 +19,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -33,8 +35,11 @@ import harness
 import numpy as np
 from scaling_parts.long_run import result, write_long_run
 from scaling_parts.simulation import Case, Driver, simulate
+from scaling_parts.watch import Watch
 
 from nas.run_store import Run
+from nas.search import explore as exploring
+from nas.search import view_refresh
 from nas.search.config import SearchConfig
 from nas.search.driver import open_session, resume, run_config
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
@@ -91,46 +96,6 @@ class AtOnce(AbstractExecutor):
         """Nothing was started."""
 
 
-@final
-class Watch:
-    """Adds up processor and disk seconds of some calls."""
-
-    def __init__(self) -> None:
-        self.processor: dict[str, float] = defaultdict(float)
-        self.disk: dict[str, float] = defaultdict(float)
-        self._synced = 0.0
-
-    def timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the call, watched."""
-
-        def watched(*given: Any, **named: Any) -> Any:
-            began, synced = time.process_time(), self._synced
-            try:
-                return call(*given, **named)
-            finally:
-                self.processor[name] += time.process_time() - began
-                self.disk[name] += self._synced - synced
-
-        return watched
-
-    def sync(self, call: Callable[[int], None]) -> Callable[[int], None]:
-        """Return `fsync`, watched."""
-
-        def watched(descriptor: int) -> None:
-            began = time.perf_counter()
-            call(descriptor)
-            self._synced += time.perf_counter() - began
-
-        return watched
-
-    def ms(self, name: str, count: int) -> dict[str, float]:
-        """Return milliseconds per call that counts."""
-        return {
-            "processor_ms": round(1e3 * self.processor[name] / count, 3),
-            "disk_ms": round(1e3 * self.disk[name] / count, 3),
-        }
-
-
 @contextmanager
 def watching() -> Iterator[Watch]:
     """Watch the parts of the driver inside the block."""
@@ -139,6 +104,8 @@ def watching() -> Iterator[Watch]:
         (_Explorer, "_plan", "plan"),
         (_Explorer, "_ask", "ask"),
         (TrialCloser, "take", "close"),
+        (exploring, "rebuild_views", "views"),
+        (view_refresh, "rebuild_views", "views"),
     ]
     kept = [(owner, name, getattr(owner, name)) for owner, name, _ in parts]
     synchronise = os.fsync
@@ -179,7 +146,13 @@ def measure_driver(root: Path, trials: int, order: str) -> dict[str, Any]:
             whole(session, None, [])
         session.close()
         assert len(run.table().finished()) == trials + MORE
-    return {part: watch.ms(part, MORE) for part in ("plan", "ask", "close", "whole")}
+    views, whole = watch.per_call("views", MORE), watch.per_call("whole", MORE)
+    return {
+        **{part: watch.per_call(part, MORE) for part in ("plan", "ask", "close")},
+        "all_but_views": {name: round(whole[name] - views[name], 3) for name in whole},
+        "views_once": watch.per_call("views", watch.calls["views"]),
+        "sync_ms": round(1e3 * statistics.median(watch.sync_s), 3),
+    }
 
 
 def measure_resume(root: Path, trials: int) -> dict[str, float]:
@@ -211,7 +184,9 @@ def resume_until_first(path: Path) -> None:
     def ask(self: Any, batch: int, entry: Any) -> Any:
         first = {"first_new_trial_at": time.perf_counter()}
         spent = time.process_time()
-        print(json.dumps({**first, "imports_cpu_s": imported, "resume_cpu_s": spent - imported}))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+        told = {"imports_cpu_s": imported, "resume_cpu_s": spent - imported, "peak_mib": peak}
+        print(json.dumps({**first, **told}))
         raise FirstTrialReached
 
     setattr(_Explorer, "_ask", ask)  # noqa: B010 - a name that is known
@@ -221,11 +196,11 @@ def resume_until_first(path: Path) -> None:
         return
 
 
-def driver_of(batches: dict[str, Any], flow: dict[str, Any]) -> Driver:
+def driver_of(batches: dict[str, Any], flow: dict[str, Any], sync_s: float) -> Driver:
     """Return the simulated driver from what was measured with and without batches."""
 
     def seconds(measured: dict[str, float]) -> float:
-        return (measured["processor_ms"] + measured["disk_ms"]) / 1e3
+        return measured["processor_ms"] / 1e3 + measured["syncs"] * sync_s
 
     size = config_for(1).search.batch
     plan_many, plan_one = seconds(batches["plan"]) * size, seconds(flow["plan"])
@@ -320,9 +295,8 @@ def print_simulated(rows: list[dict[str, Any]]) -> None:
 
 
 def per_trial_ms(measured: dict[str, Any]) -> float:
-    """Return what the driver takes for a trial, all in all."""
-    whole: dict[str, float] = measured["whole"]
-    return whole["processor_ms"] + whole["disk_ms"]
+    """Return what the driver takes of the processor for a trial, all but the views."""
+    return float(measured["all_but_views"]["processor_ms"])
 
 
 def measure_sizes(root: Path, sizes: Iterable[int]) -> dict[int, dict[str, Any]]:
@@ -335,9 +309,12 @@ def measure_sizes(root: Path, sizes: Iterable[int]) -> dict[int, dict[str, Any]]
             "resume": measure_resume(root, size),
         }
         for order in ("deterministic", "asynchronous"):
-            told = {part: sum(each.values()) for part, each in found[size][order].items()}
-            parts = ", ".join(f"{part} {value:.2f}" for part, value in told.items())
-            print(f"after {size:>6,} trials, {order}: ms per trial: {parts}", flush=True)
+            told = found[size][order]
+            parts = ", ".join(
+                f"{part} {told[part]['processor_ms']:.2f} ms and {told[part]['syncs']:.2f} syncs"
+                for part in ("plan", "ask", "close", "all_but_views", "views_once")
+            )
+            print(f"after {size:>6,} trials, {order}: {parts} of {told['sync_ms']} ms", flush=True)
         print(f"after {size:>6,} trials: resumed in {found[size]['resume']['whole_s']:.2f} s")
     return found
 
@@ -347,6 +324,7 @@ def parse() -> argparse.Namespace:
     parser = harness.arguments(__doc__)
     parser.add_argument("--run", type=Path, help="run folder to take evaluation times from")
     parser.add_argument("--disk", type=Path, help="where the runs lie while they are measured")
+    parser.add_argument("--sync-ms", type=float, default=0.5, help="a sync of the simulated disk")
     parser.add_argument("--resume", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -363,7 +341,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.disk) as folder:
         measured = measure_sizes(Path(folder), sizes)
     middle = measured[sizes[1]]
-    driver = driver_of(middle["deterministic"], middle["asynchronous"])
+    driver = driver_of(middle["deterministic"], middle["asynchronous"], options.sync_ms / 1e3)
     simulated = simulate_all(times, driver, 512 if options.small else TRIALS)
     print_simulated(simulated)
     first = measured[sizes[0]]
@@ -384,6 +362,7 @@ def main() -> None:
         overhead=True,
         record=options.record,
         more={
+            "sync_ms": options.sync_ms,
             "driver": {str(size): each for size, each in measured.items()},
             "simulated_driver_s": asdict(driver),
             "evaluations": {key: times[key] for key in ("space", "data", "machine")},

@@ -7,6 +7,7 @@ takes a stage whole from one parent, mutation changes one answer and asks what i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 from weakref import WeakKeyDictionary
@@ -27,7 +28,7 @@ from nas.search.samplers.encoding import (
     encode,
     quiet_optuna,
 )
-from nas.space import AbstractSpace, Decisions
+from nas.space import AbstractSpace
 
 POPULATION = 24
 CROSSOVER_PROBABILITY = 0.9
@@ -49,7 +50,7 @@ class _WiringNSGAII(NSGAIISampler):
         self._history = history
         self._generations = _by_generation(history)
         self._parents: list[FrozenTrial] | None = None
-        self.variation = _Variation(space, [seen.decisions for seen in history], seed)
+        self.variation = _Variation(space, history, seed)
         super().__init__(
             population_size=POPULATION,
             seed=seed % 2**32,
@@ -148,10 +149,10 @@ def generation_of(seen: Observation) -> int:
 
 
 def _by_generation(history: Sequence[Observation]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
+    found: defaultdict[int, list[int]] = defaultdict(list)
     for place, seen in enumerate(history):
         if seen.values is not None:
-            found.setdefault(generation_of(seen), []).append(place)
+            found[seen.state.get("generation", 0)].append(place)
     return found
 
 
@@ -161,13 +162,13 @@ class _Variation:
 
     Args:
         space: Crosses and mutates members.
-        members: Decisions by trial number.
+        history: Results by trial number.
         seed: Of all draws.
     """
 
-    def __init__(self, space: AbstractSpace, members: Sequence[Decisions], seed: int) -> None:
+    def __init__(self, space: AbstractSpace, history: Sequence[Observation], seed: int) -> None:
         self.space = space
-        self.members = members
+        self.history = history
         self.rng = np.random.default_rng(seed)
         self._ranks: dict[int, int] = {}
         self._parents: tuple[int, ...] = ()
@@ -186,12 +187,12 @@ class _Variation:
         if not self._ranks:
             self._ranks = _rank(population)
         first, second = self._select(population), self._select(population)
-        child = self.members[first]
+        child = self.history[first].decisions
         self._parents = (first,)
         if self.rng.random() < CROSSOVER_PROBABILITY:
-            child = self.space.crossover(child, self.members[second], self.rng)
+            child = self.space.crossover(child, self.history[second].decisions, self.rng)
             self._parents = tuple(dict.fromkeys((first, second)))
-        parents = (self.members[first], self.members[second])
+        parents = (self.history[first].decisions, self.history[second].decisions)
         if child in parents or self.rng.random() < MUTATION_PROBABILITY:
             child = self.space.mutate(child, self.rng)
         return encode(self.space, child)
