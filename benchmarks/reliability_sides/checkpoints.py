@@ -89,8 +89,8 @@ class TorchSave:
 
     def load(self, folder: Path) -> Arrays:
         """Read the file that this benchmark wrote; a format of others needs its own reader."""
-        read = torch.load  # noqa: TID251
-        return {name: each.numpy() for name, each in read(folder / "state.pt").items()}
+        state = torch.load(folder / "state.pt", weights_only=True)  # noqa: TID251
+        return {name: each.numpy() for name, each in state.items()}
 
 
 @final
