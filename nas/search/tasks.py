@@ -20,7 +20,6 @@ from nas.run_store.weights import WeightStore
 from nas.search.config import SearchConfig
 from nas.search.executors.base import Task, perform
 from nas.search.goals import Goals
-from nas.search.material import check_same_data, prepare_material
 from nas.search.quantisation import deployment_of
 from nas.search.resolve import resolve_space, searched_space
 from nas.search.time_spent import TimeSpent
@@ -161,6 +160,8 @@ class Subnets:
     def __init__(
         self, config: SearchConfig, space: AbstractSpace, arguments: Mapping[str, Any]
     ) -> None:
+        # They load torch, which takes longer than many a search without weights.
+        from nas.search.material import check_same_data, prepare_material
         from nas.supernet.scoring.score import scoring_data
         from nas.supernet.supernet import Supernet
         from nas.training.device import memory_format, resolve_device
