@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from nas.search.executors.base import Job, Outcome, Setup
 from nas.search.executors.inline import InlineExecutor
 from nas.search.executors.ray_executor import RayExecutor
 from nas.search.executors.tune.early_stopping import STOPPED, EarlyStopping
+from nas.search.executors.tune.scratch import scratch_folder
 from nas.search.executors.tune.trainings import MOST_FAILURES, TuneTrainings
 from nas.search.executors.tune.wiring import why_gone
 
@@ -78,14 +81,14 @@ def test_trainings_survive_their_workers_and_answer_as_they_do_here(
     ]
     journal = tmp_path / "there.txt"
     tune = TuneTrainings(ray_executor, scratch, checkpoint_every_s=0)
-    found = outcomes(tune, jobs, setup(journal, timeout_s=6.0))
+    found = outcomes(tune, jobs, setup(journal, timeout_s=12.0))
     for name in ("calm", "unlucky", "kept"):
         assert found[name] == expected[name], found[name].message
     assert found["diverged"].reason == "nonfinite"
     assert found["diverged"].message == "The training loss is nan."
     assert found["hung"].reason == "timeout"
-    assert found["hung"].message == "It took longer than 6 s and was ended."
-    assert found["hung"].seconds == pytest.approx(6, abs=2)
+    assert found["hung"].message == "It took longer than 12 s and was ended."
+    assert found["hung"].seconds == pytest.approx(12, abs=2)
     epochs = journal.read_text().splitlines()
     # From its checkpoint: the epochs before the one that killed it are not trained again.
     assert [each for each in epochs if "unlucky" in each] == [
@@ -181,3 +184,22 @@ def test_a_fault_of_who_listens_ends_the_experiment(
     with pytest.raises(EnvironmentFault, match="The disk is full"):
         tune.run([job("first"), job("second")], full)
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.fault("A1")
+def test_what_a_killed_experiment_left_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    child = os.fork()
+    if child == 0:
+        with scratch_folder(None):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    (left,) = tmp_path.iterdir()
+    with scratch_folder(None) as own:
+        assert list(tmp_path.iterdir()) == [own] != [left]
+        assert own.stat().st_mode & 0o777 == 0o700
+        with scratch_folder(None) as other:
+            assert sorted(tmp_path.iterdir()) == sorted([own, other]), "one in use stays"
+    assert list(tmp_path.iterdir()) == []

@@ -15,10 +15,8 @@ import json
 import logging
 import os
 import queue
-import shutil
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter, deque
@@ -43,6 +41,7 @@ from nas.search.executors.base import (
 from nas.search.executors.ray_executor import RayExecutor, needs_of
 from nas.search.executors.ray_link import RayLink
 from nas.search.executors.tune.early_stopping import EarlyStopping
+from nas.search.executors.tune.scratch import scratch_folder
 
 POLL_S: Final = 0.1
 CHECKPOINT_EVERY_S: Final = 30.0
@@ -104,7 +103,7 @@ class TuneTrainings(AbstractExecutor):
         """Run the trainings; those that Tune stopped early have the reason `stopped`."""
         assert self._setup is not None, "prepare comes first"
         link = self._executor.make_room(self._setup)
-        with _scratch_folder(self._scratch) as folder:
+        with scratch_folder(self._scratch) as folder:
             experiment = Experiment(Feed(jobs), on_outcome, self._executor.most_workers)
             tuner = self._tuner(link, self._setup, folder, experiment)
             return experiment.follow(tuner, link, should_stop, grace_s)
@@ -288,15 +287,6 @@ def config_of(job: Job) -> dict[str, Any]:
 def _is_one_machine(link: RayLink) -> bool:
     names = {each["NodeManagerHostname"] for each in link.ray.nodes() if each["Alive"]}
     return names == {socket.gethostname()}
-
-
-@contextmanager
-def _scratch_folder(parent: Path | None) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="nas-tune-", dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
