@@ -17,7 +17,7 @@ from typing import Final, final
 
 from nas.errors import ClusterError, EnvironmentFault, NasError
 from nas.search.executors.base import EXECUTORS, AbstractExecutor, Feed, Job, Outcome, Setup
-from nas.search.executors.ray_crew import Crew
+from nas.search.executors.ray_crew import MOST_FAILED_STARTS, Crew
 from nas.search.executors.ray_link import ADDRESS_VARIABLE, RayLink, import_ray
 
 POLL_S: Final = 0.1
@@ -58,7 +58,7 @@ class RayExecutor(AbstractExecutor):
         self._crew: Crew | None = None
         self._seen: object = None
         self._next_look = 0.0
-        self._roomless_since: float | None = None
+        self._helpless_since: float | None = None
         import_ray(address)  # so that its absence is told before anything is written
         if workers is None:  # who packs jobs for the workers asks how many there are
             nodes = self._connect(threads).nodes
@@ -74,13 +74,10 @@ class RayExecutor(AbstractExecutor):
         crew.forget_lost()
         self._check_room(crew)
         crew.fill()
-        self._next_look = 0.0
-        patience = time.monotonic() + START_PATIENCE_S
+        self._next_look, self._helpless_since = 0.0, None
         try:
             while not crew.idle:
                 self._collect(crew)
-                if time.monotonic() > patience:
-                    raise crew.refusal or _not_ready(START_PATIENCE_S)
         except NasError:
             crew.setup = _nothing(setup)  # whoever asks for it again is told again
             raise
@@ -204,21 +201,34 @@ class RayExecutor(AbstractExecutor):
             self._seen = self._link.nodes
             crew.forget_lost()
         crew.fill()
-        if crew.idle or crew.busy or crew.capacity():
-            self._roomless_since = None
-        elif self._roomless_since is None:
-            self._roomless_since = now
-        elif now - self._roomless_since > ROOM_PATIENCE_S:
+        if crew.idle or crew.busy:
+            self._helpless_since = None
+        elif self._helpless_since is None:
+            self._helpless_since = now
+        else:
+            self._check_hope(crew, now - self._helpless_since)
+
+    def _check_hope(self, crew: Crew, waited_s: float) -> None:
+        """Give up when no worker is there and none is to be expected."""
+        assert self._link is not None
+        if not crew.capacity() and waited_s > ROOM_PATIENCE_S:
             raise ClusterError(
                 "No node is left in the Ray cluster that has room for a worker.",
                 where=self._link.address or "the Ray that was started for this search",
                 why=f"None came in {ROOM_PATIENCE_S:.0f} s. A worker needs {_told(crew)}.",
                 fix="Add nodes to the cluster. What was recorded is not run again.",
             )
+        given_up = crew.failed_starts >= MOST_FAILED_STARTS or crew.refusal is not None
+        if waited_s > START_PATIENCE_S or (given_up and not crew.starting()):
+            raise crew.refusal or _not_ready(waited_s)
 
     def _check_room(self, crew: Crew) -> None:
         assert self._link is not None
-        if crew.capacity():
+        room = crew.capacity()
+        if room:
+            if room < crew.wanted() and not crew.members:
+                told = "%d of %d workers have room on the nodes; the others wait for more"
+                _log.warning(told, room, crew.wanted())
             return
         largest = [dict(node.resources) for node in self._link.nodes]
         raise EnvironmentFault(
@@ -281,7 +291,7 @@ def _told(crew: Crew) -> str:
 
 def _not_ready(patience_s: float) -> EnvironmentFault:
     return EnvironmentFault(
-        f"No worker of the Ray cluster was ready after {patience_s:g} s.",
+        f"No worker of the Ray cluster was ready after {patience_s:.0f} s.",
         why="Its nodes may be busy with the work of others, or cannot read the data.",
         fix="Look with `ray status`, and try fewer --workers.",
     )

@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +32,9 @@ HEAD_PATIENCE_S: Final = 30.0
 
 CONNECT_S: Final = 10.0
 HANDS_PATIENCE_S: Final = 5.0
+LONGEST_TMPDIR: Final = 38
+"""Characters of TMPDIR beyond which the sockets that Ray puts below it have names too long."""
+
 OBJECT_STORE_BYTES: Final = 2**28
 """Shared memory of a Ray started here, which holds weights on their way to the workers."""
 
@@ -141,6 +146,7 @@ class RayLink:
             check_address(self.address)
         self.ray = import_ray(self.address)
         self.private = False
+        self._folder: str | None = None
         self._owned = not self.ray.is_initialized()
         if self._owned:
             with _own_signals(), _less_talk():
@@ -185,6 +191,8 @@ class RayLink:
             self._watch.join(2 * WATCH_S)
         if self._owned:
             self.ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _join(self) -> None:
         assert self.address is not None
@@ -201,6 +209,8 @@ class RayLink:
         )
 
     def _start(self, cpus: int, environment: Mapping[str, str]) -> None:
+        if len(tempfile.gettempdir()) > LONGEST_TMPDIR:
+            self._folder = tempfile.mkdtemp(prefix="nas-ray-", dir="/tmp")
         self._connect(
             lambda: self.ray.init(
                 address="local",
@@ -210,6 +220,7 @@ class RayLink:
                 log_to_driver=False,
                 configure_logging=False,
                 runtime_env={"env_vars": dict(environment)},
+                _temp_dir=self._folder,
             ),
             EnvironmentFault,
             "Ray cannot be started on this machine",
