@@ -71,7 +71,7 @@ def test_python_m_nas_is_nas() -> None:
 def test_help_lists_every_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in COMMANDS)
+    assert all((f"\n  {name} " in shown) != entry.hidden for name, entry in COMMANDS.items())
     assert "Search over how the layers" in shown
 
 
