@@ -116,7 +116,7 @@ class _Explorer:
         self.store = session.run
         self.weights = weights
         self.total = total
-        self.space = searched_space(session.config)
+        self.space = searched_space(session.config, session.space)
         self.planner = Planner(
             self.space, session.config, session.goals, completed(self.space, preferred)
         )

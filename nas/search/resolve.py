@@ -101,9 +101,14 @@ def resolve_space(config: SearchConfig) -> AbstractSpace:
     return space_from_dict(config.space, "space")
 
 
-def searched_space(config: SearchConfig) -> AbstractSpace:
-    """Return what the outer search proposes from: architectures, and number formats if it says."""
-    space, settings = resolve_space(config), config.quantisation
+def searched_space(config: SearchConfig, space: AbstractSpace | None = None) -> AbstractSpace:
+    """Return what the outer search proposes from: architectures, and number formats if it says.
+
+    Args:
+        config: A resolved config.
+        space: Its space, where that was resolved already, which takes a while.
+    """
+    space, settings = space or resolve_space(config), config.quantisation
     return QuantisedSpace(space, settings.policies, settings.per) if settings else space
 
 
