@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from documents import commands
-from scale import is_full_scale
+from scale import CHECKOUT, is_full_scale
 
 from nas.cluster.processes import Process, descendants, processes
 from nas.run_store import Run
@@ -133,6 +133,12 @@ def open_to_others(those: list[Process]) -> list[str]:
     return found
 
 
+def promised_in_readme() -> list[str]:
+    """Return the lines that the README shows under its heading on clusters."""
+    section = (CHECKOUT / "README.md").read_text().partition("## On a cluster\n")[2]
+    return re.findall(r"^    (.+)$", section.partition("\n## ")[0], flags=re.MULTILINE)
+
+
 def mentioning(folder: str) -> list[int]:
     """Return processes whose arguments or environment name a folder."""
     found = []
@@ -153,6 +159,7 @@ def test_a_search_goes_to_a_cluster_is_killed_and_comes_home(terminal: Terminal)
     typed = commands(DOCUMENT)
     up, submit, listed, again, front, down = typed
     assert submit == "nas submit wired_cnn --preset smoke --follow"
+    assert promised_in_readme() == [up, submit, down]
 
     assert terminal.type(up).startswith("started: ")
     assert terminal.type(up).startswith("runs already: ")
