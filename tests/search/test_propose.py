@@ -14,7 +14,7 @@ from nas.cost.count import cost
 from nas.run_store import TrialTable
 from nas.search.config import SearchConfig
 from nas.search.goals import Goals
-from nas.search.history import BatchPlan, Entry
+from nas.search.history import BatchPlan
 from nas.search.past import Past
 from nas.search.propose import Planner, lightest, smallest
 from nas.search.resolve import resolve_config, resolve_space
