@@ -130,8 +130,9 @@ def _rank(
     from nas.errors import InterruptedRunError
     from nas.run_store import Run
     from nas.search.front_view import register_views
-    from nas.search.ranking import RankSettings, rank, rank_recipe, take_truths
+    from nas.search.ranking import RankSettings, rank, rank_recipe
     from nas.search.session import Stopped
+    from nas.search.taken_truths import take_truths
 
     members, seeds, epochs, families = wanted
     settings = RankSettings(members, seeds, rank_recipe(session.config, epochs), families)

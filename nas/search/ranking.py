@@ -37,8 +37,6 @@ ABOUT: Final = "ranking"
 FINAL_REASONS: Final = ("nonfinite", "infeasible", "oom")
 """Failures that the next attempt would meet again."""
 
-_SAME_DATA: Final = ("image_size", "max_train_images", "max_train_megapixels")
-
 _log = logging.getLogger("nas")
 
 
@@ -95,59 +93,7 @@ def rank(session: Session, settings: RankSettings) -> RankReport:
     return _Ranking(session, settings).run()
 
 
-def take_truths(run: Run, other: Run, settings: RankSettings) -> int:
-    """Copy the truths of another run of the same space, data and seed; return how many are new.
-
-    Its zero-cost scores come with them: they depend on the same things.
-
-    Raises:
-        RunError: If the runs differ in what a truth depends on, or the other has no such truth.
-    """
-    for what, (mine, theirs) in _differences(run, other).items():
-        if mine != theirs:
-            raise RunError(
-                f"The truths of run '{other.name}' are not those of run '{run.name}': its {what} "
-                f"is {theirs}, not {mine}.",
-                why="A truth depends on the space, the data, their split and the seed.",
-                fix="Name a run that agrees in them, or train the members here: leave out --truth.",
-            )
-    wanted = settings.recipe.recipe_hash
-    found = _truths(other.records(), wanted)
-    if not found:
-        recipes = sorted({str(r["recipe"]) for r in other.records() if r["kind"] == TRUTH})
-        raise RunError(
-            f"Run '{other.name}' has no truths of the recipe {wanted}.",
-            where=str(other.path),
-            why=f"It has those of: {', '.join(recipes) or 'none'}.",
-            fix="Choose the same --epochs, or leave out --truth.",
-        )
-    known = _truths(run.records(), wanted)
-    new = [record for key, record in found.items() if key not in known]
-    counted = {r["member"] for r in run.records() if r["kind"] == ZERO_COST_SCORES}
-    scores = [
-        record
-        for record in other.records()
-        if record["kind"] == ZERO_COST_SCORES and record["member"] not in counted
-    ]
-    for record in (*new, *scores):
-        run.append({**record, "taken_from": other.name})
-    return len(new)
-
-
-def _differences(run: Run, other: Run) -> dict[str, tuple[Any, Any]]:
-    pairs: dict[str, tuple[Any, Any]] = {
-        f"{part} fingerprint": (
-            run.environment.get(part, {}).get("fingerprint"),
-            other.environment.get(part, {}).get("fingerprint"),
-        )
-        for part in ("space", "data")
-    }
-    for key in (*_SAME_DATA, "seed"):
-        pairs[key] = (run.config.get(key), other.config.get(key))
-    return pairs
-
-
-def _truths(
+def truths_of(
     records: Iterable[Mapping[str, Any]], recipe: str, kind: str = TRUTH
 ) -> dict[tuple[str, int], Mapping[str, Any]]:
     """Return the trainings with a recipe, by member and seed index."""
@@ -186,8 +132,8 @@ class _Ranking:
 
     def _train(self) -> None:
         records = self.session.run.records()
-        done = set(_truths(records, self.recipe))
-        for key, record in _truths(records, self.recipe, TRUTH_FAILED).items():
+        done = set(truths_of(records, self.recipe))
+        for key, record in truths_of(records, self.recipe, TRUTH_FAILED).items():
             if record["reason"] in FINAL_REASONS:
                 done.add(key)
         jobs = [
@@ -344,7 +290,7 @@ class _Ranking:
 
     def _complete(self) -> dict[str, list[Mapping[str, Any]]]:
         """Return the members whose trainings all came to an end, with them."""
-        truths = _truths(self.session.run.records(), self.recipe)
+        truths = truths_of(self.session.run.records(), self.recipe)
         indices = range(self.settings.seeds)
         return {
             name: [truths[name, index] for index in indices]

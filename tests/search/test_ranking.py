@@ -25,11 +25,11 @@ from nas.search.ranking import (
     _Ranking,
     rank,
     rank_recipe,
-    take_truths,
     trained_weights,
 )
 from nas.search.resolve import resolve_config, resolve_space
 from nas.search.session import Session, Stopped
+from nas.search.taken_truths import take_truths
 from nas.supernet.trust.calibration import Calibration
 from nas.supernet.trust.verdict import ACROSS, NOT_TRUSTED, WITHIN
 from nas.training.device import resolve_device
