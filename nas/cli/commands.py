@@ -82,9 +82,10 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
         """Find the command, or say which one was meant."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            shown = [name for name, entry in COMMANDS.items() if not entry.hidden]
+            near = difflib.get_close_matches(args[0], shown, n=1)
             hint = f"Did you mean '{near[0]}'? " if near else ""
-            ctx.fail(f"No such command '{args[0]}'. {hint}Commands: {', '.join(COMMANDS)}.")
+            ctx.fail(f"No such command '{args[0]}'. {hint}Commands: {', '.join(shown)}.")
         return super().resolve_command(ctx, args)
 
 

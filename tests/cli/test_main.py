@@ -124,6 +124,7 @@ def test_a_misspelt_command_is_answered_with_the_nearest(
     assert run(["bom"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: No such command 'bom'. Did you mean 'boom'? Commands: ")
+    assert not any(f" {name}" in error for name, entry in COMMANDS.items() if entry.hidden)
     assert "fix: See: nas --help" in error
 
 
