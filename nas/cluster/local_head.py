@@ -29,9 +29,10 @@ from typing import Any, Final, final
 from nas.cluster.http import Answer, Endpoint
 from nas.cluster.keeper import HEAD_LOG, read_processes
 from nas.cluster.places import make_private, short_temporary_folder, state_folder
-from nas.cluster.processes import Process, boot, descendants, end, process
+from nas.cluster.processes import Process, descendants, end, process
 from nas.errors import ClusterError, EnvironmentFault
 from nas.run_store.atomic import write_json, write_text
+from nas.run_store.lease import boot_id
 
 SCHEMA: Final = "nas.cluster/1"
 OLDEST_RAY: Final = (2, 54)
@@ -77,7 +78,7 @@ class LocalHead:
 
     def is_alive(self) -> bool:
         """Tell whether its keeper runs; a restarted machine has other processes."""
-        return self.machine == boot() and self.keeper.is_alive()
+        return self.machine == boot_id() and self.keeper.is_alive()
 
 
 def read_token(path: Path) -> str:
@@ -239,7 +240,7 @@ def _launch(version: str, cpus: int | None, gpus: int) -> LocalHead:
     )
     itself = process(keeper.pid) or Process(keeper.pid, "")
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    head = LocalHead(address, folder, itself, boot(), since, version)
+    head = LocalHead(address, folder, itself, boot_id(), since, version)
     write_json(_state_file(), {"schema": SCHEMA, **asdict(head), "folder": str(folder)})
     return head
 
@@ -317,7 +318,7 @@ def _ask(endpoint: Endpoint) -> Answer | None:
 
 def _end_and_clear(head: LocalHead) -> None:
     """End what runs, in order: the keeper, which ends all below it, then whatever is left."""
-    if head.machine == boot():
+    if head.machine == boot_id():
         known = [Process(pid, started) for pid, started in read_processes(head.folder)]
         if head.keeper.is_alive():
             known += descendants(head.keeper.pid)

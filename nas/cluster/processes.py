@@ -52,14 +52,6 @@ def process(pid: int) -> Process | None:
     return None if found is None else found[0]
 
 
-def boot() -> str:
-    """Return what tells two starts of this machine apart; empty where it does not say."""
-    try:
-        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
 def descendants(pid: int) -> list[Process]:
     """Return the living processes that one started, directly or through others."""
     known = processes()

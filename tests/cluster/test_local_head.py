@@ -17,8 +17,9 @@ from nas.cluster import local_head as module
 from nas.cluster.http import is_loopback
 from nas.cluster.local_head import check_ray, end_head, local_head, read_token
 from nas.cluster.places import short_temporary_folder, state_folder
-from nas.cluster.processes import boot, process
+from nas.cluster.processes import process
 from nas.errors import EnvironmentFault
+from nas.run_store.lease import boot_id
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def note(tmp_path: Path, pid: int, begun: str, **fields: Any) -> Path:
         "address": "http://127.0.0.1:9",
         "folder": str(folder),
         "keeper": {"pid": pid, "started": begun},
-        "machine": boot(),
+        "machine": boot_id(),
         "since": "2026-01-01T00:00:00+00:00",
         "ray": "2.60.0",
         **fields,
