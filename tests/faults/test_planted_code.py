@@ -96,6 +96,7 @@ RUN_FILES = (
     *("front.csv", "trials.parquet", "rank.json", "report.html", "optuna.db", "tuner.pkl"),
     *("weights/{sha}.safetensors", "weights/checkpoint.pt", "architectures/{id}.json"),
     *("quarantine/torn-1.bin", "__init__.py", "checkpoint.pkl", "state.pt", "study.joblib"),
+    *("lease", "originals/nas.run-1/environment.json", "originals/nas.run-1/trials.log"),
 )
 """Names that a run has, and names under which others keep pickles."""
 
@@ -146,7 +147,7 @@ def test_no_pickle_in_a_run_is_ever_opened(kind: str, tmp_path: Path, canary: Pa
         run = tmp_path / f"runs{number}" / "made"
         shutil.copytree(whole, run)
         planted = run / name.format(sha=sha, id=identity)
-        planted.parent.mkdir(exist_ok=True)
+        planted.parent.mkdir(parents=True, exist_ok=True)
         planted.write_bytes(raw)
         look_at_everything(run, sha, identity)
         assert not canary.exists(), name

@@ -58,7 +58,7 @@ def owner_of_run(path: Path) -> int:
 def test_every_second_owner_is_refused_within_a_second_and_none_waits_for_a_dead_one(
     path: Path,
 ) -> None:
-    refusals = []
+    refusals, takings = [], []
     for _ in range(scaled(100)):
         pid = owner_of_run(path)
         started = time.monotonic()
@@ -71,8 +71,10 @@ def test_every_second_owner_is_refused_within_a_second_and_none_waits_for_a_dead
         assert wait_for(pid) == KILLED
         started = time.monotonic()
         Run.open(path, write=True).close()
-        refusals.append(time.monotonic() - started)
-    assert statistics.median(refusals) < 1  # a busy machine may hold up one or the other
+        takings.append(time.monotonic() - started)
+    # A busy machine may hold up one or the other.
+    assert statistics.median(refusals) < 1
+    assert statistics.median(takings) < 1
 
 
 @pytest.mark.fault("A16")
@@ -220,6 +222,7 @@ def test_keeping_a_trial_costs_at_most_a_hundredth_of_a_trial_of_a_second(tmp_pa
             costs = []
             for trial in range(50):
                 begin = time.perf_counter()
+                run.put_architecture(f"s1-{trial}", f'{{"trial": {trial}}}')
                 run.append({**ASKED, "trial": trial, "decisions": {"a": list(range(20))}})
                 run.append({**FINISHED, "trial": trial})
                 costs.append(time.perf_counter() - begin)

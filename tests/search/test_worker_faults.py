@@ -84,7 +84,7 @@ def test_jobs_that_hang_are_ended_in_time_with_all_they_started(
         found = run(workers, folder, "spin", "spin stubbornly", timeout_s=LIMIT_S)
         for outcome in found.values():
             assert outcome.reason == "timeout"
-            assert outcome.seconds >= LIMIT_S
+            assert LIMIT_S <= outcome.seconds < LIMIT_S + SLACK_S
         assert len(processes(folder)) == 3
         assert all_end(folder)
 
