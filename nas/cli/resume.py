@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.output import talk
-from nas.cli.run_folders import RUNS, Json, RunArgument, RunsOption, find_run, shown_run
+from nas.cli.run_folders import RUNS, Json, RunArgument, RunsOption, find_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def resume(
 ) -> None:
     """Open, go on, print."""
     from nas.cli.durations import parse_duration
-    from nas.cli.search_end import finish, saving_report
+    from nas.cli.search_end import finish, saving_report, way_on
     from nas.cli.search_progress import StageDisplay
     from nas.search.driver import resume as go_on
     from nas.search.executors import EXECUTORS
@@ -62,7 +62,7 @@ def resume(
             take_over=take_over,
         )
     if not extra:
-        talk(f"give it more with: nas resume {shown_run(path)} --trials +100")
+        talk(f"give it more with: {way_on(path)} --trials +100")
     finish(path, as_json)
 
 

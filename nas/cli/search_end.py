@@ -28,7 +28,7 @@ def saving_report() -> Iterator[None]:
         path = Path(error.where or "")
         if path.is_absolute():
             write_report(path)
-            error.fix = f"Go on with: nas resume {shown_run(path)}"
+            error.fix = f"Go on with: {way_on(path)}"
         raise
 
 
@@ -86,7 +86,8 @@ def _print_result(run: Run, document: Mapping[str, Any]) -> None:
         print_text(best)
     if document.get("stamp"):
         print_text(str(document["stamp"]))
-    print_text(f"report: {run.path / REPORT}")
+    if not _is_away(run.path):
+        print_text(f"report: {run.path / REPORT}")
 
 
 def _best_confirmed(document: Mapping[str, Any]) -> str | None:
@@ -105,13 +106,25 @@ def _best_confirmed(document: Mapping[str, Any]) -> str | None:
     )
 
 
+def _is_away(path: Path) -> bool:
+    """Tell whether this is a job of a cluster: whoever sent it has no such path."""
+    from nas.cluster.places import submitted_runs
+
+    return path.parent == submitted_runs()
+
+
+def way_on(path: Path) -> str:
+    """Return what to type to go on with a run, by whoever reads what this command says."""
+    return f"nas submit {path.name}" if _is_away(path) else f"nas resume {shown_run(path)}"
+
+
 def _say_next(path: Path, document: Mapping[str, Any], state: str) -> None:
     run = shown_run(path)
     more = f"nas resume {run} --trials +100; "
     if state == "interrupted":
-        talk(f"not finished; go on with: nas resume {run}")
+        talk(f"not finished; go on with: {way_on(path)}")
         more = ""
-    if not document["points"]:
+    if not document["points"] or _is_away(path):
         return
     trial = document["points"][0]["trial"]
     talk(f"next: nas front {run}; {more}nas report {run}; nas arch show {run}:{trial}")
