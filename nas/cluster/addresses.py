@@ -8,8 +8,8 @@ import urllib.parse
 from pathlib import Path
 from typing import Final
 
-from nas.cluster.http import Endpoint, check_address, is_loopback
-from nas.cluster.local_head import local_head, read_token, refuse_old_ray
+from nas.cluster.http import Endpoint, check_address, head_is_gone, is_loopback
+from nas.cluster.local_head import check_token, local_head, read_token, refuse_old_ray
 from nas.errors import ConfigError
 
 _ADDRESS_VARIABLES: Final = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
@@ -29,7 +29,7 @@ def find_cluster(address: str | None, token_file: Path | None) -> Endpoint:
     Raises:
         ConfigError: If no cluster is named and none runs here, or the address is none.
         ClusterError: If it does not answer or refuses the token.
-        EnvironmentFault: If the token cannot be read, or its Ray is older than 2.54.
+        EnvironmentFault: If the token is none or cannot be read, or its Ray is older than 2.54.
     """
     given = check_address(address or _address())
     endpoint = Endpoint(given, _token(given, token_file))
@@ -62,9 +62,11 @@ def _token(address: str, token_file: Path | None) -> str | None:
         return read_token(token_file.expanduser())
     head = local_head()
     if head is not None and head.address == address:
+        if not head.is_alive():
+            raise head_is_gone(address)
         return read_token(head.token_file)
     if os.environ.get(_TOKEN):
-        return os.environ[_TOKEN].strip()
+        return check_token(os.environ[_TOKEN].strip(), f"{_TOKEN} in the environment")
     if os.environ.get(_TOKEN_PATH):
         return read_token(Path(os.environ[_TOKEN_PATH]).expanduser())
     default = Path.home() / ".ray" / "auth_token"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
 from nas.cluster.http import Endpoint
@@ -56,14 +56,18 @@ class _Follower:
     async def follow(self) -> Job:
         words = asyncio.create_task(self._listen())
         try:
-            job = await self._watch()
+            watch = asyncio.create_task(self._watch())
+            await asyncio.wait((words, watch), return_when=asyncio.FIRST_COMPLETED)
+            if words.done():  # nobody takes the words any more
+                watch.cancel()
+                words.result()
+            job = await watch
             self._ended.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(words, _LAST_WORDS_S)
         finally:
             words.cancel()
-            with suppress(asyncio.CancelledError):
-                await words
+            await asyncio.gather(words, return_exceptions=True)
         if self._rest:
             self._on_line(self._rest)
         return job
@@ -84,7 +88,13 @@ class _Follower:
             await asyncio.sleep(_POLL_S)
 
     async def _listen(self) -> None:
-        """Hand on the log; a connection that breaks is made again, what was seen is skipped."""
+        """Hand on the log; what is raised by who takes it ends this, and is no lost connection."""
+        async with aclosing(self._news()) as news:
+            async for text in news:
+                self._take(text)
+
+    async def _news(self) -> AsyncGenerator[str]:
+        """Yield the log; a connection that breaks is made again, what was seen is skipped."""
         while True:
             passed = 0
             try:
@@ -92,7 +102,7 @@ class _Follower:
                     fresh = text[max(0, self._seen - passed) :]
                     passed += len(text)
                     self._seen = max(self._seen, passed)
-                    self._take(fresh)
+                    yield fresh
                 # A server may close the connection before the job ends.
                 await asyncio.wait_for(self._ended.wait(), _CLOSED_S)
                 return

@@ -66,10 +66,15 @@ class Endpoint:
             try:
                 connection.request(method, parts.path.rstrip("/") + path, headers=self.headers())
                 answer = connection.getresponse()
-                return Answer(answer.status, answer.read(_LARGEST_ANSWER))
+                body = answer.read(_LARGEST_ANSWER + 1)
+                if len(body) > _LARGEST_ANSWER:
+                    raise _too_long(self.address)
+                return Answer(answer.status, body)
             finally:
                 connection.close()
-        except (OSError, http.client.HTTPException) as error:
+        except ClusterError:
+            raise
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise unreachable(self.address, f"{type(error).__name__}: {error}") from error
 
     def check(self) -> str:
@@ -130,6 +135,23 @@ def unreachable(address: str, why: str) -> ClusterError:
         why=why,
         fix="Check the address and that it runs; a head on this machine starts with: "
         "nas cluster up",
+    )
+
+
+def head_is_gone(address: str) -> ClusterError:
+    """Build the error for a local head that ended without being told to."""
+    return ClusterError(
+        f"The local head at {address} is gone: it was ended, or this machine was started anew.",
+        where="--address",
+        fix="Start another one, then submit the run again: nas cluster up",
+    )
+
+
+def _too_long(address: str) -> ClusterError:
+    return ClusterError(
+        f"The cluster at {address} answers with more than {_LARGEST_ANSWER >> 20} MiB.",
+        where=address,
+        fix="Of a long log, look at what comes: nas jobs logs RUN --follow",
     )
 
 

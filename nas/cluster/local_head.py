@@ -96,10 +96,19 @@ def read_token(path: Path) -> str:
             why=str(error),
             fix="Give the file that holds it: --token-file FILE.",
         ) from error
+    return check_token(text, str(path))
+
+
+def check_token(text: str, where: str) -> str:
+    """Return a token as it was given.
+
+    Raises:
+        EnvironmentFault: If it is none; it is not shown.
+    """
     if not re.fullmatch(r"[\x21-\x7e]{8,4096}", text):
         raise EnvironmentFault(
-            "The file holds no token: a token is one word of 8 or more printable characters.",
-            where=str(path),
+            f"{where} holds no token: a token is one word of 8 or more printable characters.",
+            where="--token-file",
             fix="Give the file that holds it: --token-file FILE.",
         )
     return text

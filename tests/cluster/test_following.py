@@ -86,6 +86,19 @@ def test_a_connection_that_closes_early_is_opened_again(
     assert job.state == "succeeded"
 
 
+@pytest.mark.parametrize("error", [BrokenPipeError("closed"), ClusterError("It is damaged.")])
+def test_what_the_reader_of_the_lines_raises_is_no_lost_connection(
+    speaking: Callable[..., None], error: Exception
+) -> None:
+    def refuse(line: str) -> None:
+        raise error
+
+    speaking(["one\ntwo\n"], ["one\ntwo\n"])
+    answers = Answers([described(KEY, "a", "RUNNING")])  # it never ends
+    with serving(answers) as address, pytest.raises(type(error)):
+        follow(Endpoint(address, TOKEN), KEY, refuse)
+
+
 def test_jobs_that_go_on_are_stopped_before_their_cluster_ends() -> None:
     answers = Answers([described(KEY, "a", "RUNNING"), described("nas-search-b-2", "b")])
     with serving(answers) as address:

@@ -72,6 +72,17 @@ def test_jobs_are_listed_found_and_stopped_by_the_name_of_their_run(
         assert "no job of a run 'c'" in said(capsys)
 
 
+def test_a_log_that_is_too_long_is_not_shown_as_an_empty_one(
+    token: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nas.cluster.http._LARGEST_ANSWER", 4096)
+    answers = Answers(JOBS)
+    answers.documents["/api/jobs/nas-search-b-2/logs"] = (200, {"logs": "word " * 1000})
+    with serving(answers) as address:
+        assert run(["jobs", "logs", "b", "--address", address]) == 6
+    assert "nas jobs logs RUN --follow" in said(capsys)
+
+
 def test_a_cluster_that_is_not_there_exits_with_6(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -103,6 +114,45 @@ def test_a_token_that_is_missing_or_wrong_is_told_and_never_printed(
         assert "holds no token" in said(capsys)
         assert run(["jobs", "list", "--address", address, "--token-file", "nowhere"]) == 2
         assert "cannot be read" in said(capsys)
+
+
+@pytest.mark.fault("F7")
+@pytest.mark.parametrize("value", ["two words", "line\nbreak", "tök€n-of-mine"])
+def test_a_token_of_the_environment_that_is_none_is_told_and_never_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", value)
+    assert run(["jobs", "list", "--address", "http://127.0.0.1:1"]) == 2
+    text = said(capsys)
+    assert "RAY_AUTH_TOKEN in the environment holds no token" in text
+    assert value not in text
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/ü", f"http://{'a' * 80}:80"])
+def test_an_address_that_cannot_be_one_is_told(
+    capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    assert run(["jobs", "list", "--address", address]) == 6
+    assert "cannot be reached" in said(capsys)
+
+
+def test_a_head_that_is_gone_with_its_token_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = {
+        "address": "http://127.0.0.1:9",
+        "folder": str(tmp_path / "cleared"),
+        "keeper": {"pid": 1, "started": "long ago"},
+        "machine": "before it was started anew",
+        "since": "2026-01-01T00:00:00+00:00",
+        "ray": "2.60.0",
+    }
+    (tmp_path / "state" / "nas").mkdir(parents=True)
+    (tmp_path / "state" / "nas" / "cluster.json").write_text(json.dumps(note))
+    assert run(["jobs", "list"]) == 6
+    text = said(capsys)
+    assert "The local head at http://127.0.0.1:9 is gone" in text
+    assert "fix: Start another one, then submit the run again: nas cluster up" in text
 
 
 @pytest.mark.fault("F13")
