@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from nas.errors import NasError, RunError
 from nas.run_store import layout
 from nas.run_store.atomic import read_bytes, stray_temporaries
-from nas.run_store.heads import recorded_head
+from nas.run_store.heads import LOST, is_emptied, recorded_head
 from nas.run_store.lock import owner_of
 from nas.run_store.log import scan_log
 from nas.run_store.migrating import check_config_unchanged
@@ -127,6 +127,10 @@ def _look_at_log(path: Path) -> Iterator[Finding]:
     if contents.bad:
         what = f"Record {contents.bad.number} at byte {contents.bad.offset} is damaged: "
         yield _damage(path, what + contents.bad.reason + ".")
+        return
+    if is_emptied(contents):
+        what = "The log is empty, or holds no whole record; every run begins with one."
+        yield Finding("error", what, str(log), _repair_command(path), lost=LOST)
         return
     if contents.torn and not owner_of(path / layout.LOCK):
         what = f"The last write was torn ({len(contents.torn)} bytes); nothing acknowledged is lost"

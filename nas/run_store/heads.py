@@ -6,14 +6,21 @@ and `nas doctor RUN --repair` writes them again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from nas.run_store import layout
-from nas.run_store.log import scan_log
-from nas.run_store.records import Record
+from nas.run_store.atomic import write_bytes
+from nas.run_store.log import quarantine, scan_log
+from nas.run_store.records import Record, Scan, encode
+
+LOST: Final = "every record that was in it, and with them all results"
+"""What a log that holds no whole record has lost."""
+
+_logger = logging.getLogger("nas")
 
 
 @final
@@ -72,3 +79,46 @@ def require_whole(path: Path) -> None:
     if missing:
         known = recorded_head(scan_log(path / layout.LOG).records)
         raise layout.incomplete(path, missing, recorded=known is not None)
+
+
+def is_emptied(contents: Scan) -> bool:
+    """Tell whether a log holds not even the record that every run is created with."""
+    return not contents.records and contents.bad is None
+
+
+def begin_emptied_log(path: Path) -> bool:
+    """Begin the log of the run `path` anew if it was emptied; return whether it was.
+
+    No killed process leaves such a log: a run has its name only when its first record is on disk.
+    The caller holds the run's lock.
+
+    Raises:
+        RunError: If run.yaml or environment.json is missing or damaged.
+        EnvironmentFault: If the disk is full.
+    """
+    log = path / layout.LOG
+    contents = scan_log(log)
+    if not is_emptied(contents):
+        return False
+    require_whole(path)
+    found, config = layout.read_environment(path), layout.read_config(path)
+    first = {
+        "kind": "run_created",
+        **{key: value for key, value in found.items() if key != "environment"},
+        "config_sha256": layout.config_hash(config),
+        "config": config,
+        "environment": found.get("environment", {}),
+    }
+    note: Record = {"kind": "repaired", "lost": [LOST]}
+    if contents.torn:
+        kept = quarantine(path, "trials-log", contents.torn)
+        note["original"] = f"{layout.QUARANTINE}/{kept.name}"
+    write_bytes(log, encode(0, first) + encode(1, note))
+    _logger.warning(
+        "Run '%s': its log was emptied and begins anew. Lost: %s. If there is a copy of %s, "
+        "put it back.",
+        path.name,
+        LOST,
+        layout.LOG,
+    )
+    return True

@@ -19,7 +19,7 @@ from nas.run_store.atomic import (
     write_json,
     write_text,
 )
-from nas.run_store.heads import Head, recorded_head
+from nas.run_store.heads import LOST, Head, begin_emptied_log, recorded_head
 from nas.run_store.layout import QUARANTINE
 from nas.run_store.lock import RunLock
 from nas.run_store.log import quarantine, scan_log
@@ -78,6 +78,8 @@ def repair(path: Path | str) -> list[str]:
 
 def _repair_log(path: Path) -> list[str]:
     log = path / layout.LOG
+    if begin_emptied_log(path):
+        return [f"Began the log anew with what {layout.CONFIG} says.", f"Lost: {LOST}."]
     data = read_bytes(log)
     found = salvage_log(data)
     if not found.lost and scan_log(log).bad is None:

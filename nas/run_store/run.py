@@ -36,7 +36,7 @@ from nas.run_store.creation import (
     name_taken,
     prepare_root,
 )
-from nas.run_store.heads import read_head, require_whole
+from nas.run_store.heads import begin_emptied_log, read_head, require_whole
 from nas.run_store.lock import Owner, RunLock, owner_of
 from nas.run_store.log import Log, quarantine, read_log, scan_log
 from nas.run_store.migrating import check_config_unchanged, migrate
@@ -162,6 +162,7 @@ class Run:
     def _opened(cls, path: Path, lock: RunLock) -> Run:
         try:
             remove_stray_temporaries(path)
+            begin_emptied_log(path)
             migrate(path)
             return cls(path, lock)._own()
         except BaseException:

@@ -252,3 +252,36 @@ def test_the_log_needs_its_weights_but_only_the_last_checkpoint_on_the_way() -> 
     ]
     assert referenced_weights(records[:2]) == {b}
     assert referenced_weights(records) == {c, d}
+
+
+@pytest.mark.fault("B3")
+@pytest.mark.parametrize("left", [b"", b"deadbeef 5"])
+def test_an_emptied_log_is_named_as_a_loss_and_the_run_begins_anew(
+    run_path: Path, left: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    (run_path / "trials.log").write_bytes(left)
+    (finding,) = [each for each in examine(run_path) if each.level == "error"]
+    assert "The log is empty" in finding.what
+    assert finding.lost == "every record that was in it, and with them all results"
+    assert finding.fix == f"nas doctor {run_path} --repair"
+    with Run.open(run_path, write=True) as run:
+        assert [record["kind"] for record in run.records()] == ["run_created", "repaired"]
+        assert run.config == {"a": 1}
+    assert "Lost: every record" in caplog.text
+    kept = [file.read_bytes() for file in run_path.glob("quarantine/*")]
+    assert kept == ([left] if left else [])
+    assert not [each for each in examine(run_path) if each.level == "error"]
+
+
+@pytest.mark.fault("B3")
+def test_an_emptied_log_is_repaired_unless_the_config_is_gone_too(run_path: Path) -> None:
+    config = (run_path / "run.yaml").read_bytes()
+    (run_path / "trials.log").write_bytes(b"")
+    (run_path / "run.yaml").unlink()
+    with pytest.raises(RunError, match=r"run\.yaml"):
+        repair(run_path)
+    (run_path / "run.yaml").write_bytes(config)
+    began, lost = repair(run_path)
+    assert began == "Began the log anew with what run.yaml says."
+    assert lost.startswith("Lost: every record")
+    assert repair(run_path) == []

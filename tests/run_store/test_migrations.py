@@ -79,6 +79,16 @@ def test_a_reader_opens_an_old_run_and_touches_nothing(old: Path) -> None:
     assert files_of(old) == before
 
 
+@pytest.mark.fault("B3", "B14")
+def test_an_old_run_with_an_emptied_log_is_migrated_too(old: Path) -> None:
+    (old / "trials.log").write_bytes(b"")
+    with Run.open(old, write=True) as run:
+        kinds = [record["kind"] for record in run.records()]
+        assert kinds == ["run_created", "repaired", "migrated"]
+        assert run.config == {"a": 1}
+    assert examine(old) == []
+
+
 @pytest.mark.fault("B14")
 def test_the_next_owner_migrates_and_keeps_the_originals(
     old: Path, caplog: pytest.LogCaptureFixture
