@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from search_runs import fake_search
 
 from nas.errors import ConfigError, DataError, EnvironmentFault, NotFoundError
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
@@ -252,6 +253,15 @@ def test_a_worker_that_lacks_memory_names_the_setting() -> None:
     assert "too little memory" in found.what
     assert found.where == "executor.memory_gib"
     assert "leave it out" in str(found.fix)
+
+
+@pytest.mark.parametrize("kind", ["inline", "local"])
+def test_a_search_on_this_machine_needs_no_ray(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    sizes = ("search.trials=4", "search.batch=2")
+    assert fake_search(tmp_path, *sizes, executor=kind, workers=1).state() == "finished"
 
 
 def test_without_ray_the_way_to_get_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
