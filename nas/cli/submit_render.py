@@ -63,7 +63,10 @@ def print_manifest(kind: str, wanted: Submission, modules: str | None, **sizes: 
         **given,
     )
     print_text(render(kind, job).rstrip("\n"))
-    talk(f"the run will be {job.runs}/{job.name}; submit the manifest again to go on with it")
+    if kind == "ray-cluster":
+        talk("it starts a cluster; its first lines say how, and how to submit a search then")
+    else:
+        talk(f"the run will be {job.runs}/{job.name}; submit the manifest again to go on with it")
 
 
 def _refuse_files_here(wanted: Submission, modules: str | None) -> None:

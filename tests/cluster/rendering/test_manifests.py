@@ -121,6 +121,17 @@ def test_no_manifest_starts_a_cluster_without_a_token() -> None:
     assert rayjob(job())[1]["spec"]["rayClusterSpec"]["authOptions"] == {"mode": "token"}
 
 
+@pytest.mark.fault("F15")
+def test_nas_is_never_installed_by_its_name() -> None:
+    """On a package index the name may be anybody's."""
+    text = render("ray-cluster", job(nas_version="1.2.3"))
+    (found,) = documents(text)
+    (install,) = [each for each in found["setup_commands"] if "pip install" in each]
+    wheel = "~/nas-1.2.3-py3-none-any.whl"
+    assert install.split()[3:] == [wheel, '"ray[default,tune]==' + job().ray_version + '"']
+    assert found["file_mounts"][wheel] == "WHEEL"
+
+
 @pytest.mark.parametrize("target", list(RENDERINGS))
 def test_no_manifest_ends_what_it_did_not_start(target: str) -> None:
     for line in render(target, job()).splitlines():
