@@ -236,7 +236,8 @@ def _swap(aside: Path, target: Path) -> None:
                 why="Neither log is the beginning of the other, so neither may replace the other.",
                 fix="Put the copy elsewhere: --runs DIR.",
             )
-        grave = target.with_name(f"{layout.BUILDING_PREFIX}removed-{os.getpid()}")
+        grave = target.with_name(f"{layout.REPLACED_PREFIX}{target.name}")
+        shutil.rmtree(grave, ignore_errors=True)
         (aside / layout.LOCK).unlink()
         (aside / layout.LEASE).unlink(missing_ok=True)
         target.rename(grave)

@@ -55,6 +55,9 @@ def prepare_root(root: Path) -> Path:
 
 def _sweep(root: Path) -> None:
     """Remove what a killed process left: folders it was building or removing, a probe."""
+    for older in root.glob(f"{layout.REPLACED_PREFIX}*"):
+        with suppress(OSError):
+            _put_back(older)
     for leftover in (*root.glob(f"{layout.BUILDING_PREFIX}*"), *root.glob(f"{PROBE_PREFIX}*")):
         with suppress(OSError):
             age = datetime.now(UTC).timestamp() - leftover.lstat().st_mtime
@@ -64,6 +67,17 @@ def _sweep(root: Path) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink()
+
+
+def _put_back(older: Path) -> None:
+    """Give a copy its name back whose replacement never came; remove it if that did."""
+    target = older.with_name(older.name.removeprefix(layout.REPLACED_PREFIX))
+    if owner_of(older / layout.LOCK) is not None:
+        return
+    if os.path.lexists(target):
+        shutil.rmtree(older, ignore_errors=True)
+    else:
+        older.rename(target)
 
 
 def fill_folder(

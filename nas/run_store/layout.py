@@ -39,6 +39,9 @@ _PARTS: Final = (CONFIG, ENVIRONMENT, LOG)
 BUILDING_PREFIX: Final = ".tmp-run-"
 """Begins the name of a run folder that is being built or removed beside the runs."""
 
+REPLACED_PREFIX: Final = ".tmp-replaced-"
+"""Before a run's name: its older copy, until the newer one has the name."""
+
 RESERVED: Final = frozenset(
     {
         *(CONFIG, ENVIRONMENT, LOCK, LEASE, LOG, NOTES, STOP),

@@ -14,8 +14,9 @@ import pytest
 from scale import scaled
 
 from nas.errors import EnvironmentFault, NasError, RunError
-from nas.run_store import Run
+from nas.run_store import Run, copies
 from nas.run_store.copies import contents_of, knows_all_of, pack_run, put_copy
+from nas.run_store.creation import prepare_root
 
 ROOM = 1 << 24
 
@@ -249,6 +250,33 @@ def test_an_unpacking_that_was_killed_leaves_the_old_copy(tmp_path: Path) -> Non
     source.seek(0)
     put_copy(source, home, ROOM)
     assert knows_all_of(home, run)
+
+
+@pytest.mark.fault("A2")
+def test_a_replacement_that_was_killed_between_two_renames_loses_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_with(tmp_path / "there", 1)
+    home = tmp_path / "here" / "away"
+    put_copy(packed(run), home, ROOM)
+    with Run.open(run, write=True) as owned:
+        add_trials(owned, range(1, 3))
+    pid = os.fork()
+    if pid == 0:
+        monkeypatch.setattr(copies, "move_into_place", lambda *_: os.kill(os.getpid(), 9))
+        try:
+            put_copy(packed(run), home, ROOM)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    assert os.WTERMSIG(status) == 9
+    assert not home.exists()
+    prepare_root(home.parent)
+    with Run.open(home) as copied:
+        assert len(copied.table().trials) == 1
+    put_copy(packed(run), home, ROOM)
+    assert knows_all_of(home, run)
+    assert not list(home.parent.glob(".tmp-replaced-*"))
 
 
 class Stalling(io.RawIOBase):
