@@ -307,7 +307,7 @@ def _check_reachable(address: str) -> None:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise ClusterError(
             f"The Ray cluster at {address} cannot be reached.",
             where=f"executor.address, or {ADDRESS_VARIABLE} in the environment",

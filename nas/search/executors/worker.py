@@ -22,8 +22,6 @@ from typing import Any
 from nas.search.executors.base import Task, describe_error, make_task, perform
 from nas.search.executors.process_group import peak_memory_mib
 
-MESSAGE_LIMIT = 1 << 26
-
 
 def main(descriptor: int, lifeline: int) -> None:
     """Serve the driver at the other end of the socket until it closes.

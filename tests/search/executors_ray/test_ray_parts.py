@@ -67,6 +67,12 @@ def test_a_cluster_that_cannot_be_reached_is_told_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_host_that_no_name_can_have_is_not_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ClusterError, match="cannot be reached"):
+        check_cluster(f"{'a' * 80}:6379")
+
+
 def test_the_environment_names_another_cluster_than_the_config(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
