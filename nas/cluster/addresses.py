@@ -62,7 +62,7 @@ def _token(address: str, token_file: Path | None) -> str | None:
         return read_token(token_file.expanduser())
     head = local_head()
     if head is not None and head.address == address:
-        if not head.is_alive():
+        if not (head.is_alive() or head.token_file.is_file()):
             raise head_is_gone(address)
         return read_token(head.token_file)
     if os.environ.get(_TOKEN):

@@ -250,7 +250,11 @@ def _launch(version: str, cpus: int | None, gpus: int) -> LocalHead:
     itself = process(keeper.pid) or Process(keeper.pid, "")
     since = datetime.now(UTC).isoformat(timespec="seconds")
     head = LocalHead(address, folder, itself, boot_id(), since, version)
-    write_json(_state_file(), {"schema": SCHEMA, **asdict(head), "folder": str(folder)})
+    try:
+        write_json(_state_file(), {"schema": SCHEMA, **asdict(head), "folder": str(folder)})
+    except BaseException:  # nobody would know of it
+        _end_and_clear(head)
+        raise
     return head
 
 

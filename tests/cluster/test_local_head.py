@@ -145,3 +145,37 @@ def test_only_this_machine_is_this_machine() -> None:
     assert is_loopback("http://[::1]:8265")
     assert not is_loopback("http://127.0.0.1.evil.example:8265")
     assert not is_loopback("http://ray.example:8265")
+
+
+def test_a_head_of_which_no_note_can_be_left_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk below the user's state must not leave a head that nobody knows of."""
+
+    def full(path: Path, value: Any) -> None:
+        raise EnvironmentFault("disk full", where=str(path), fix="Free some space.")
+
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    folders: list[Path] = []
+
+    def folder() -> Path:
+        folders.append(short_temporary_folder())
+        return folders[-1]
+
+    monkeypatch.setattr(module, "_ray_command", lambda *_: sleeper)
+    monkeypatch.setattr(module, "short_temporary_folder", folder)
+    monkeypatch.setattr(module, "write_json", full)
+    begun: list[subprocess.Popen[bytes]] = []
+    launch = subprocess.Popen
+
+    def noted(*words: Any, **options: Any) -> Any:
+        child = launch(*words, **options)
+        begun.append(child)
+        return child
+
+    monkeypatch.setattr(module.subprocess, "Popen", noted)
+    with pytest.raises(EnvironmentFault, match="disk full"):
+        module._launch("2.60.0", 1, 0)
+    assert process(begun[0].pid) is None
+    begun[0].wait()
+    assert not folders[0].exists()
