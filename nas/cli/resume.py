@@ -39,13 +39,18 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Open, go on, print."""
+    from nas.run_store.layout import LOCK
+    from nas.run_store.lock import refuse_if_owned
+
+    path = find_run(run, runs)
+    refuse_if_owned(path / LOCK, path.name)
+
     from nas.cli.durations import parse_duration
     from nas.cli.search_end import finish, saving_report, way_on
     from nas.cli.search_progress import StageDisplay
     from nas.search.driver import resume as go_on
     from nas.search.executors import EXECUTORS
 
-    path = find_run(run, runs)
     time_limit_s = None if time is None else parse_duration(time)
     _check_workers(workers)
     if executor is not None:

@@ -134,6 +134,23 @@ def owner_of(path: Path) -> Owner | None:
         os.close(descriptor)
 
 
+def refuse_if_owned(path: Path, run_name: str) -> None:
+    """Refuse a run that a living process of this machine owns, before anything slow is loaded.
+
+    This spares waiting only: who goes on still has to take the lock.
+
+    Args:
+        path: The lock file.
+        run_name: Name of the run, for the message.
+
+    Raises:
+        RunError: As `RunLock` does.
+    """
+    owner = owner_of(path)
+    if owner is not None and owner.host == socket.gethostname() and _lives(owner):
+        raise _in_use(owner, path, run_name)
+
+
 def _owner_elsewhere(path: Path) -> Owner | None:
     """Return the process of another machine that holds a lease on a run, as far as it is known."""
     lease = path.with_name(layout.LEASE)

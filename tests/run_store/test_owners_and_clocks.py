@@ -97,6 +97,20 @@ def test_another_program_is_refused_too_and_may_read(path: Path) -> None:
     assert refused.startswith(f"Run 'mine' is in use by pid {os.getpid()} on host ")
 
 
+@pytest.mark.fault("A16", "G-R11")
+def test_typing_resume_for_a_run_in_use_is_refused_before_torch_is_loaded(path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from nas.cli.main import run\n"
+        "print(run(['resume', sys.argv[1]]), 'torch' in sys.modules)\n"
+    )
+    with Run.open(path, write=True):
+        command = [sys.executable, "-c", program, str(path)]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert found.stdout == "2 False\n"
+    assert f"Run 'mine' is in use by pid {os.getpid()} on host " in found.stderr
+
+
 @pytest.mark.fault("A6")
 def test_an_owner_that_is_stopped_keeps_its_run_and_goes_on_with_it(path: Path) -> None:
     pid = owner_of_run(path)
