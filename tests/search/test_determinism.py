@@ -32,8 +32,9 @@ from nas.config_files import dump_yaml
 from nas.run_store import Run
 from nas.search.driver import resume
 
-TIMES = {"seconds", "wall_seconds", "measuring_seconds", "created"}
-"""Fields of records that tell when something was or how long it took."""
+TIMES = {"seconds", "wall_seconds", "measuring_seconds", "created", "views"}
+"""Fields of records that tell when something was, how long it took, or what else a process shows:
+one that has typed `nas search` writes report.html, too."""
 
 SMALL = ("search.trials=8", "search.batch=4")
 UNHURRIED = ("objectives=[unhurried_error, macs]", "search.trials=16", "search.batch=8")
