@@ -177,7 +177,7 @@ ELSEWHERE = {
     "nas/run_store/copies.py": "unpacks aside; the folder has its name once it is whole",
     "nas/run_store/notes.py": "log.jsonl, which is appended to and may be lost",
     "nas/search/executors/ray_worker.py": "copies of weights for a node, outside of runs, by hash",
-    "nas/search/executors/tune/scratch.py": "what Tune stores, outside of runs",
+    "nas/search/executors/scratch.py": "what Ray and Tune store, outside of runs",
     "nas/study/outputs.py": "the user's own document, outside of runs",
     "nas/training/convert.py": "a data set of the user's, outside of runs",
     "nas/training/data/decoded_cache.py": "the cache of decoded images, outside of runs",

@@ -255,6 +255,18 @@ def test_a_worker_that_lacks_memory_names_the_setting() -> None:
     assert "leave it out" in str(found.fix)
 
 
+def test_a_ray_of_its_own_stores_where_no_other_user_of_the_machine_can(
+    ray_executor: AbstractExecutor,
+) -> None:
+    ray_executor.prepare(setup())
+    import ray._private.worker as worker
+
+    session = Path(worker._global_node.get_session_dir_path())
+    own = session.parent.parent
+    assert own.name.startswith(f"nas-ray-{os.getuid()}-")
+    assert own.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("kind", ["inline", "local"])
 def test_a_search_on_this_machine_needs_no_ray(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -18,8 +18,8 @@ from nas.run_store.weights import WeightStore
 from nas.search.executors.base import Job, Outcome, Setup
 from nas.search.executors.inline import InlineExecutor
 from nas.search.executors.ray_executor import RayExecutor
+from nas.search.executors.scratch import scratch_folder
 from nas.search.executors.tune.early_stopping import STOPPED, EarlyStopping
-from nas.search.executors.tune.scratch import scratch_folder
 from nas.search.executors.tune.trainings import MOST_FAILURES, TuneTrainings
 from nas.search.executors.tune.wiring import why_gone
 
@@ -193,13 +193,13 @@ def test_what_a_killed_experiment_left_is_removed_by_the_next(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     child = os.fork()
     if child == 0:
-        with scratch_folder(None):
+        with scratch_folder("tune"):
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     (left,) = tmp_path.iterdir()
-    with scratch_folder(None) as own:
+    with scratch_folder("tune") as own:
         assert list(tmp_path.iterdir()) == [own] != [left]
         assert own.stat().st_mode & 0o777 == 0o700
-        with scratch_folder(None) as other:
+        with scratch_folder("tune") as other:
             assert sorted(tmp_path.iterdir()) == sorted([own, other]), "one in use stays"
     assert list(tmp_path.iterdir()) == []

@@ -10,20 +10,19 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
 from nas.errors import ClusterError, ConfigError, EnvironmentFault
+from nas.search.executors.scratch import scratch_folder
 
 ADDRESS_VARIABLE: Final = "RAY_ADDRESS"
 WATCH_S: Final = 1.0
@@ -32,7 +31,7 @@ HEAD_PATIENCE_S: Final = 30.0
 
 CONNECT_S: Final = 10.0
 HANDS_PATIENCE_S: Final = 5.0
-LONGEST_TMPDIR: Final = 38
+LONGEST_TMPDIR: Final = 16
 """Characters of TMPDIR beyond which the sockets that Ray puts below it have names too long."""
 
 OBJECT_STORE_BYTES: Final = 2**28
@@ -146,7 +145,7 @@ class RayLink:
             check_address(self.address)
         self.ray = import_ray(self.address)
         self.private = False
-        self._folder: str | None = None
+        self._own = ExitStack()
         self._owned = not self.ray.is_initialized()
         if self._owned:
             with _own_signals(), _less_talk():
@@ -191,8 +190,7 @@ class RayLink:
             self._watch.join(2 * WATCH_S)
         if self._owned:
             self.ray.shutdown()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._own.close()
 
     def _join(self) -> None:
         assert self.address is not None
@@ -209,8 +207,8 @@ class RayLink:
         )
 
     def _start(self, cpus: int, environment: Mapping[str, str]) -> None:
-        if len(tempfile.gettempdir()) > LONGEST_TMPDIR:
-            self._folder = tempfile.mkdtemp(prefix="nas-ray-", dir="/tmp")
+        # Ray lets every user of the machine write to its folder, and leaves it behind.
+        folder = self._own.enter_context(scratch_folder("ray", longest=LONGEST_TMPDIR))
         self._connect(
             lambda: self.ray.init(
                 address="local",
@@ -220,7 +218,7 @@ class RayLink:
                 log_to_driver=False,
                 configure_logging=False,
                 runtime_env={"env_vars": dict(environment)},
-                _temp_dir=self._folder,
+                _temp_dir=str(folder / "r"),
             ),
             EnvironmentFault,
             "Ray cannot be started on this machine",
@@ -242,6 +240,7 @@ class RayLink:
         except Exception as error:
             with suppress(Exception):
                 self.ray.shutdown()
+            self._own.close()
             reason = str(error).strip().splitlines()
             raise kind(
                 f"{what}: {type(error).__name__}.", why=" ".join(reason)[:600] or None, fix=fix

@@ -211,11 +211,12 @@ def sweep(parent: Path) -> list[Path]:
     """Remove this user's folders that no worker holds: their workers were killed."""
     removed = []
     for folder in parent.glob(f"{SCRATCH_PREFIX}{os.getuid()}-*"):
-        with suppress(OSError), (folder / _LOCK).open("rb") as lock:
+        with suppress(OSError):
             _check_own(folder)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-            removed.append(folder)
+            with (folder / _LOCK).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+                removed.append(folder)
     return removed
 
 

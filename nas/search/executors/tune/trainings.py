@@ -40,8 +40,8 @@ from nas.search.executors.base import (
 )
 from nas.search.executors.ray_executor import RayExecutor, needs_of
 from nas.search.executors.ray_link import RayLink
+from nas.search.executors.scratch import scratch_folder
 from nas.search.executors.tune.early_stopping import EarlyStopping
-from nas.search.executors.tune.scratch import scratch_folder
 
 POLL_S: Final = 0.1
 CHECKPOINT_EVERY_S: Final = 30.0
@@ -103,7 +103,7 @@ class TuneTrainings(AbstractExecutor):
         """Run the trainings; those that Tune stopped early have the reason `stopped`."""
         assert self._setup is not None, "prepare comes first"
         link = self._executor.make_room(self._setup)
-        with scratch_folder(self._scratch) as folder:
+        with scratch_folder("tune", self._scratch) as folder:
             experiment = Experiment(Feed(jobs), on_outcome, self._executor.most_workers)
             tuner = self._tuner(link, self._setup, folder, experiment)
             return experiment.follow(tuner, link, should_stop, grace_s)
