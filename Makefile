@@ -14,9 +14,10 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 # The main job: what `make search` runs after the install.
 SEARCH ?= $(BIN)/nas search wired_cnn --data digits --preset smoke
 PYTEST ?= $(BIN)/python -m pytest
-# Two processes, one thread each; files stay together so that their fixtures are built once, and in the
-# order of tests/conftest.py, which begins with the long ones.
-PYTEST_FLAGS ?= -q -n 2 --dist loadfile --no-loadscope-reorder
+# Three processes of one thread for two cores, since many tests wait: for a server, a signal, a cluster.
+# Files stay together so that their fixtures are built once, and in the order of tests/conftest.py, which
+# begins with the long ones.
+PYTEST_FLAGS ?= -q -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install install-dev browser search test check page page-check screenshots catalogue bench gpu-check soak lock audit clean
 
