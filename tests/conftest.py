@@ -26,6 +26,10 @@ LONG = (
     "end_to_end/test_wheel.py",
     "search/test_samplers.py",
     "contracts/test_runtimes.py",
+    "search/executors_ray/test_faults_on_cluster.py",
+    "search/test_tune_trainings.py",
+    "search/test_killed_trainings.py",
+    "supernet/test_health.py",
 )
 """Files that take long go first: one that begins last lets the other process wait for its end."""
 
