@@ -235,8 +235,8 @@ def _in_use(owner: Owner, path: Path, run_name: str) -> RunError:
         f"Run '{run_name}' is in use by {owner}.",
         where=str(path),
         why="One process at a time writes a run.",
-        fix=f"Wait for it, stop it with `nas stop {run_name}`, or choose another --name. "
-        "Reading needs no lock.",
+        fix=f"Wait for it, stop it with `nas stop {layout.typed(path.parent)}`, or choose another "
+        "--name. Reading needs no lock.",
     )
 
 

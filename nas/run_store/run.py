@@ -322,7 +322,7 @@ class Run:
                 f"The architecture {identity} is kept already with another content.",
                 where=str(path),
                 why="One id stands for one architecture.",
-                fix=f"Look with `nas doctor {self.path.name}`.",
+                fix=f"Look with `nas doctor {layout.typed(self.path)}`.",
             )
         with self._keeping_facts():
             make_folder(path.parent)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, final
+from typing import Annotated, Final, Literal, final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
+
+_OWN_KEYS: Final = {
+    "CPU": "search.threads_per_evaluation",
+    "GPU": "executor.gpus_per_worker",
+    "memory": "executor.memory_gib",
+}
+"""Resources of Ray that are asked for by keys of their own."""
 
 
 @final
@@ -52,3 +59,11 @@ class ExecutorConfig(BaseModel, frozen=True, extra="forbid"):
     measure_on: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}$")] | None = None
     """Resource of a Ray cluster's nodes on one of which latencies are measured, such as
     `accelerator_pi4`; null measures them where the search was started."""
+
+    @field_validator("resources")
+    @classmethod
+    def _check_resources(cls, resources: dict[str, float]) -> dict[str, float]:
+        for name in resources:
+            if name in _OWN_KEYS:
+                raise ValueError(f"'{name}' is asked for with the key {_OWN_KEYS[name]}")
+        return resources

@@ -90,6 +90,7 @@ def test_the_environment_names_another_cluster_than_the_config(
         "executor.address=http://head:8265",
         "executor.resources={'a b': 1}",
         "executor.resources={marker: 0}",
+        "executor.resources={GPU: 1}",
         "executor.gpus_per_worker=-1",
     ],
 )
