@@ -27,7 +27,7 @@ from typing import Any, Final, final
 
 import optuna
 from harness import RESULTS, arguments, machine, print_versions, use_threads
-from reliability_sides import checkpoints, kills, logs, owners, report
+from reliability_sides import checkpoints, fuzz, kills, logs, owners, report
 from reliability_sides.base import TRIAL_S, TRIALS, AbstractSide
 from reliability_sides.optuna_sides import STORAGES, OptunaSide
 from reliability_sides.ours import Ours
@@ -59,9 +59,10 @@ class Counts:
     rival_flips: int = 150
     overwritten: int = 100
     owners: int = 100
+    mutants: int = 10_000
 
 
-SMALL: Final = Counts(3, 3, 1, 2, 2, 61, 61, 100, 20, 5, 5)
+SMALL: Final = Counts(3, 3, 1, 2, 2, 61, 61, 100, 20, 5, 5, 200)
 
 
 @final
@@ -86,6 +87,7 @@ class Comparison:
             "flipped_checkpoints": self.flipped_checkpoints,
             "overwritten": self.overwritten,
             "owners": self.owners,
+            "fuzz": self.fuzz,
         }
 
     def kills(self) -> Iterator[dict[str, Any]]:
@@ -143,6 +145,11 @@ class Comparison:
         """Start things twice."""
         yield owners.refused(self.root / "owners" / "ours", self.counts.owners)
         yield owners.shared(self.root / "owners" / "theirs")
+
+    def fuzz(self) -> Iterator[dict[str, Any]]:
+        """Give mutated files to our readers."""
+        for kind in fuzz.READERS:
+            yield fuzz.parse(kind, self.counts.mutants, seed=6)
 
 
 @contextmanager

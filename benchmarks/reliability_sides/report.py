@@ -83,6 +83,11 @@ TITLES: Final[Mapping[str, tuple[str, str]]] = {
         "A second process on one search",
         "Refused in time, and free at once when the owner is killed; or worked on by all.",
     ),
+    "fuzz": (
+        "Mutated files",
+        "One to four random changes to a valid file, given to the reader of this engine. Taken: it "
+        "still makes sense. Refused: with an error that says what is wrong.",
+    ),
 }
 
 

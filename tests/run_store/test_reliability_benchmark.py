@@ -70,3 +70,12 @@ def test_the_report_has_a_table_per_test_and_says_where_its_numbers_are_from(par
     assert "- a|b said: `Error: gone`" in text
     assert "Machine: processor one. Versions: optuna 5. Made on 2026-01-01." in text
     assert text.count("## ") == 1
+
+
+@pytest.mark.fault("G-F1")
+def test_no_mutant_of_a_file_ends_in_an_error_that_is_none_of_ours(part: Any) -> None:
+    fuzz = part("fuzz")
+    for kind in fuzz.READERS:
+        found = fuzz.parse(kind, 60, seed=2)
+        assert found["untyped_errors"] == 0
+        assert found["taken"] + found["refused"] == 60
