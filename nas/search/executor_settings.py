@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, Literal, final
 
 from pydantic import BaseModel, Field, field_validator
 
+_HEAD: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]+:[0-9]{1,5}")
 _OWN_KEYS: Final = {
     "CPU": "search.threads_per_evaluation",
     "GPU": "executor.gpus_per_worker",
@@ -29,9 +31,7 @@ class ExecutorConfig(BaseModel, frozen=True, extra="forbid"):
     """Most memory of one worker, in GiB; a trial that needs more fails as `oom`. Ray puts no more
     workers on a node than it has memory for."""
 
-    address: (
-        Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\[\]-]+:[0-9]{1,5}$", max_length=200)] | None
-    ) = None
+    address: Annotated[str, Field(max_length=200)] | None = None
     """Head of the Ray cluster to work on, as `host:port`. `RAY_ADDRESS` in the environment comes
     first; where neither is set, a Ray is started on this machine."""
 
@@ -59,6 +59,16 @@ class ExecutorConfig(BaseModel, frozen=True, extra="forbid"):
     measure_on: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]{0,63}$")] | None = None
     """Resource of a Ray cluster's nodes on one of which latencies are measured, such as
     `accelerator_pi4`; null measures them where the search was started."""
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, address: str | None) -> str | None:
+        if address is not None and not _HEAD.fullmatch(address):
+            raise ValueError(
+                "the head of a Ray cluster is named as host:port, like 10.0.0.5:6379; to the "
+                "address of its dashboard, http://..., a search is sent with `nas submit`"
+            )
+        return address
 
     @field_validator("resources")
     @classmethod

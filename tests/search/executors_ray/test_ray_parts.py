@@ -99,6 +99,11 @@ def test_settings_of_a_cluster_are_checked(override: str) -> None:
         fake_config(override)
 
 
+def test_the_address_of_a_dashboard_is_told_from_that_of_a_head() -> None:
+    with pytest.raises(ConfigError, match=r"host:port, like 10.*dashboard.*`nas submit`"):
+        fake_config("executor.address=http://head:8265")
+
+
 def test_needs_are_counted_against_what_a_node_has() -> None:
     setup = Setup("a:b", {}, threads=2, memory_gib=1.5, gpus=0.25, resources={"marker": 1})
     needs = needs_of(setup, private=False)
