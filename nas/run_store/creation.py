@@ -129,10 +129,11 @@ def move_into_place(aside: Path, target: Path) -> None:
 
 def name_taken(target: Path) -> RunError:
     """Build the error for a name that a run has already."""
+    shown = layout.typed(target)
     return RunError(
         f"The name '{target.name}' is taken.",
         where=str(target),
         why="A run is never overwritten.",
-        fix=f"Choose another --name, go on with `nas resume {target.name}`, or remove it with "
-        f"`nas runs rm {target.name}`.",
+        fix=f"Choose another --name, go on with `nas resume {shown}`, or remove it with "
+        f"`nas runs rm {shown}`.",
     )

@@ -25,7 +25,7 @@ def request_stop(path: Path | str) -> Owner:
         raise RunError(
             f"Run '{path.name}' is not running, so there is nothing to stop.",
             where=str(path),
-            fix=f"See its state with `nas runs show {path.name}`.",
+            fix=f"See its state with `nas runs show {layout.typed(path)}`.",
         )
     write_text(path / layout.STOP, now() + "\n")
     return owner

@@ -24,7 +24,7 @@ from nas.errors import (
     RunError,
 )
 from nas.run_store import Run, rebuild_views
-from nas.run_store.layout import check_slug
+from nas.run_store.layout import check_slug, typed
 from nas.search.budget_check import check_latencies
 from nas.search.callbacks.base import AbstractCallback, telling
 from nas.search.config import SearchConfig
@@ -323,7 +323,7 @@ def _drive(
     except Stopped:
         _interrupted(run, stopper)
     except ClusterError as error:
-        error.fix = f"{error.fix or ''} Go on with: nas resume {run.name}".strip()
+        error.fix = f"{error.fix or ''} Go on with: nas resume {typed(run.path)}".strip()
         raise
     except (EveryTrialFailedError, NothingFeasibleError) as error:
         rebuild_views(run)
@@ -378,5 +378,5 @@ def _interrupted(run: Run, stopper: Stopper) -> None:
     raise InterruptedRunError(
         f"Run '{run.name}' was interrupted {how}; its state is saved.",
         where=str(run.path),
-        fix=f"Go on with: nas resume {run.name}",
+        fix=f"Go on with: nas resume {typed(run.path)}",
     )

@@ -15,6 +15,7 @@ from typing import Any, final
 
 from nas.errors import EveryTrialFailedError, NothingFeasibleError, RunError
 from nas.run_store import rebuild_views
+from nas.run_store.layout import typed
 from nas.search.attempts import (
     MOST_ABANDONED,
     failed_attempts,
@@ -66,8 +67,8 @@ def check_outcome(session: Session) -> None:
             f"All {len(table.failed())} trials failed ({counts}).",
             where=f"run '{session.run.name}'",
             why=f"The first said: {first.message}" if first else None,
-            fix=f"Look at the messages with `nas runs show {session.run.name}`; a smaller space, "
-            "smaller images or a longer search.trial_timeout_s may help.",
+            fix=f"Look at the messages with `nas runs show {typed(session.run.path)}`; a smaller "
+            "space, smaller images or a longer search.trial_timeout_s may help.",
         )
     kept = [trial for trial in finished if session.goals.feasible(trial.values)]
     if not kept:
@@ -77,7 +78,7 @@ def check_outcome(session: Session) -> None:
             where=f"run '{session.run.name}'",
             why=_nearest(session),
             fix="Loosen the constraint, search a space with smaller networks, or go on with "
-            f"`nas resume {session.run.name} --trials +100`.",
+            f"`nas resume {typed(session.run.path)} --trials +100`.",
         )
     if all("unmeasured" in trial.extra for trial in kept):
         raise NothingFeasibleError(

@@ -16,6 +16,7 @@ from typing import Any, Final, final
 
 from nas.errors import RunError
 from nas.run_store import Run, rebuild_views
+from nas.run_store.layout import typed
 from nas.search.config import SearchConfig
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.rank_tasks import RANK
@@ -73,7 +74,7 @@ def trained_weights(run: Run) -> str:
             f"Run '{run.path.name}' has no trained supernet.",
             where=str(run.path),
             why="Its objectives need none, or the training was stopped or diverged.",
-            fix=f"Go on with `nas resume {run.path.name}`, or search for error or cross_entropy.",
+            fix=f"Go on with `nas resume {typed(run.path)}`, or search for error or cross_entropy.",
         )
     return stage.checkpoint
 

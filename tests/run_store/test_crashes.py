@@ -68,8 +68,7 @@ def _view(run: Run) -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def _with_view(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.run_store.views._views", {})
+def _with_view(_no_views: None) -> None:
     register_view("front.json", _view)
 
 

@@ -22,8 +22,7 @@ NOBODY = 65534
 
 
 @pytest.fixture(autouse=True)
-def _no_views(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.run_store.views._views", {})
+def _no_passes() -> None:
     faults.forget_passes()
 
 

@@ -21,11 +21,6 @@ from nas.run_store.doctor import referenced_weights
 from nas.run_store.log import read_log
 
 
-@pytest.fixture(autouse=True)
-def _no_views(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.run_store.views._views", {})
-
-
 @pytest.fixture(name="run_path")
 def _run_path(tmp_path: Path) -> Path:
     with Run.create(tmp_path, "mine", {"a": 1}, {}) as run:

@@ -42,11 +42,6 @@ RECORDS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _no_views(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.run_store.views._views", {})
-
-
 def make_old(path: Path, version: int = 1) -> Path:
     """Turn a run of this version into one of an older format, by hand."""
     file = path / "environment.json"

@@ -130,7 +130,8 @@ def test_a_name_that_is_not_a_slug_is_refused_and_nothing_written(
 
 def test_a_taken_name_is_refused_and_the_old_run_kept(run_path: Path) -> None:
     before = (run_path / "trials.log").read_bytes()
-    with pytest.raises(RunError, match=r"(?s)name 'mine' is taken.*nas resume mine.*nas runs rm"):
+    taken = r"(?s)name 'mine' is taken.*nas resume \S*/mine`.*nas runs rm \S*/mine`"
+    with pytest.raises(RunError, match=taken):
         Run.create(run_path.parent, "mine", {}, {})
     (run_path.parent / "link").symlink_to("nowhere")
     with pytest.raises(RunError, match="name 'link' is taken"):
@@ -427,7 +428,7 @@ def test_notes_may_be_lost_but_never_disturb(run_path: Path) -> None:
 
 
 def test_a_stop_request_reaches_the_owner_and_is_gone_after_reopening(run_path: Path) -> None:
-    with pytest.raises(RunError, match=r"(?s)'mine' is not running.*nas runs show mine"):
+    with pytest.raises(RunError, match=r"(?s)'mine' is not running.*nas runs show \S*/mine`"):
         request_stop(run_path)
     with pytest.raises(NotFoundError, match="no run 'nine'"):
         request_stop(run_path.parent / "nine")

@@ -37,9 +37,8 @@ FINISHED = {"kind": "trial_finished", "trial": 0, "attempt": 1, "values": {"erro
 
 
 @pytest.fixture(autouse=True)
-def _small_world(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_world(_no_views: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """One view, and a file system that is shared, with no time to wait."""
-    monkeypatch.setattr("nas.run_store.views._views", {})
     register_view("front.json", lambda run: repr(sorted(run.table().trials)).encode())
     monkeypatch.setattr(lease, "SETTLE_S", 0.0)
     monkeypatch.setattr(lock, "_warned", {("tour", "nfs4"), ("old", "nfs4"), ("gone", "nfs4")})

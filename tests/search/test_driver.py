@@ -167,7 +167,7 @@ def test_a_signal_saves_the_state_and_says_how_to_go_on(whole: Run, tmp_path: Pa
 
     with pytest.raises(InterruptedRunError, match="interrupted by SIGINT; its state is saved") as e:
         fake_search(tmp_path, listener=listener)
-    assert e.value.fix == "Go on with: nas resume run"
+    assert e.value.fix == f"Go on with: nas resume {tmp_path / 'run'}"
     assert e.value.exit_code == 130
     assert Run.open(tmp_path / "run").state() == "interrupted"
     assert canonical(points(resume(tmp_path / "run"))) == canonical(points(whole))

@@ -189,7 +189,8 @@ def test_a_node_that_takes_the_place_of_another_must_have_the_same_device(
         ClusterError, match=r"no worker to measure on any more[\s\S]*here it is Abacus 3"
     ) as caught:
         fake_search(tmp_path, *PLACED, ON_MARKER)
-    assert str(caught.value.fix).endswith("start a new run. Go on with: nas resume run")
+    way_on = f"start a new run. Go on with: nas resume {tmp_path / 'run'}"
+    assert str(caught.value.fix).endswith(way_on)
     left = Run.open(tmp_path / "run")
     assert left.table().trials
     assert not left.table().failed()

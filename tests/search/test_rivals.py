@@ -145,7 +145,8 @@ def test_weights_of_a_uniform_search_are_reused_and_charged(run: Run) -> None:
     assert [each["member"] for each in scored] == list(range(len(scored)))
     values = [[r["result"]["inherited"]["error"], r["values"]["macs"]["value"]] for r in scored]
     best = {scored[place]["member"] for place in range(len(scored)) if non_dominated(values)[place]}
-    assert set(finished["finalists"]) <= best
+    # The best come first; where the front is small, what it dominates fills the places.
+    assert set(finished["finalists"]) <= best or best <= set(finished["finalists"])
 
 
 def test_weights_of_another_sampler_are_trained_anew_on_uniform_draws(tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ cat > "$private/search.yaml" <<'{end}'
 
 export RAY_AUTH_MODE=token
 export RAY_AUTH_TOKEN_PATH="$private/token"
-head="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"
+mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head="${{nodes[0]}}"
 port=$((20000 + SLURM_JOB_ID % 20000))
 export RAY_ADDRESS="$head:$port"
 local_folder="/tmp/nas-$SLURM_JOB_ID"
