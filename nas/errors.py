@@ -79,10 +79,8 @@ class DataError(NasError, ValueError):
     exit_code = 2
 
 
-class EnvironmentFault(NasError, OSError):
-    """A device, disk or permission that is not there."""
-
-    exit_code = 2
+class _SystemError(NasError, OSError):
+    """An error that is an `OSError` too, whose own way to be made and copied would lose fields."""
 
     def __init__(
         self, what: str, *, where: str | None = None, why: str | None = None, fix: str | None = None
@@ -91,6 +89,12 @@ class EnvironmentFault(NasError, OSError):
 
     __str__ = NasError.__str__
     __reduce__ = NasError.__reduce__
+
+
+class EnvironmentFault(_SystemError):
+    """A device, disk or permission that is not there."""
+
+    exit_code = 2
 
 
 class RunError(NasError, ValueError):
@@ -117,18 +121,10 @@ class NothingFeasibleError(NasError, RuntimeError):
     exit_code = 5
 
 
-class ClusterError(NasError, ConnectionError):
+class ClusterError(_SystemError, ConnectionError):
     """A cluster that cannot be reached, refuses, or is gone; the run's state is saved."""
 
     exit_code = 6
-
-    def __init__(
-        self, what: str, *, where: str | None = None, why: str | None = None, fix: str | None = None
-    ) -> None:
-        NasError.__init__(self, what, where=where, why=why, fix=fix)
-
-    __str__ = NasError.__str__
-    __reduce__ = NasError.__reduce__
 
 
 class RemoteJobError(NasError, RuntimeError):
