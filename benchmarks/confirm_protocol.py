@@ -28,8 +28,8 @@ from typing import Any, Final
 
 import harness
 
-from nas.search.config import ConfirmConfig
 from nas.search.confirm.simulation import Scene, SimulatedSearch, simulate
+from nas.search.settings.config import ConfirmConfig
 from nas.statistics import Share, share
 
 NAME: Final = "confirm_protocol"

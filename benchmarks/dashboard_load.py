@@ -37,7 +37,7 @@ import numpy as np
 import optuna
 
 from nas.run_store import Run
-from nas.search.resolve import resolve_config
+from nas.search.settings.resolve import resolve_config
 from nas.space import load_space
 
 TRIALS = 1_000

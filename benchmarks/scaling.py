@@ -6,7 +6,7 @@ and how often it waits for the disk (`fsync`); a simulated wait takes `--sync-ms
 resumed in a process of its own, from its start to the first new trial. Simulated: recorded
 evaluation times of a real run on 1 to 1,024 workers, with a driver that takes what was measured.
 Ratios are the driver's processor time per trial, views left out, after so many trials over that
-after 96: 1 is no growth. Views take 5 % of a search at most (`nas/search/view_refresh.py`).
+after 96: 1 is no growth. Views take 5 % of a search at most, as `exploring/view_refresh.py` says.
 
     python benchmarks/scaling.py [--run RUN] [--disk FOLDER] [--sync-ms MS] [--small] [--record]
 
@@ -38,19 +38,19 @@ from scaling_parts.simulation import Case, Driver, simulate
 from scaling_parts.watch import Watch
 
 from nas.run_store import Run
-from nas.search import explore as exploring
-from nas.search import view_refresh
-from nas.search.config import SearchConfig
 from nas.search.driver import open_session, resume, run_config
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import Feed
-from nas.search.explore import _Explorer, explore
+from nas.search.exploring import explore as exploring
+from nas.search.exploring import view_refresh
+from nas.search.exploring.closing import TrialCloser
+from nas.search.exploring.explore import _Explorer, explore
 from nas.search.front_view import register_views
-from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
 from nas.search.material import prepare_material
-from nas.search.resolve import resolve_config
-from nas.search.trial_closing import TrialCloser
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import resolve_config
 
 SIZES: Final = (96, 992, 10_000)
 MORE: Final = 96

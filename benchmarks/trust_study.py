@@ -34,15 +34,15 @@ from typing import Any
 import harness
 
 from nas.run_store import Run
-from nas.search.config import SearchConfig
 from nas.search.driver import environment
-from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
-from nas.search.learning import train_supernet
 from nas.search.material import Material, prepare_material
-from nas.search.ranking import TRUTH, ZERO_COST_SCORES, RankSettings, rank
-from nas.search.resolve import resolve_config, resolve_space
+from nas.search.ranking.stage import TRUTH, ZERO_COST_SCORES, RankSettings, rank
 from nas.search.session import Session, Stopped
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import resolve_config, resolve_space
+from nas.search.training.learning import train_supernet
 from nas.space import Decisions, load_space
 from nas.supernet.trust.rank import RankReport
 from nas.supernet.trust.rank_table import rank_table

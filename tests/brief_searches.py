@@ -13,7 +13,7 @@ from typing import Final
 from unittest.mock import patch
 
 from nas.cli.main import main
-from nas.search.presets import PRESETS, merge
+from nas.search.settings.presets import PRESETS, merge
 
 BRIEF: Final = {
     "max_train_megapixels": 0.03,

@@ -6,7 +6,6 @@ import gzip
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from process_watch import wait_until
 
 from dashboards.server.app import create_app
 from dashboards.server.keys import Keys
@@ -240,11 +240,3 @@ def serving(runs: Path, *, with_token: bool = True, **options: Any) -> Iterator[
             server.should_exit = True
             thread.join(30)
             assert not thread.is_alive()
-
-
-def wait_until(true: Any, seconds: float = 30.0) -> None:
-    """Wait until `true()`; fail after a long time."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)

@@ -20,9 +20,9 @@ import numpy as np
 
 from nas.cli.main import run as command
 from nas.run_store import Run
-from nas.search.config import SearchConfig
 from nas.search.driver import resume, search
-from nas.search.resolve import resolve_config
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.resolve import resolve_config
 
 CONFIG = {
     "space": "tiny_exhaustive",
@@ -60,9 +60,9 @@ KINDS = (
 )
 LOADED = (
     "nas.search.confirm.stage",
-    "nas.search.rank_tasks",
-    "nas.search.ranking",
-    "nas.search.retrain_task",
+    "nas.search.ranking.tasks",
+    "nas.search.ranking.stage",
+    "nas.search.training.retrain_task",
     "nas.search.samplers.nsga2",
     "nas.supernet.paths",
     "pyarrow.parquet",

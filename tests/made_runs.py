@@ -23,7 +23,7 @@ ENVIRONMENT = {
 
 def made_config(**keys: Any) -> dict[str, Any]:
     """Return a resolved config of a search on `tiny_exhaustive`."""
-    from nas.search.resolve import resolve_config
+    from nas.search.settings.resolve import resolve_config
 
     options = {"objectives": ["error", "macs"], "preset": "smoke", **keys}
     return resolve_config("tiny_exhaustive", options=options).to_dict()

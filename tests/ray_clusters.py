@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -92,20 +91,3 @@ def workers_of(node: Any) -> list[int]:
     ).stdout
     rows = [line.split(maxsplit=1) for line in listed.splitlines()]
     return [int(row[0]) for row in rows if row[1].startswith("ray::Evaluator")]
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that only waits to be collected does not."""
-    stat = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return bool(stat) and not stat.startswith("Z")
-
-
-def wait_until(true: Callable[[], object], patience_s: float = 30.0) -> float:
-    """Wait until something holds; return how long that took, in seconds."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < patience_s, "it never came true"
-        time.sleep(0.02)
-    return time.monotonic() - began

@@ -198,7 +198,7 @@ def scripted_error(architecture: Any, epochs: int) -> float:
 
 
 def scripted_training_task(arguments: dict[str, Any]) -> Any:
-    """Return a task that answers as that of `nas.search.retrain_task` does, without training."""
+    """Return a task that answers as that of `training.retrain_task` does, without training."""
 
     def task(payload: dict[str, Any]) -> dict[str, Any]:
         assert payload["part"] == "validation"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.run_store import Run
-from nas.search.config import SearchConfig
 from nas.search.driver import search
 from nas.search.front_view import front_document
-from nas.search.resolve import resolve_config
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.resolve import resolve_config
 
 TRIALS = 24
 

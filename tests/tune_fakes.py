@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from nas.errors import ConfigError, TrialError
-from nas.search.kept_networks import keep_network
-from nas.search.training_job import TrainingJob
+from nas.search.training.kept_networks import keep_network
+from nas.search.training.training_job import TrainingJob
 from nas.training.batches import part_tensors
 from nas.training.evaluate import Evaluation, evaluate
 from nas.training.fit import EpochReport, FitResult, Training

@@ -14,7 +14,7 @@ from nas.config_files import parse_document
 from nas.errors import NasError, RunError
 from nas.run_store.records import encode, scan
 from nas.run_store.weights import parse_arrays
-from nas.search.resolve import resolve_config
+from nas.search.settings.resolve import resolve_config
 from nas.space import load_space
 from nas.topology.serial import architecture_text, load_architecture
 

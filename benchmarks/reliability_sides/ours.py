@@ -11,7 +11,7 @@ from unittest.mock import patch
 from nas.run_store import Run, Trial
 from nas.search.driver import resume, search
 from nas.search.front_view import front_document
-from nas.search.resolve import resolve_config
+from nas.search.settings.resolve import resolve_config
 from nas.topology.identity import structural_id
 from nas.topology.serial import load_architecture
 from reliability_sides.base import ACKNOWLEDGED, SEED, TRIALS, AbstractSide, Outcome, note

@@ -17,12 +17,12 @@ from nas.cost.count import cost
 from nas.run_store import Run
 from nas.run_store.layout import LOG
 from nas.run_store.records import Record, encode
-from nas.search.config import SearchConfig
 from nas.search.driver import environment
-from nas.search.goals import Goals
-from nas.search.history import BatchPlan, Entry
+from nas.search.exploring.history import BatchPlan, Entry
 from nas.search.material import prepare_material
-from nas.search.resolve import searched_space
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import searched_space
 from nas.space import AbstractSpace
 from nas.topology.identity import SCHEME, trained_id
 from nas.topology.serial import dump_architecture

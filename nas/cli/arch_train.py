@@ -163,7 +163,7 @@ def _train_named(source: str, data: str, order: Any, output: Path, runs: Path) -
     from nas.cli.named_architectures import find_network
     from nas.cli.parcels import material_of_spec
     from nas.search.interrupts import Stopper
-    from nas.search.presets import RECIPE
+    from nas.search.settings.presets import RECIPE
     from nas.training.recipe import Recipe
 
     architecture = find_network(source, runs).architecture

@@ -13,7 +13,7 @@ from nas.errors import ConfigError
 
 if TYPE_CHECKING:
     from nas.config_files import Document
-    from nas.search.config import SearchConfig
+    from nas.search.settings.config import SearchConfig
     from nas.study.config import StudyConfig
 
 SEARCH_SCHEMA = "nas.search/1"
@@ -103,7 +103,7 @@ def show(file: File, overrides: Overrides = None, as_json: AsJson = False) -> No
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a search configuration, for editors."""
-    from nas.search.config import SearchConfig
+    from nas.search.settings.config import SearchConfig
 
     print_json({"schema": "nas.config-schema/1", **SearchConfig.model_json_schema(by_alias=True)})
 
@@ -128,7 +128,7 @@ def _kind(document: Document) -> str:
 
 def _check_search(document: Document) -> SearchConfig:
     """Return what a search with this file would do; the space stays as it was named."""
-    from nas.search.resolve import resolve_config
+    from nas.search.settings.resolve import resolve_config
 
     config = resolve_config(document)
     return config.model_copy(update={"space": document.data["space"]})

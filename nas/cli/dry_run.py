@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import torch
 
     from nas.objectives.base import AbstractObjective
-    from nas.search.config import SearchConfig
-    from nas.search.goals import Goals
     from nas.search.material import Material
+    from nas.search.settings.config import SearchConfig
+    from nas.search.settings.goals import Goals
     from nas.space import AbstractSpace
 
 _TIMED_MEMBERS = 4
@@ -108,15 +108,15 @@ def estimate(config: SearchConfig) -> Estimate:
         DataError: If the data are unfit; EnvironmentFault if the device is not there.
         ConfigError: If a latency profile does not fit, or nothing keeps a latency budget.
     """
-    from nas.search.budget_check import check_latencies
+    from nas.search.checks.budget_check import check_latencies
+    from nas.search.checks.memory_check import check_memory
     from nas.search.driver import space_facts
-    from nas.search.goals import Goals
     from nas.search.material import prepare_material
-    from nas.search.memory_check import check_memory
+    from nas.search.measuring.remote import check_measure_on
     from nas.search.quantisation import check_objectives_here
-    from nas.search.remote_measuring import check_measure_on
-    from nas.search.resolve import resolve_space, searched_space
     from nas.search.session import default_workers
+    from nas.search.settings.goals import Goals
+    from nas.search.settings.resolve import resolve_space, searched_space
     from nas.training.device import resolve_device
 
     check_measure_on(config, config.executor.kind)

@@ -260,7 +260,7 @@ def _volume_line(document: Entry) -> str:
 
 def _raw(document: Entry) -> str:
     """Say where what is told of the whole front compares families by scores nobody verified."""
-    from nas.search.trust import PER_FAMILY
+    from nas.search.ranking.trust import PER_FAMILY
 
     raw = (document.get("trust") or {}).get("front") == PER_FAMILY
     several = len(document.get("best_per_pattern") or []) > 1

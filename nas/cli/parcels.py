@@ -129,8 +129,8 @@ def _labelled(parcel: Parcel, spec: str) -> RealImages:
 
 def material_of_spec(spec: str) -> Material:
     """Return any data as a search would prepare them."""
-    from nas.search.config import SearchConfig
     from nas.search.material import prepare_material
+    from nas.search.settings.config import SearchConfig
 
     return prepare_material(SearchConfig.model_validate({"space": "wired_cnn", "data": spec}))
 

@@ -86,7 +86,7 @@ def _extra_trials(path: Path, text: str) -> int:
     """Return how many trials `+100` or `300` add to those planned."""
     from nas.errors import ConfigError
     from nas.run_store import Run
-    from nas.search.history import planned_trials
+    from nas.search.exploring.history import planned_trials
 
     form = re.fullmatch(r"(\+?)([0-9]{1,9})", text.strip())
     if form is None or int(form[2]) > _MOST_TRIALS:

@@ -99,7 +99,7 @@ def number_of(text: str | None) -> int | str | None:
 def resolve_typed(source: str, given: dict[str, Any], settings: list[str]) -> Any:
     """Return the checked config; a bad option is reported under the name it was typed with."""
     from nas.errors import NasError
-    from nas.search.resolve import resolve_config
+    from nas.search.settings.resolve import resolve_config
 
     try:
         return resolve_config(source, options=given, overrides=settings)

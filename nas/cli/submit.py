@@ -222,7 +222,7 @@ def _words(option: str, value: object) -> list[str]:
 
 def _on_ray(source: str, given: dict[str, Any], settings: list[str]) -> dict[str, Any]:
     """Let evaluations use the whole cluster unless an executor was chosen somewhere."""
-    from nas.search.resolve import read_search
+    from nas.search.settings.resolve import read_search
 
     if given["executor.kind"] is None and not any("executor" in each for each in settings):
         data = read_search(source).data

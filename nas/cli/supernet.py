@@ -13,8 +13,8 @@ from nas.cli.run_folders import RUNS, Json, RunArgument, RunsOption, find_run
 
 if TYPE_CHECKING:
     from nas.run_store import Run
-    from nas.search.config import SearchConfig
     from nas.search.session import Session
+    from nas.search.settings.config import SearchConfig
     from nas.supernet.trust.rank import RankReport
 
 app = command_group(__doc__)
@@ -50,7 +50,7 @@ def rank(
 ) -> None:
     """Train members alone and print how the supernet ranks them; goes on where it was left."""
     from nas.run_store import Run
-    from nas.search.ranking import trained_weights
+    from nas.search.ranking.stage import trained_weights
     from nas.supernet.trust.rank_table import rank_table
 
     wanted = _limits(architectures, seeds, epochs, workers)
@@ -130,9 +130,9 @@ def _rank(
     from nas.errors import InterruptedRunError
     from nas.run_store import Run
     from nas.search.front_view import register_views
-    from nas.search.ranking import RankSettings, rank, rank_recipe
+    from nas.search.ranking.stage import RankSettings, rank, rank_recipe
+    from nas.search.ranking.taken_truths import take_truths
     from nas.search.session import Stopped
-    from nas.search.taken_truths import take_truths
 
     members, seeds, epochs, families = wanted
     settings = RankSettings(members, seeds, rank_recipe(session.config, epochs), families)

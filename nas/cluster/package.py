@@ -18,7 +18,7 @@ from typing import Final, final
 from nas.cluster.code_files import code_of
 from nas.cluster.order import FOLDER
 from nas.errors import ConfigError, EnvironmentFault, NotFoundError
-from nas.search.config import SearchConfig
+from nas.search.settings.config import SearchConfig
 from nas.training.data.load import KNOWN_SETS, load_data
 
 LIMIT_BYTES: Final = 100 * 2**20

@@ -27,8 +27,8 @@ from nas.errors import ClusterError, ConfigError, NotFoundError, RunError
 from nas.run_store.copies import contents_of, pack_run
 from nas.run_store.creation import prepare_root
 from nas.run_store.layout import check_slug, config_hash, is_run
-from nas.search.config import SearchConfig
-from nas.search.resolve import resolve_space
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.resolve import resolve_space
 from nas.training.data.load import short_name
 
 COPY_NEEDED: Final = CopyNeededError.exit_code

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nas.search.callbacks import AbstractCallback
-    from nas.search.config import SearchConfig
+    from nas.search.settings.config import SearchConfig
 
 
 @final
@@ -177,11 +177,11 @@ def search(
         callbacks: Told what is recorded, as `nas.search.callbacks.MlflowCallback`.
 
     Raises:
-        NasError: As `nas.search.resolve.resolve_config` and `nas.search.driver.search`.
+        NasError: As `nas.search.settings.resolve.resolve_config` and `nas.search.driver.search`.
     """
     from nas.search import driver
-    from nas.search.config import SearchConfig
-    from nas.search.resolve import resolve_config
+    from nas.search.settings.config import SearchConfig
+    from nas.search.settings.resolve import resolve_config
 
     options = {
         "data": data,

@@ -25,29 +25,29 @@ from nas.errors import (
 )
 from nas.run_store import Run, rebuild_views
 from nas.run_store.layout import check_slug, typed
-from nas.search.budget_check import check_latencies
 from nas.search.callbacks.base import AbstractCallback, telling
-from nas.search.config import SearchConfig
+from nas.search.checks.budget_check import check_latencies
+from nas.search.checks.device_check import check_same_device, package_versions
+from nas.search.checks.memory_check import check_memory
 from nas.search.confirm.stage import confirm
-from nas.search.device_check import check_same_device, package_versions
 from nas.search.executors import EXECUTORS
-from nas.search.explore import explore
+from nas.search.exploring.explore import explore
+from nas.search.exploring.propose import PATH_TRAINING, RELAXATION
 from nas.search.front.reading import check_is_search
 from nas.search.front_view import PREPARE, register_views
-from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
-from nas.search.learning import proposed_by_paths, relax, train_supernet
 from nas.search.material import Material, check_same_data, data_of_run, prepare_material
-from nas.search.measure_front import measure_front
-from nas.search.memory_check import check_memory
-from nas.search.node_timing import time_front_nodes
-from nas.search.prediction import keep_profiles
+from nas.search.measuring.measure_front import measure_front
+from nas.search.measuring.node_timing import time_front_nodes
+from nas.search.measuring.prediction import keep_profiles
+from nas.search.measuring.remote import RemoteDevice, check_measure_on
 from nas.search.progress import Listener, no_listener
-from nas.search.propose import PATH_TRAINING, RELAXATION
 from nas.search.quantisation import check_objectives_here
-from nas.search.remote_measuring import RemoteDevice, check_measure_on
-from nas.search.resolve import resolve_space
 from nas.search.session import Session, Stopped
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import resolve_space
+from nas.search.training.learning import proposed_by_paths, relax, train_supernet
 from nas.space.counting import digits_of
 from nas.space.declared import import_plugins
 from nas.training.device import resolve_device
@@ -71,7 +71,7 @@ def search(
     """Create a run from a resolved config and take it to its end.
 
     Args:
-        config: From `nas.search.resolve.resolve_config`.
+        config: From `nas.search.settings.resolve.resolve_config`.
         runs: Folder of runs.
         name: Slug; by default `<space>-<data>-<UTC time>`.
         time_limit_s: Seconds after which the run is left in good order, to be resumed.

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from nas.errors import RunError
-from nas.search.config import SearchConfig
+from nas.search.settings.config import SearchConfig
 from nas.sent_files import located
 from nas.training.data import ImageData, load_data
 from nas.training.data.load import KNOWN_SETS

@@ -11,8 +11,8 @@ from nas.objectives.base import AbstractObjective
 from nas.objectives.deployment import FLOAT32, POLICY, Deployment
 from nas.objectives.latency_config import Dtype
 from nas.objectives.runtimes import RUNTIMES
-from nas.search.config import SearchConfig
-from nas.search.goals import Goals
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
 from nas.space import AbstractSpace
 from nas.space.choices import Answer, Decisions
 from nas.space.quantised import CHOICE, QuantisedSpace

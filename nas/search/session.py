@@ -15,18 +15,18 @@ import torch
 
 from nas.errors import NasError, RunError
 from nas.run_store import Run
-from nas.search.config import SearchConfig
 from nas.search.executors import EXECUTORS, AbstractExecutor, Setup
 from nas.search.executors.grouping import GroupingExecutor
-from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
 from nas.search.material import Material
 from nas.search.progress import Listener, StageProgress, no_listener
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
 from nas.search.time_spent import TimeSpent
 from nas.space import AbstractSpace
 
 if TYPE_CHECKING:
-    from nas.search.remote_measuring import RemoteDevice
+    from nas.search.measuring.remote import RemoteDevice
 
 MOST_DEFAULT_WORKERS: Final = 4
 WORTH_SHARING: Final = 8

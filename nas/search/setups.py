@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nas.search.executors import Setup
-from nas.search.retrain_task import RETRAIN
 from nas.search.session import Session
 from nas.search.tasks import SCORE
+from nas.search.training.retrain_task import RETRAIN
 
 
 def scoring_setup(session: Session, weights: str | None) -> Setup:

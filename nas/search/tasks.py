@@ -17,11 +17,11 @@ from nas.errors import NasError
 from nas.objectives.base import EvaluationContext
 from nas.objectives.deployment import Deployment
 from nas.run_store.weights import WeightStore
-from nas.search.config import SearchConfig
 from nas.search.executors.base import Task, perform
-from nas.search.goals import Goals
 from nas.search.quantisation import deployment_of
-from nas.search.resolve import resolve_space, searched_space
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import resolve_space, searched_space
 from nas.search.time_spent import TimeSpent
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from nas.config_files import Document, apply_overrides, load_document, validate_document
 from nas.errors import ConfigError, NasError, RunError
-from nas.search.presets import RECIPE, merge
+from nas.search.settings.presets import RECIPE, merge
 from nas.space import load_space, space_from_dict
 from nas.space.declared import import_plugins
 from nas.study.config import SCHEMA, StudyConfig

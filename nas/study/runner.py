@@ -16,7 +16,7 @@ from typing import Any, final
 from nas.cost.count import cost
 from nas.errors import ConfigError, InterruptedRunError
 from nas.run_store import Run
-from nas.search.device_check import package_versions, warn_elsewhere
+from nas.search.checks.device_check import package_versions, warn_elsewhere
 from nas.search.executors import EXECUTORS, Job, Outcome
 from nas.search.interrupts import Stopper
 from nas.search.material import check_same_data

@@ -9,13 +9,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, final
 
 from nas.run_store import Run
-from nas.search.config import SearchConfig
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
+from nas.search.executors.retries import run_retrying
 from nas.search.interrupts import Stopper
 from nas.search.material import Material, prepare_material
 from nas.search.progress import Listener, StageProgress, no_listener
-from nas.search.retries import run_retrying
 from nas.search.session import Stopped, default_workers
+from nas.search.settings.config import SearchConfig
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, load_space, space_from_dict
 from nas.study.config import StudyConfig

@@ -9,7 +9,7 @@ import pytest
 
 from nas.cli.main import run
 from nas.config_files import load_document
-from nas.search.resolve import resolve_config
+from nas.search.settings.resolve import resolve_config
 
 Captured = pytest.CaptureFixture[str]
 

@@ -12,7 +12,7 @@ import pytest
 from noisy_runs import noisy_run, noisy_trial
 
 from nas.cli.front import front_lines
-from nas.search.trust import CALIBRATED, PER_FAMILY
+from nas.search.ranking.trust import CALIBRATED, PER_FAMILY
 
 RAW = "  (over raw scores of several families)"
 Nas = Callable[..., Any]

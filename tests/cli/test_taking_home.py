@@ -21,8 +21,8 @@ from scale import CHECKOUT
 
 from dashboards.documents import document
 from nas.run_store import Run
-from nas.search.kept_networks import keep_network, kept_networks
 from nas.search.take_home.origins import TRAINED_RECORD, sources_of
+from nas.search.training.kept_networks import keep_network, kept_networks
 
 Nas = Callable[..., Any]
 

@@ -25,7 +25,7 @@ from nas.errors import NotFoundError, RunError
 from nas.run_store import Run
 from nas.run_store.copies import contents_of, pack_run, put_copy
 from nas.run_store.layout import config_hash
-from nas.search.resolve import resolve_config
+from nas.search.settings.resolve import resolve_config
 from nas.sent_files import VARIABLE
 
 

@@ -14,7 +14,7 @@ from nas.cluster.code_files import code_of
 from nas.cluster.package import LIMIT_BYTES, package_of
 from nas.config_files import parse_document
 from nas.errors import ConfigError, NotFoundError
-from nas.search.config import SearchConfig
+from nas.search.settings.config import SearchConfig
 from nas.sent_files import VARIABLE, located
 
 

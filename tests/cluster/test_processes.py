@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from process_watch import all_end
 
 from nas.cluster import processes as module
 from nas.cluster.keeper import read_processes
@@ -120,4 +121,4 @@ def test_everything_below_a_keeper_ends_also_what_was_detached(way: str, tmp_pat
         kept.kill()
         kept.wait(60)
         assert end([Process(*each) for each in read_processes(tmp_path)], 0.5) == []
-    assert [each for each in below if each.is_alive()] == []
+    assert all_end(each.pid for each in below)

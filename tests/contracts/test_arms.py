@@ -6,11 +6,11 @@ from typing import get_args
 
 import pytest
 
-from nas.search.config import SearchConfig
 from nas.search.confirm.arms import ARMS, AbstractArm
 from nas.search.confirm.candidate import Candidate, Kind, LeftOut
-from nas.search.presets import PRESETS
-from nas.search.resolve import resolve_config
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.presets import PRESETS
+from nas.search.settings.resolve import resolve_config
 from nas.topology.published import build_published
 
 

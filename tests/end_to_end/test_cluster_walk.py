@@ -36,7 +36,7 @@ BRIEFLY = """
 from unittest.mock import patch
 from brief_searches import brief_searches
 from nas.cli.main import main
-from nas.search.presets import PRESETS, merge
+from nas.search.settings.presets import PRESETS, merge
 
 brief = {"search": {"trials": 12, "batch": 4}, "confirm": {"enabled": False}}
 with brief_searches(), patch.dict(PRESETS, smoke=merge(PRESETS["smoke"], brief)):

@@ -25,8 +25,8 @@ from nas.run_store import Run
 from nas.run_store.doctor import examine
 from nas.run_store.listing import list_runs
 from nas.run_store.records import encode
-from nas.search.config import SearchConfig
-from nas.search.resolve import resolve_config
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.resolve import resolve_config
 from nas.space.declared import space_from_document
 from nas.topology.edge_scales import read_edge_scale
 from nas.topology.operations import OPERATIONS

@@ -11,10 +11,10 @@ from search_runs import TRIALS, asked_and_closed, fake_config, fake_search
 
 from nas.run_store import Run, TrialTable
 from nas.search.driver import resume
-from nas.search.goals import Goals
-from nas.search.history import PLAN_KIND, BatchPlan
-from nas.search.propose import Planner
-from nas.search.resolve import searched_space
+from nas.search.exploring.history import PLAN_KIND, BatchPlan
+from nas.search.exploring.propose import Planner
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import searched_space
 
 ORDER = "search.order=asynchronous"
 

@@ -16,16 +16,16 @@ from search_runs import asked_and_closed
 
 from nas.errors import InterruptedRunError, NotFoundError, TrialError
 from nas.run_store import Run, rebuild_views
-from nas.search import learning
 from nas.search.api import SearchRun
-from nas.search.config import SearchConfig
 from nas.search.confirm.arms import published
 from nas.search.confirm.view import confirmation, confirmed_errors
 from nas.search.driver import resume, search
 from nas.search.front_view import front_document
 from nas.search.material import prepare_material
-from nas.search.quiet import QuietDevice
-from nas.search.resolve import resolve_config
+from nas.search.measuring.quiet import QuietDevice
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.resolve import resolve_config
+from nas.search.training import learning
 from nas.topology.serial import load_architecture
 from nas.training.baselines import simple_baselines
 

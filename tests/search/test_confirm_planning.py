@@ -14,8 +14,8 @@ from nas.search.confirm.plan import RECIPES, SEEDS_A, SEEDS_B, confirm_seed
 from nas.search.confirm.protocol import Bins
 from nas.search.confirm.results import Results
 from nas.search.confirm.view import confirmation, confirmed_errors
-from nas.search.goals import Goals
-from nas.search.resolve import resolve_config
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import resolve_config
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from search_runs import start
 
 from nas.errors import TrialError
 from nas.run_store import Run
-from nas.search.config import SearchConfig
 from nas.search.confirm.view import confirmation
 from nas.search.driver import resume, search
 from nas.search.front_view import front_document
-from nas.search.resolve import resolve_config
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.resolve import resolve_config
 from nas.statistics import share
 
 FOLDER = CHECKOUT / "examples" / "shuffled_labels"
@@ -74,7 +74,7 @@ def test_enough_seeds_give_every_bin_a_verdict(straight: Run) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from nas.search.config import SearchConfig
+from nas.search.settings.config import SearchConfig
 from nas.search.driver import resume, search
 import json
 name, executor, settings = sys.argv[1:]

@@ -10,8 +10,8 @@ import pytest
 
 from nas.errors import RunError
 from nas.objectives.device_fingerprint import device_fingerprint
-from nas.search.config import SearchConfig
-from nas.search.device_check import check_same_device, package_versions
+from nas.search.checks.device_check import check_same_device, package_versions
+from nas.search.settings.config import SearchConfig
 
 
 def run_of(**changes: Any) -> Any:

@@ -39,11 +39,11 @@ from nas.errors import (
 )
 from nas.pareto import non_dominated
 from nas.run_store import Run
-from nas.search import device_check
+from nas.search.checks import device_check
 from nas.search.driver import resume, search
 from nas.search.executors.inline import InlineExecutor
 from nas.search.front_view import front_document
-from nas.search.quiet import QuietDevice
+from nas.search.measuring.quiet import QuietDevice
 from nas.space import load_space
 
 

@@ -14,7 +14,7 @@ from nas.search.executors.base import Job, Outcome, Setup, Task
 from nas.search.executors.inline import InlineExecutor
 from nas.search.executors.tune.early_stopping import STOPPED, EarlyStopping
 from nas.search.session import Session
-from nas.search.trainings import run_trainings
+from nas.search.training.trainings import run_trainings
 
 
 @pytest.mark.parametrize(

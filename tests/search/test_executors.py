@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from process_watch import all_end
 from search_runs import fake_search
 
 from nas.errors import ConfigError, DataError, EnvironmentFault, NotFoundError
@@ -208,22 +209,7 @@ def test_workers_are_gone_when_the_driver_is_killed() -> None:
         assert driver.stdout is not None
         worker = int(driver.stdout.readline())
         driver.kill()
-    for _ in range(200):
-        if not is_alive(worker):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"worker {worker} outlived its driver")
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return bool(state) and not state.startswith("Z")
+    assert all_end([worker])
 
 
 def test_a_worker_that_cannot_start_is_an_error_with_its_last_words() -> None:

@@ -13,9 +13,9 @@ from nas.cost.count import cost
 from nas.pareto import hypervolume, non_dominated, reference_point
 from nas.run_store import Run, TrialTable
 from nas.search.driver import search
-from nas.search.goals import Goals
-from nas.search.propose import Planner
-from nas.search.resolve import resolve_config, resolve_space
+from nas.search.exploring.propose import Planner
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import resolve_config, resolve_space
 from nas.space import load_space
 from nas.topology.graph import Architecture
 

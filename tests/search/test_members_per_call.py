@@ -13,14 +13,14 @@ from search_runs import canonical, points
 from supernet_cases import shaken
 
 from nas.run_store.weights import WeightStore
-from nas.search.config import SearchConfig
 from nas.search.driver import search
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import perform
 from nas.search.executors.grouping import CALL_S, CallSize, GroupingExecutor
 from nas.search.material import prepare_material
-from nas.search.resolve import resolve_config, resolve_space, searched_space
 from nas.search.session import WORTH_SHARING
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.resolve import resolve_config, resolve_space, searched_space
 from nas.search.tasks import score_task
 from nas.seeds import derive_seed
 from nas.supernet.supernet import Supernet

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from nas.errors import ConfigError, NasError, NotFoundError, SpaceError, TrialError
-from nas.search.config import PathTrainingConfig
 from nas.search.driver import search
-from nas.search.learning import SUPERNET, _Keeper
-from nas.search.resolve import resolve_config
+from nas.search.settings.config import PathTrainingConfig
+from nas.search.settings.resolve import resolve_config
+from nas.search.training.learning import SUPERNET, _Keeper
 from nas.supernet.checkpoints import Fault
 from nas.supernet.loop import EpochHealth, TrainingResult
 from nas.supernet.path_samplers import PATH_SAMPLERS

@@ -12,12 +12,12 @@ from search_runs import fake_search
 
 from nas.cost.count import cost
 from nas.run_store import TrialTable
-from nas.search.config import SearchConfig
-from nas.search.goals import Goals
-from nas.search.history import BatchPlan
-from nas.search.past import Past
-from nas.search.propose import Planner, lightest, smallest
-from nas.search.resolve import resolve_config, resolve_space
+from nas.search.exploring.history import BatchPlan
+from nas.search.exploring.past import Past
+from nas.search.exploring.propose import Planner, lightest, smallest
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import resolve_config, resolve_space
 from nas.space import load_space
 
 SHAPE = (1, 8, 8)

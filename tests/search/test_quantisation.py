@@ -13,7 +13,7 @@ from nas.errors import ConfigError, NasError
 from nas.run_store import Run
 from nas.search.driver import search
 from nas.search.front_view import front_document
-from nas.search.resolve import resolve_config, searched_space
+from nas.search.settings.resolve import resolve_config, searched_space
 
 SMALL = {
     "space": "tiny_exhaustive",

@@ -17,19 +17,19 @@ from nas.pareto import non_dominated
 from nas.run_store import Run
 from nas.search.driver import run_config, search
 from nas.search.front_view import front_document
-from nas.search.goals import Goals
 from nas.search.interrupts import Stopper
 from nas.search.material import prepare_material
-from nas.search.ranking import (
+from nas.search.ranking.stage import (
     RankSettings,
     _Ranking,
     rank,
     rank_recipe,
     trained_weights,
 )
-from nas.search.resolve import resolve_config, resolve_space
+from nas.search.ranking.taken_truths import take_truths
 from nas.search.session import Session, Stopped
-from nas.search.taken_truths import take_truths
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import resolve_config, resolve_space
 from nas.supernet.trust.calibration import Calibration
 from nas.supernet.trust.verdict import ACROSS, NOT_TRUSTED, WITHIN
 from nas.training.device import resolve_device
@@ -207,7 +207,7 @@ def test_a_training_that_fails_costs_its_member(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nas.errors import TrialError
-    from nas.search import rank_tasks
+    from nas.search.ranking import tasks as rank_tasks
 
     begin = rank_tasks.begin_alone
     calls: list[int] = []

@@ -22,11 +22,12 @@ from nas.errors import ClusterError, ConfigError, RunError
 from nas.objectives.device_fingerprint import device_fingerprint
 from nas.predict.profile import LatencyProfile
 from nas.run_store import Run
-from nas.search import driver, measuring_task
+from nas.search import driver
 from nas.search.driver import resume
-from nas.search.measured_on import measured_on, measuring_device
-from nas.search.remote_measuring import RemoteDevice
-from nas.search.retries import MOST_ATTEMPTS
+from nas.search.executors.retries import MOST_ATTEMPTS
+from nas.search.measuring import task as measuring_task
+from nas.search.measuring.measured_on import measured_on, measuring_device
+from nas.search.measuring.remote import RemoteDevice
 
 PLUGINS = "plugins=[search_fakes, measuring_fakes]"
 PLACED = (PLUGINS, "objectives=[fake_error, placed_latency]", "search.trials=6", "search.batch=3")

@@ -15,7 +15,7 @@ from nas.run_store import Run
 from nas.search.driver import resume
 from nas.search.executors import AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import Feed
-from nas.search.retries import MOST_ATTEMPTS, run_retrying
+from nas.search.executors.retries import MOST_ATTEMPTS, run_retrying
 
 
 @final

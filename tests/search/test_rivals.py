@@ -15,7 +15,6 @@ from nas.cli.ledger import print_ledger
 from nas.errors import ConfigError, TrialError
 from nas.pareto import non_dominated
 from nas.run_store import Run
-from nas.search.config import SearchConfig
 from nas.search.confirm.arms import ARMS, ArmContext, random_weight_sharing
 from nas.search.confirm.arms.swept_published import SweptPublished, sizes
 from nas.search.confirm.candidate import Candidate
@@ -26,7 +25,8 @@ from nas.search.front_view import front_document, front_trials
 from nas.search.interrupts import Stopper
 from nas.search.ledger import ledger, ledger_document
 from nas.search.material import prepare_material
-from nas.search.resolve import resolve_config
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.resolve import resolve_config
 from nas.space import load_space
 from nas.topology.identity import structural_id
 

@@ -14,13 +14,13 @@ from search_runs import fake_config
 
 from nas.run_store import Run
 from nas.search.driver import resume
-from nas.search.explore import _Explorer
-from nas.search.goals import Goals
-from nas.search.history import BatchPlan, Entry
-from nas.search.propose import Planner
-from nas.search.resolve import searched_space
+from nas.search.exploring.explore import _Explorer
+from nas.search.exploring.history import BatchPlan, Entry
+from nas.search.exploring.propose import Planner
+from nas.search.exploring.view_refresh import SHARE, ViewRefresh
 from nas.search.samplers import SAMPLERS, Observation, nsga2
-from nas.search.view_refresh import SHARE, ViewRefresh
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import searched_space
 from nas.space import AbstractSpace, load_space
 
 LONG = 10_000
@@ -155,7 +155,7 @@ def test_views_take_a_small_share_of_the_time(
         now[0] += 2.0
         made.append(now[0])
 
-    monkeypatch.setattr("nas.search.view_refresh.rebuild_views", rebuild)
+    monkeypatch.setattr("nas.search.exploring.view_refresh.rebuild_views", rebuild)
     refresh = ViewRefresh(None, clock=lambda: now[0])  # type: ignore[arg-type]
     while now[0] < 1000:
         refresh.refresh()

@@ -11,11 +11,11 @@ import pytest
 
 from nas.config_files import parse_document
 from nas.errors import ConfigError, NasError, NotFoundError
-from nas.search import config as config_module
-from nas.search.config import SearchConfig
-from nas.search.goals import Goals
-from nas.search.presets import PRESETS
-from nas.search.resolve import read_search, resolve_config, resolve_space
+from nas.search.settings import config as config_module
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
+from nas.search.settings.presets import PRESETS
+from nas.search.settings.resolve import read_search, resolve_config, resolve_space
 
 SPACE = "tiny_exhaustive"
 

@@ -9,8 +9,8 @@ import pytest
 
 from nas.run_store import Run
 from nas.search.executors import EXECUTORS
-from nas.search.gate_history import MOST_STEPS, GateHistory
-from nas.search.memory_use import memory_use
+from nas.search.exploring.memory_use import memory_use
+from nas.search.training.gate_history import MOST_STEPS, GateHistory
 from nas.space import load_space
 from nas.supernet.relaxation import Relaxation
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from process_watch import all_end, is_alive, wait_until
 from scale import scaled
 from search_runs import fake_search, start
 
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import classify
 from nas.search.executors.process_group import memory_kills, peak_memory_mib
-from nas.search.retries import MOST_ATTEMPTS, run_retrying
+from nas.search.executors.retries import MOST_ATTEMPTS, run_retrying
 
 LIMIT_S = 0.5
 SLACK_S = 2.0
@@ -46,24 +47,6 @@ def processes(folder: Path) -> list[int]:
     return [int(line) for line in (folder / "processes").read_text().split()]
 
 
-def is_alive(process: int) -> bool:
-    """Tell whether a process runs; one that only waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def all_end(folder: Path) -> bool:
-    """Tell whether the processes are gone; a signal needs a moment to arrive."""
-    deadline = time.monotonic() + SLACK_S
-    while any(is_alive(each) for each in processes(folder)):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 @pytest.mark.fault("A11")
 def test_a_job_that_kills_its_process_every_time_is_given_up(
     workers: AbstractExecutor, tmp_path: Path
@@ -86,7 +69,7 @@ def test_jobs_that_hang_are_ended_in_time_with_all_they_started(
             assert outcome.reason == "timeout"
             assert LIMIT_S <= outcome.seconds < LIMIT_S + SLACK_S
         assert len(processes(folder)) == 3
-        assert all_end(folder)
+        assert all_end(processes(folder), SLACK_S)
 
 
 @pytest.mark.fault("A12", "G-R13")
@@ -101,7 +84,7 @@ def test_many_hanging_workers_do_not_wait_for_one_another(tmp_path: Path) -> Non
         assert executor.run(jobs, lambda outcome: told.append(time.monotonic() - began))
         assert len(told) == 4
         assert max(told) < LIMIT_S + SLACK_S
-    assert all_end(tmp_path)
+    assert all_end(processes(tmp_path), SLACK_S)
 
 
 @pytest.mark.fault("A13")
@@ -114,7 +97,7 @@ def test_a_worker_that_dies_beside_a_forked_child_is_noticed_and_the_child_ends(
     assert workers.run([Job("0", {"fault": "abort beside a fork"})], found.append)
     assert found[0].reason == "died"
     assert time.monotonic() - began < 60
-    assert all_end(tmp_path)
+    assert all_end(processes(tmp_path), SLACK_S)
 
 
 @pytest.mark.fault("A13")
@@ -128,8 +111,8 @@ def test_a_job_whose_child_was_killed_fails_and_no_child_outlives_the_search(
         assert found["1"].result is not None
         lost, left = processes(tmp_path)
         assert is_alive(left)
-        assert not is_alive(lost)
-    assert all_end(tmp_path)
+        assert all_end([lost])
+    assert all_end(processes(tmp_path), SLACK_S)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part is Linux's")
@@ -144,7 +127,7 @@ def test_no_worker_outlives_a_killed_driver_whatever_it_does(tmp_path: Path, fau
     finally:
         driver.kill()
         driver.communicate()
-    assert all_end(tmp_path)
+    assert all_end(processes(tmp_path), SLACK_S)
 
 
 DRIVER = """
@@ -157,10 +140,8 @@ with EXECUTORS.get("local")(1) as executor:
 
 
 def wait_for_processes(folder: Path, count: int) -> None:
-    deadline = time.monotonic() + 60
-    while not (folder / "processes").exists() or len(processes(folder)) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until((folder / "processes").exists)
+    wait_until(lambda: len(processes(folder)) >= count)
 
 
 @pytest.mark.fault("A7")

@@ -15,7 +15,7 @@ import torch
 from scale import scaled
 from supernet_cases import SHAPE, digits, digits_supernet, images, one_stage, shaken, space
 
-from nas.search.learning import _Keeper
+from nas.search.training.learning import _Keeper
 from nas.space import AbstractSpace, OneOf, SubsetOf, space_from_dict
 from nas.supernet.checkpoints import Checkpoint, Fault
 from nas.supernet.gate_samplers import answers_of

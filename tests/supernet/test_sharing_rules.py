@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from supernet_cases import SHAPE, digits, images, one_stage, space
 
 from nas.errors import ConfigError, NotFoundError
-from nas.search.config import SupernetConfig
+from nas.search.settings.config import SupernetConfig
 from nas.space import AbstractSpace, Decisions
 from nas.supernet.optimizer import SliceSgd
 from nas.supernet.paths import PathConfig, train_paths

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from study_cases import study
 
 from nas.errors import ConfigError
-from nas.search.resolve import resolve_config
+from nas.search.settings.resolve import resolve_config
 from nas.training.named_recipes import NAMED_RECIPES
 from nas.training.recipe import LATER_SETTINGS, Recipe
 

@@ -18,8 +18,8 @@ from typing import Any, Final, final
 from nas.errors import ClusterError, NasError
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.base import classify
+from nas.search.executors.retries import run_retrying
 from nas.search.ledger import Prices
-from nas.search.retries import run_retrying
 from nas.search.session import Session, Stopped
 from nas.search.time_spent import TimeSpent
 

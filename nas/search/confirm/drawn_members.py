@@ -15,10 +15,10 @@ import numpy as np
 
 from nas.objectives.base import EvaluationContext
 from nas.search.confirm.candidate import Candidate
-from nas.search.goals import Goals
-from nas.search.history import planned_trials
-from nas.search.quiet import QuietDevice
+from nas.search.exploring.history import planned_trials
+from nas.search.measuring.quiet import QuietDevice
 from nas.search.session import Session
+from nas.search.settings.goals import Goals
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
 from nas.topology.graph import Architecture

@@ -11,9 +11,9 @@ from nas.search.confirm.arms import ARMS, ArmContext
 from nas.search.confirm.plan import Plan
 from nas.search.confirm.protocol import Bins, make_bins, shortlist
 from nas.search.front_view import front_trials
-from nas.search.goals import Goals
+from nas.search.ranking.trust import Trust
 from nas.search.session import Session
-from nas.search.trust import Trust
+from nas.search.settings.goals import Goals
 
 FRONT: Final = "front"
 

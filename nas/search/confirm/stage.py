@@ -44,12 +44,12 @@ from nas.search.confirm.results import (
 from nas.search.executors import Job, Outcome
 from nas.search.executors.base import classify
 from nas.search.executors.tune.early_stopping import EarlyStopping
-from nas.search.history import planned_trials
-from nas.search.quiet import QuietDevice
+from nas.search.exploring.history import planned_trials
+from nas.search.measuring.quiet import QuietDevice
 from nas.search.session import Session, Stopped
 from nas.search.setups import retraining_setup
 from nas.search.time_spent import TimeSpent
-from nas.search.trainings import run_trainings
+from nas.search.training.trainings import run_trainings
 from nas.topology.graph import Architecture
 from nas.topology.serial import dump_architecture
 

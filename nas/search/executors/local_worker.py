@@ -59,7 +59,7 @@ class Worker:
         with theirs, os.fdopen(held):
             descriptors = [theirs.fileno(), held]
             process = subprocess.Popen(
-                [sys.executable, "-m", "nas.search.executors.worker", *map(str, descriptors)],
+                [sys.executable, "-m", "nas.search.executors.local_child", *map(str, descriptors)],
                 stdin=subprocess.DEVNULL,
                 stdout=self._errors,
                 stderr=self._errors,

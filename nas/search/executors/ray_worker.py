@@ -27,7 +27,7 @@ from nas.errors import EnvironmentFault
 from nas.run_store.layout import WEIGHTS
 from nas.run_store.weights import WeightStore
 from nas.search.executors.base import Task, describe_error, make_task, perform
-from nas.search.executors.worker import limit_memory
+from nas.search.executors.local_child import limit_memory
 
 SCRATCH_PREFIX: Final = "nas-weights-"
 PARENT_LOOK_S: Final = 1.0

@@ -15,8 +15,8 @@ from nas.run_store import Run, Trial
 from nas.search.confirm.view import confirmed_errors
 from nas.search.driver import run_config
 from nas.search.front.reading import Facts
-from nas.search.resolve import searched_space
 from nas.search.samplers.study_file import StudyContent, StudyTrial, write_studies
+from nas.search.settings.resolve import searched_space
 
 UNMEASURED = "unmeasured"
 """Constraint that a trial breaks whose values could not be measured."""

@@ -20,7 +20,7 @@ from nas.search.confirm.view import UNCONFIRMED
 from nas.search.front.points import with_bar
 from nas.search.front.reading import Facts, check_is_search
 from nas.search.front.uncertainty import Uncertainty
-from nas.search.measured_on import measured_on, measuring_device
+from nas.search.measuring.measured_on import measured_on, measuring_device
 
 SCHEMA: Final = "nas.compare/1"
 MOST_RUNS: Final = 20

@@ -19,7 +19,7 @@ from nas.errors import RunError
 from nas.pareto import best_per_group, front
 from nas.run_store import Run, Trial
 from nas.search.confirm.view import confirmed_errors
-from nas.search.trust import CALIBRATED, COMPUTED, NOT_INHERITED, PER_FAMILY, Trust
+from nas.search.ranking.trust import CALIBRATED, COMPUTED, NOT_INHERITED, PER_FAMILY, Trust
 
 PREPARE: Final = "prepare"
 CALIBRATED_COLUMN: Final = "cross_entropy_calibrated"

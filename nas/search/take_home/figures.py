@@ -10,7 +10,7 @@ from nas.config_files import dump_yaml
 from nas.export.parcel import Facts, Figure
 from nas.run_store import Run, Trial
 from nas.search.confirm.view import confirmed_errors
-from nas.search.measured_on import measured_on
+from nas.search.measuring.measured_on import measured_on
 from nas.search.take_home.origins import Source
 
 _COUNTED = {"parameters": "parameters", "macs": "multiply-adds per image", "depth": "depth"}

@@ -11,7 +11,7 @@ from nas.export.parcel import Facts, Figure, Parcel, RealImages, Weights
 from nas.run_store import Run, Trial
 from nas.search.driver import check_unchanged, run_config
 from nas.search.material import Material, prepare_material
-from nas.search.resolve import resolve_space
+from nas.search.settings.resolve import resolve_space
 from nas.search.take_home.figures import facts_of, recipe_text, train_command
 from nas.search.take_home.origins import Source
 from nas.topology.graph import Architecture

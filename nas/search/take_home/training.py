@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from nas.errors import InterruptedRunError
 from nas.run_store import Run
-from nas.search.kept_networks import keep_network
 from nas.search.material import Material
 from nas.search.take_home.origins import TRAINED_RECORD
+from nas.search.training.kept_networks import keep_network
 from nas.seeds import derive_seed
 from nas.topology.graph import Architecture
 from nas.training.recipe import Recipe

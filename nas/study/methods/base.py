@@ -21,7 +21,7 @@ from nas.study.equal_macs import MacsTarget
 from nas.topology.graph import Architecture
 
 if TYPE_CHECKING:
-    from nas.search.config import SearchConfig
+    from nas.search.settings.config import SearchConfig
     from nas.study.session import StudySession
 
 

@@ -15,10 +15,10 @@ from pydantic import Field
 
 from nas.errors import ConfigError, RunError
 from nas.run_store import Run, Trial
-from nas.search.config import SearchConfig
 from nas.search.executors import Job, Outcome
-from nas.search.presets import merge
-from nas.search.resolve import resolve_config
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.presets import merge
+from nas.search.settings.resolve import resolve_config
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace
 from nas.study.methods.base import METHODS, AbstractMethod, Choice, MethodContext, MethodOptions
@@ -211,7 +211,7 @@ def _shortlist(run: Run, count: int) -> list[Trial]:
     Raises:
         RunError: If the search was left before its end or nothing in it is feasible.
     """
-    from nas.search.goals import Goals
+    from nas.search.settings.goals import Goals
 
     goals = Goals.of(SearchConfig.model_validate(run.config))
     first = goals.names[0]

@@ -1,8 +1,8 @@
 """How far a supernet's ranking can be trusted: inherited scores beside members trained alone.
 
 Everything here is arithmetic on finished members: who was trained, what each scored alone with
-every seed, and every number that may predict it. `nas.search.ranking` obtains those and keeps them
-in the run; `nas.supernet.trust.verdict` holds the rule of the verdict.
+every seed, and every number that may predict it. `nas.search.ranking.stage` obtains those and keeps
+them in the run; `nas.supernet.trust.verdict` holds the rule of the verdict.
 """
 
 from __future__ import annotations

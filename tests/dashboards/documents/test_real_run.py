@@ -16,7 +16,7 @@ from dashboards.documents.architecture import architecture_document
 from dashboards.documents.gates import gated_edges
 from nas.run_store import Run
 from nas.search.driver import search
-from nas.search.resolve import resolve_config
+from nas.search.settings.resolve import resolve_config
 from nas.space import AbstractSpace, SubsetOf, load_space
 
 FREE = {

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dash_servers import Dash, Viewer, serving, wait_until
+from dash_servers import Dash, Viewer, serving
 from made_runs import ENVIRONMENT, made_config, made_run
+from process_watch import wait_until
 
 from dashboards.server.events import Streams, increment_address
 from dashboards.server.folder import Folder

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from dash_servers import serving
 from made_runs import made_config, made_run
+from process_watch import all_end
 
 from dashboards.server import exports
 from dashboards.server.exports import Exports, card_of, check_no_code
@@ -102,16 +103,7 @@ def test_a_child_that_takes_too_long_is_ended_with_its_own_children(tmp_path: Pa
         assert place.stat().st_mode & 0o777 == 0o700 and not list(place.iterdir())
 
     with_exports(made, use)
-    for pid in map(int, (tmp_path / "pids").read_text().split()):
-        assert not _is_alive(pid)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+    assert all_end(map(int, (tmp_path / "pids").read_text().split()))
 
 
 def test_a_file_that_would_fill_the_disk_ends_the_child(

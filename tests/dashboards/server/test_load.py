@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from dash_servers import VIEWS, Dash, Viewer, Wire, serving, wait_until
+from dash_servers import VIEWS, Dash, Viewer, Wire, serving
 from made_runs import ENVIRONMENT, made_config, made_run
+from process_watch import wait_until
 from scale import is_full_scale, scaled
 
 from nas.run_store import Run

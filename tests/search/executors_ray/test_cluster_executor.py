@@ -14,7 +14,8 @@ import pytest
 
 pytest.importorskip("ray")
 
-from ray_clusters import Nodes, is_alive, wait_until, workers_of
+from process_watch import all_end
+from ray_clusters import Nodes, workers_of
 
 from nas.errors import DataError, EnvironmentFault
 from nas.run_store.weights import WeightStore
@@ -155,8 +156,7 @@ def test_a_job_that_hangs_is_ended_with_its_children(executor: RayExecutor, tmp_
     assert 1.5 <= time.monotonic() - began < 3.5
     assert found["0"].reason == "timeout"
     assert "longer than 1.5 s" in str(found["0"].message)
-    for pid in map(int, note.read_text().split()):
-        wait_until(lambda pid=pid: not is_alive(pid), 2.0)
+    assert all_end(map(int, note.read_text().split()), 5.0)
 
 
 def test_an_answer_that_is_no_json_fails_its_job_only(executor: RayExecutor) -> None:

@@ -13,7 +13,8 @@ from scale import is_full_scale
 
 pytest.importorskip("ray")
 
-from ray_clusters import Nodes, is_alive, process_id, ray_cluster, wait_until, workers_of
+from process_watch import all_end, wait_until
+from ray_clusters import Nodes, process_id, ray_cluster, workers_of
 from search_runs import asked_and_closed, canonical, count_records, fake_config, points, start
 
 from nas.run_store import Run
@@ -129,7 +130,7 @@ class Misfortune:
         for pid in self.stopped:
             os.kill(pid, signal.SIGCONT)
         for pid in self.stopped:
-            wait_until(lambda pid=pid: not is_alive(pid), 60)
+            assert all_end([pid], 60)
         self.nodes.remove(self.cut_off)
 
 
@@ -167,7 +168,7 @@ def test_a_killed_driver_leaves_no_worker_and_no_finished_trial_is_run_again(
         before = finished(Run.open(path))
         assert workers
         for pid in workers:
-            wait_until(lambda pid=pid: not is_alive(pid))
+            assert all_end([pid])
         run = resume(path, executor="ray")
         check_same(run, whole)
         assert before

@@ -12,7 +12,7 @@ from ray_clusters import Nodes
 
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.ray_executor import RayExecutor
-from nas.search.retries import run_retrying
+from nas.search.executors.retries import run_retrying
 
 
 @pytest.mark.fault("A15")

@@ -16,7 +16,7 @@ from nas.errors import EnvironmentFault, RunError
 from nas.objectives.device_fingerprint import device_fingerprint
 from nas.run_store import Run
 from nas.search.driver import resume, search
-from nas.search.measured_on import MEASURING_DEVICE, measuring_device
+from nas.search.measuring.measured_on import MEASURING_DEVICE, measuring_device
 
 SETTINGS = (
     "plugins=[search_fakes, measuring_fakes]",

@@ -17,8 +17,8 @@ from nas.run_store import Trial
 from nas.search.confirm.candidate import Candidate, Kind, LeftOut
 
 if TYPE_CHECKING:
-    from nas.search.config import ConfirmConfig
     from nas.search.session import Session
+    from nas.search.settings.config import ConfirmConfig
 
 
 @final

@@ -20,10 +20,10 @@ from nas.search.confirm.drawn_members import (
     score_name,
 )
 from nas.search.confirm.halving import ranked
-from nas.search.learning import is_uniform, train_random_supernet, train_supernet
 from nas.search.ledger import RANDOM_SUPERNET, SUPERNET, ledger, search_cost, training_cost
 from nas.search.session import Session
 from nas.search.setups import scoring_setup
+from nas.search.training.learning import is_uniform, train_random_supernet, train_supernet
 
 NAME: Final = "random_weight_sharing"
 TITLE: Final = "random search with shared weights"

@@ -28,9 +28,9 @@ from nas.run_store.atomic import write_bytes
 from nas.run_store.layout import WEIGHTS
 from nas.run_store.weights import WeightStore
 from nas.search.executors.base import Task, describe_error, make_task
+from nas.search.executors.local_child import limit_memory
 from nas.search.executors.ray_worker import answer, check_version
-from nas.search.executors.worker import limit_memory
-from nas.search.training_job import TrainingJob, TrainingTask
+from nas.search.training.training_job import TrainingJob, TrainingTask
 from nas.training.fit_state import FitState
 
 ANSWER: Final = "answer"

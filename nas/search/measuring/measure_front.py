@@ -14,13 +14,13 @@ from typing import Any, Final, final
 from nas.errors import ClusterError, NasError
 from nas.run_store import Trial, rebuild_views
 from nas.search.executors.base import classify
-from nas.search.explore import check_outcome
+from nas.search.exploring.explore import check_outcome
+from nas.search.exploring.history import planned_trials
 from nas.search.front_view import front_trials
-from nas.search.history import planned_trials
+from nas.search.measuring.quiet import QuietDevice
 from nas.search.quantisation import deployment_of
-from nas.search.quiet import QuietDevice
-from nas.search.resolve import searched_space
 from nas.search.session import Session
+from nas.search.settings.resolve import searched_space
 from nas.search.time_spent import TimeSpent
 
 MEASURE: Final = "measure"

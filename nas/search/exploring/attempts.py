@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from nas.run_store import Trial, TrialTable
-from nas.search.history import BatchPlan, Entry
-from nas.search.retries import has_attempts_left
+from nas.search.executors.retries import has_attempts_left
+from nas.search.exploring.history import BatchPlan, Entry
 
 MOST_ABANDONED: Final = 20
 """Attempts at a trial during which the search itself was killed, after which it is given up.

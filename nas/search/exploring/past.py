@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import final
 
 from nas.run_store import Trial, TrialTable
-from nas.search.goals import Goals
-from nas.search.history import BatchPlan, Entry, observation
+from nas.search.exploring.history import BatchPlan, Entry, observation
 from nas.search.samplers import Observation
+from nas.search.settings.goals import Goals
 
 Member = tuple[str, str]
 """What makes members the same: the id of the network, and where time counts of what runs."""

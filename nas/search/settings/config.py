@@ -2,7 +2,7 @@
 
 A run keeps the resolved config word for word in `run.yaml`, the space's declaration included, so
 that a run can be resumed anywhere without the files it was started from. Presets change budgets
-only, and what the user writes wins over them; `nas.search.resolve` does both.
+only, and what the user writes wins over them; `nas.search.settings.resolve` does both.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from nas.objectives.latency_config import Dtype
 from nas.search.confirm.rival_settings import EqualCostConfig, SweepConfig
-from nas.search.executor_settings import ExecutorConfig
-from nas.search.latency_settings import LatencySearchConfig
+from nas.search.settings.executor import ExecutorConfig
+from nas.search.settings.latency import LatencySearchConfig
 from nas.supernet.relaxation_config import RelaxationSettings
 from nas.supernet.scoring.recalibration import Recalibration
 from nas.supernet.sharing_config import SharingConfig

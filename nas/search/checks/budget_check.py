@@ -21,14 +21,14 @@ from nas.objectives.base import AbstractObjective, EvaluationContext, Measuremen
 from nas.objectives.constraints import Constraint, doubt_of_unit
 from nas.objectives.elsewhere import LatencyElsewhere
 from nas.predict.latency_predictor import LatencyPredictor
-from nas.search.config import SearchConfig
+from nas.search.exploring.propose import lightest, smallest
 from nas.search.front.errors import BAR
-from nas.search.goals import Goals
 from nas.search.material import Material
-from nas.search.prediction import HERE, Profiles, as_measurement, steered_by
-from nas.search.propose import lightest, smallest
+from nas.search.measuring.prediction import HERE, Profiles, as_measurement, steered_by
 from nas.search.quantisation import deployment_of
-from nas.search.resolve import resolve_space, searched_space
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import resolve_space, searched_space
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
 from nas.units import Unit

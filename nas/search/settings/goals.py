@@ -10,7 +10,7 @@ from nas.objectives.base import AbstractObjective
 from nas.objectives.constraints import Constraint, parse_constraints
 from nas.objectives.elsewhere import LatencyElsewhere
 from nas.objectives.names import resolve_objective, resolve_objectives
-from nas.search.config import SearchConfig
+from nas.search.settings.config import SearchConfig
 
 
 @final

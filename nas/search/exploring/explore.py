@@ -16,24 +16,24 @@ from typing import Any, final
 from nas.errors import EveryTrialFailedError, NothingFeasibleError, RunError
 from nas.run_store import rebuild_views
 from nas.run_store.layout import typed
-from nas.search.attempts import (
+from nas.search.executors import Job, Outcome
+from nas.search.executors.retries import has_attempts_left, run_retrying
+from nas.search.exploring.attempts import (
     MOST_ABANDONED,
     failed_attempts,
     open_entries,
     was_always_abandoned,
 )
-from nas.search.executors import Job, Outcome
-from nas.search.history import BatchPlan, Entry, planned_trials, read_plans
-from nas.search.memory_use import memory_use
-from nas.search.propose import Planner, Preferred
+from nas.search.exploring.closing import TrialCloser
+from nas.search.exploring.history import BatchPlan, Entry, planned_trials, read_plans
+from nas.search.exploring.memory_use import memory_use
+from nas.search.exploring.propose import Planner, Preferred
+from nas.search.exploring.view_refresh import ViewRefresh
+from nas.search.measuring.quiet import QuietDevice
 from nas.search.quantisation import completed, described
-from nas.search.quiet import QuietDevice
-from nas.search.resolve import searched_space
-from nas.search.retries import has_attempts_left, run_retrying
 from nas.search.session import Session, Stopped
+from nas.search.settings.resolve import searched_space
 from nas.search.setups import scoring_setup
-from nas.search.trial_closing import TrialCloser
-from nas.search.view_refresh import ViewRefresh
 from nas.topology.identity import trained_id
 from nas.topology.serial import architecture_text, dump_architecture
 

@@ -12,8 +12,8 @@ from typing import Any, final
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement
 from nas.objectives.deployment import FLOAT32, Deployment
 from nas.objectives.node_latency import NodeLatencies, node_latencies
-from nas.search.prediction import Forecast
-from nas.search.references import Meters, References
+from nas.search.measuring.prediction import Forecast
+from nas.search.measuring.references import Meters, References
 from nas.search.session import Session
 from nas.topology.graph import Architecture
 

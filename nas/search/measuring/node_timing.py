@@ -9,9 +9,9 @@ import logging
 
 from nas.errors import NasError
 from nas.search.front_view import front_trials
-from nas.search.quiet import QuietDevice
-from nas.search.resolve import searched_space
+from nas.search.measuring.quiet import QuietDevice
 from nas.search.session import Session
+from nas.search.settings.resolve import searched_space
 
 MOST_POINTS = 40
 """Points of a front that are timed, best first objective first; a pass over one takes 0.1 s."""

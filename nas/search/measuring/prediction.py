@@ -18,10 +18,10 @@ from nas.objectives.elsewhere import LatencyElsewhere
 from nas.predict.latency_predictor import LatencyPredictor, Prediction
 from nas.predict.profile import LatencyProfile
 from nas.run_store import Run
-from nas.search.config import SearchConfig
-from nas.search.device_check import MEASURED_ON
-from nas.search.goals import Goals
+from nas.search.checks.device_check import MEASURED_ON
 from nas.search.material import Material
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
 from nas.sent_files import located
 from nas.space import AbstractSpace
 from nas.topology.graph import Architecture

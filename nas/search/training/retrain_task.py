@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from nas.search.executors.base import Task
-from nas.search.kept_networks import keep_network
 from nas.search.material import check_same_data, prepare_material
 from nas.search.tasks import read_config
+from nas.search.training.kept_networks import keep_network
 from nas.seeds import derive_seed
 from nas.topology.serial import load_architecture
 from nas.training.recipe import Recipe
@@ -23,11 +23,11 @@ from nas.training.recipe import Recipe
 if TYPE_CHECKING:
     from torch import nn
 
-    from nas.search.training_job import TrainingJob
+    from nas.search.training.training_job import TrainingJob
     from nas.training.evaluate import Evaluation
     from nas.training.fit import FitResult
 
-RETRAIN = "nas.search.retrain_task:retrain_task"
+RETRAIN = "nas.search.training.retrain_task:retrain_task"
 
 
 def retrain_task(arguments: dict[str, Any]) -> Task:
@@ -62,7 +62,7 @@ class _Retrain:
 
     def begin(self, payload: dict[str, Any]) -> TrainingJob:
         """Return the training of a payload before its first step."""
-        from nas.search.training_job import TrainingJob
+        from nas.search.training.training_job import TrainingJob
         from nas.training.evaluate import evaluate
         from nas.training.fit import Training
 

@@ -16,15 +16,15 @@ from nas.errors import ClusterError, ConfigError, NasError, TrialError
 from nas.objectives.base import AbstractObjective, Measurement
 from nas.objectives.deployment import Deployment
 from nas.objectives.node_latency import NodeLatencies
-from nas.search.config import SearchConfig
-from nas.search.device_check import warn_of_conditions
+from nas.search.checks.device_check import warn_of_conditions
 from nas.search.executors import Job, Outcome, Setup
-from nas.search.measured_on import MEASURING_DEVICE, measuring_device
-from nas.search.measuring_task import MEASURE
-from nas.search.prediction import HERE, Forecast, Profiles
-from nas.search.references import References
-from nas.search.retries import run_retrying
+from nas.search.executors.retries import run_retrying
+from nas.search.measuring.measured_on import MEASURING_DEVICE, measuring_device
+from nas.search.measuring.prediction import HERE, Forecast, Profiles
+from nas.search.measuring.references import References
+from nas.search.measuring.task import MEASURE
 from nas.search.session import Session, Stopped
+from nas.search.settings.config import SearchConfig
 from nas.topology.graph import Architecture
 from nas.topology.serial import dump_architecture
 

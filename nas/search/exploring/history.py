@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self, final
 
 from nas.run_store import Run, Trial
-from nas.search.goals import Goals
 from nas.search.samplers import Observation
+from nas.search.settings.goals import Goals
 from nas.space import Decisions
 
 PLAN_KIND = "batch_proposed"

@@ -9,9 +9,9 @@ from typing import Any, final
 from nas.errors import ClusterError, NasError
 from nas.search.executors import Outcome
 from nas.search.executors.base import classify
-from nas.search.history import Entry
+from nas.search.exploring.history import Entry
+from nas.search.measuring.quiet import QuietDevice
 from nas.search.quantisation import deployment_of
-from nas.search.quiet import QuietDevice
 from nas.search.session import Session
 from nas.search.time_spent import TimeSpent
 from nas.space import AbstractSpace

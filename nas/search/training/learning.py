@@ -14,12 +14,12 @@ from typing import Any, Final, TypedDict, final
 import numpy as np
 
 from nas.errors import RunError, TrialError
-from nas.search.config import PathTrainingConfig
-from nas.search.gate_history import GateHistory
-from nas.search.kept_networks import kept_networks
 from nas.search.ledger import RANDOM_SUPERNET, RELAX, SUPERNET
 from nas.search.session import Session, Stopped
+from nas.search.settings.config import PathTrainingConfig
 from nas.search.time_spent import TimeSpent
+from nas.search.training.gate_history import GateHistory
+from nas.search.training.kept_networks import kept_networks
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
 from nas.supernet.budgets.pruning import plain

@@ -16,11 +16,11 @@ import numpy as np
 from nas.cost.count import cost
 from nas.pareto import ranks
 from nas.run_store import TrialTable
-from nas.search.config import SearchConfig
-from nas.search.goals import Goals
-from nas.search.history import BatchPlan, Entry
-from nas.search.past import Member, Past
+from nas.search.exploring.history import BatchPlan, Entry
+from nas.search.exploring.past import Member, Past
 from nas.search.samplers import SAMPLERS, Observation, Proposal
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Choice, Decisions, OneOf
 from nas.space.base import REFERENCE_SHAPE

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import final
 
 from nas.search.executors import Job, Outcome, Setup
+from nas.search.executors.retries import CountedRetries, Retry, run_retrying
 from nas.search.executors.tune.early_stopping import EarlyStopping
 from nas.search.executors.tune.trainings import TuneTrainings
-from nas.search.retries import CountedRetries, Retry, run_retrying
 from nas.search.session import Session
 
 _log = logging.getLogger("nas")

@@ -13,15 +13,15 @@ from nas.errors import RunError
 from nas.objectives.base import EvaluationContext
 from nas.objectives.deployment import Deployment
 from nas.objectives.device_fingerprint import device_fingerprint
-from nas.search.device_check import times_differ
+from nas.search.checks.device_check import times_differ
 from nas.search.executors.base import Task
-from nas.search.goals import Goals
+from nas.search.measuring.references import Meters, References
 from nas.search.quantisation import check_measured_here
-from nas.search.references import Meters, References
+from nas.search.settings.goals import Goals
 from nas.search.tasks import read_config
 from nas.topology.serial import load_architecture
 
-MEASURE: Final = "nas.search.measuring_task:measuring_task"
+MEASURE: Final = "nas.search.measuring.task:measuring_task"
 
 
 def measuring_task(arguments: dict[str, Any]) -> Task:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from nas.errors import RunError
 from nas.run_store import Run
-from nas.search.ranking import TRUTH, ZERO_COST_SCORES, RankSettings, truths_of
+from nas.search.ranking.stage import TRUTH, ZERO_COST_SCORES, RankSettings, truths_of
 
 _SAME_DATA: Final = ("image_size", "max_train_images", "max_train_megapixels")
 

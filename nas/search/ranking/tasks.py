@@ -14,9 +14,9 @@ from nas.errors import TrialError
 from nas.model.network import Network
 from nas.search.executors.base import Task
 from nas.search.material import check_same_data, prepare_material
-from nas.search.resolve import resolve_space
+from nas.search.settings.resolve import resolve_space
 from nas.search.tasks import Subnets, read_config
-from nas.search.training_job import TrainingJob
+from nas.search.training.training_job import TrainingJob
 from nas.seeds import derive_seed
 from nas.supernet.trust.truth import begin_alone
 from nas.training.batches import part_tensors
@@ -29,7 +29,7 @@ from nas.zero_cost.base import ZERO_COST
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-RANK = "nas.search.rank_tasks:rank_task"
+RANK = "nas.search.ranking.tasks:rank_task"
 ZERO_COST_IMAGES = 64
 """Images of the one batch that zero-cost scores see."""
 

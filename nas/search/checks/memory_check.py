@@ -14,10 +14,10 @@ from typing import Final
 from nas.cost.activations import activations
 from nas.cost.count import cost
 from nas.errors import SpaceError
-from nas.search.config import SearchConfig
-from nas.search.goals import Goals
 from nas.search.material import Material
-from nas.search.resolve import resolve_space
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
+from nas.search.settings.resolve import resolve_space
 from nas.topology.graph import Architecture
 
 COPIES: Final = 3

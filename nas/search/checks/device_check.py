@@ -12,8 +12,8 @@ from nas import __version__
 from nas.errors import RunError
 from nas.objectives.base import AbstractObjective
 from nas.run_store import Run
-from nas.search.config import SearchConfig
-from nas.search.goals import Goals
+from nas.search.settings.config import SearchConfig
+from nas.search.settings.goals import Goals
 from nas.training.device import resolve_device
 
 MEASURED_ON: Final = ("device", "processor", "threads", "torch")
@@ -47,7 +47,7 @@ def check_same_device(run: Run, config: SearchConfig) -> None:
     device = resolve_device(str(run.environment.get("device", config.device)))
     here = device_fingerprint(str(device), config.latency.threads).to_dict()
     there = run.environment.get("fingerprint", {})
-    # Where a node of a cluster measures, it is asked: see nas.search.remote_measuring.
+    # Where a node of a cluster measures, it is asked: see nas.search.measuring.remote.
     measured = () if config.executor.measure_on else Goals.of(config).measured
     changed = times_differ(there, here, measured)
     if changed and measured:

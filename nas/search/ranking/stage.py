@@ -17,12 +17,12 @@ from typing import Any, Final, final
 from nas.errors import RunError
 from nas.run_store import Run, rebuild_views
 from nas.run_store.layout import typed
-from nas.search.config import SearchConfig
 from nas.search.executors import Job, Outcome, Setup
-from nas.search.rank_tasks import RANK
-from nas.search.retries import run_retrying
+from nas.search.executors.retries import run_retrying
+from nas.search.ranking.tasks import RANK
 from nas.search.session import Session, Stopped
-from nas.search.trainings import run_trainings
+from nas.search.settings.config import SearchConfig
+from nas.search.training.trainings import run_trainings
 from nas.space import Decisions
 from nas.supernet.trust.calibration import CHEAP, INHERITED
 from nas.supernet.trust.members import choose_members

@@ -1,7 +1,7 @@
 """A local worker process: JSON lines over one socket, and an end as soon as that socket closes.
 
-Started as `python -m nas.search.executors.worker SOCKET PIPE` in a session of its own, so that a
-Ctrl-C reaches the driver only. When the driver is gone, killed even, the worker and everything it
+Started as `python -m nas.search.executors.local_child SOCKET PIPE` in a session of its own, so that
+a Ctrl-C reaches the driver only. When the driver is gone, killed even, the worker and everything it
 started are gone a moment later: a thread watches the socket, and where Linux can it kills them
 itself when the pipe closes, also while a library holds the interpreter or the worker is stopped.
 """

@@ -17,9 +17,9 @@ from nas.errors import ConfigError, NasError, NotFoundError
 from nas.objectives.constraints import parse_constraints
 from nas.objectives.names import resolve_objectives
 from nas.registry import suggest
-from nas.search.config import SCHEMA, SearchConfig
-from nas.search.presets import PRESETS, layered, merge
 from nas.search.quantisation import check_quantisation
+from nas.search.settings.config import SCHEMA, SearchConfig
+from nas.search.settings.presets import PRESETS, layered, merge
 from nas.space import AbstractSpace, load_space, space_from_dict
 from nas.space.declared import SCHEMA as SPACE_SCHEMA
 from nas.space.declared import import_plugins, space_names

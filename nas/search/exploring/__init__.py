@@ -1,0 +1,1 @@
+"""Proposing members, having them scored, and recording what became of them."""

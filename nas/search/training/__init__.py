@@ -1,0 +1,1 @@
+"""Training inside a search: shared weights, and networks from scratch, left and gone on with."""
