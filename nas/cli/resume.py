@@ -9,6 +9,7 @@ import typer
 
 from nas.cli.output import talk
 from nas.cli.run_folders import RUNS, Json, RunArgument, RunsOption, find_run
+from nas.cli.search_options import TimeOption, WorkersOfRunOption
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,14 +23,10 @@ def resume(
         str | None,
         typer.Option(metavar="+N", help="+100 for a hundred more, 300 for three hundred in all."),
     ] = None,
-    time: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="Stop in good order after 90s, 30m, 2h.")
-    ] = None,
+    time: TimeOption = None,
     runs: RunsOption = RUNS,
     executor: Annotated[str | None, typer.Option(help="local, ray or inline.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Evaluations at a time; no effect on results.")
-    ] = None,
+    workers: WorkersOfRunOption = None,
     take_over: Annotated[
         bool,
         typer.Option(

@@ -13,6 +13,16 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli.run_folders import RUNS, Json, RunsOption
+from nas.cli.search_options import (
+    DeviceOption,
+    ImageSizeOption,
+    NameOption,
+    PresetOption,
+    SeedOption,
+    SettingsOption,
+    TimeOption,
+    WorkersOption,
+)
 
 # What an option sets in the config, so that a bad value is reported under the option's name.
 _KEYS = {
@@ -37,32 +47,19 @@ def search(
             metavar="D", help="digits (default), .npz, folder of images, module:function."
         ),
     ] = None,
-    image_size: Annotated[
-        str | None, typer.Option(metavar="S", help="Scale images to S x S pixels.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change one key of the config, repeatable."
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Budgets: smoke, small (default) or full.")
-    ] = None,
+    image_size: ImageSizeOption = None,
+    settings: SettingsOption = None,
+    preset: PresetOption = None,
     trials: Annotated[
         str | None, typer.Option(metavar="N", help="Distinct members to evaluate.")
     ] = None,
-    time: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="Stop in good order after 90s, 30m, 2h.")
-    ] = None,
-    seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of every draw.")] = None,
-    name: Annotated[str | None, typer.Option(metavar="SLUG", help="Name of the run.")] = None,
+    time: TimeOption = None,
+    seed: SeedOption = None,
+    name: NameOption = None,
     runs: RunsOption = RUNS,
     executor: Annotated[str | None, typer.Option(help="local (default), ray or inline.")] = None,
-    workers: Annotated[
-        str | None, typer.Option(metavar="N", help="Evaluations at a time; no effect on results.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto (default), cpu, cuda:0, mps.")] = None,
+    workers: WorkersOption = None,
+    device: DeviceOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take; write nothing.")
     ] = False,

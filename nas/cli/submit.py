@@ -16,6 +16,16 @@ from nas.cli.job_talk import AddressOption, TokenOption, fetch_run, follow_job, 
 from nas.cli.output import print_json, print_text, talk
 from nas.cli.run_folders import RUNS, Json, RunsOption
 from nas.cli.search import number_of, resolve_typed
+from nas.cli.search_options import (
+    DeviceOption,
+    ImageSizeOption,
+    NameOption,
+    PresetOption,
+    SeedOption,
+    SettingsOption,
+    TimeOption,
+    WorkersOption,
+)
 from nas.cli.submit_render import (
     CpusOption,
     HoursOption,
@@ -50,27 +60,16 @@ def submit(
     remote_data: Annotated[
         str | None, typer.Option(metavar="PATH", help="Data that are on the cluster, not sent.")
     ] = None,
-    image_size: Annotated[
-        str | None, typer.Option(metavar="S", help="Scale images to S x S pixels.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change one key of the config, repeatable."
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Budgets: smoke, small (default) or full.")
-    ] = None,
+    image_size: ImageSizeOption = None,
+    settings: SettingsOption = None,
+    preset: PresetOption = None,
     trials: Annotated[
         str | None,
         typer.Option(metavar="N", help="Members to evaluate; of a run: +100 for more."),
     ] = None,
-    time: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="Stop in good order after 90s, 30m, 2h.")
-    ] = None,
-    seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of every draw.")] = None,
-    name: Annotated[str | None, typer.Option(metavar="SLUG", help="Name of the run.")] = None,
+    time: TimeOption = None,
+    seed: SeedOption = None,
+    name: NameOption = None,
     runs: RunsOption = RUNS,
     remote_runs: Annotated[
         str | None,
@@ -79,10 +78,8 @@ def submit(
     executor: Annotated[
         str | None, typer.Option(help="ray (default: all nodes), local or inline.")
     ] = None,
-    workers: Annotated[
-        str | None, typer.Option(metavar="N", help="Evaluations at a time; no effect on results.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto (default), cpu, cuda:0, mps.")] = None,
+    workers: WorkersOption = None,
+    device: DeviceOption = None,
     token_file: TokenOption = None,
     as_json: Json = False,
     render: RenderOption = None,
