@@ -7,7 +7,9 @@ has no infinity and no NaN; both are unknown here.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 DIGITS = 6
@@ -45,6 +47,16 @@ def short(value: object) -> float | None:
     """Return a finite number with as many digits as can be seen, None for anything else."""
     found = number(value)
     return None if found is None else float(f"{found:.{DIGITS}g}")
+
+
+def without_folder(message: str | None, folder: Path) -> str | None:
+    """Return what an error says as a page may show it: a run has a name there, and no place.
+
+    Args:
+        message: What is wrong, or the way out, as it is for a terminal.
+        folder: Folder of runs.
+    """
+    return None if message is None else message.replace(f"{folder.absolute()}{os.sep}", "")
 
 
 def total(values: list[float | None]) -> float | None:

@@ -177,7 +177,7 @@ def one_run(runs: Path, name: str, find: OpenReading) -> Document:
     except NotFoundError:
         raise
     except NasError as error:
-        return unreadable_document(name, error)
+        return unreadable_document(runs, name, error)
 
 
 def compare_runs(runs: Path, query: Query, find: OpenReading) -> Document:

@@ -11,7 +11,7 @@ from nas.errors import NasError
 from nas.run_store.layout import missing_parts
 from nas.search.front_view import SMOKE_STAMP
 
-from .plain import mapping, number, short, text, whole
+from .plain import mapping, number, short, text, whole, without_folder
 from .reading import TRAINED, Reading
 from .volume import volume_series
 
@@ -45,10 +45,11 @@ def run_document(reading: Reading) -> dict[str, Any]:
     }
 
 
-def unreadable_document(name: str, error: NasError) -> dict[str, Any]:
+def unreadable_document(folder: Path, name: str, error: NasError) -> dict[str, Any]:
     """Return what the overview tells of a run that cannot be opened.
 
     Args:
+        folder: Where it lies.
         name: Name of its folder.
         error: What opening it said.
     """
@@ -59,7 +60,7 @@ def unreadable_document(name: str, error: NasError) -> dict[str, Any]:
         "state": "damaged",
         # Only the first line: what follows may tell paths of this machine.
         "problem": " ".join(filter(None, (error.what.partition("\n")[0], error.why))),
-        "fix": error.fix,
+        "fix": without_folder(error.fix, folder),
         "created": "",
         "seq": -1,
         "seed": None,

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from nas.errors import ConfigError, EnvironmentFault, NasError, NotFoundError
 
+from ..documents.plain import without_folder
 from .addresses import Address, read_address
 from .answers import Body, answer, failure
 from .events import EventAnswer, Streams, known_record
@@ -120,7 +121,8 @@ class Dashboard:
             return await self._answer(request, address)
         except NasError as error:
             status = next(code for kind, code in _STATUS if isinstance(error, kind))
-            return failure(status, error.what, error.fix, as_page=as_page)
+            fix = without_folder(error.fix, self._folder.path)
+            return failure(status, error.what, fix, as_page=as_page)
         except Exception as error:
             _logger.error("The dashboard failed: %s: %s", type(error).__name__, error)
             _logger.debug("Traceback of it:", exc_info=error)

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from nas.errors import NasError
 
+from ..documents.plain import without_folder
 from .addresses import Address, run_path
 from .store import Store
 
@@ -105,7 +106,8 @@ class Streams:
                 try:
                     body = await self._store.body(increment_address(run, after))
                 except NasError as error:
-                    yield _event("problem", {"error": error.what, "fix": error.fix})
+                    fix = without_folder(error.fix, self._store.folder.path)
+                    yield _event("problem", {"error": error.what, "fix": fix})
                     return
                 increment = json.loads(body.plain)
                 after = increment["seq"]

@@ -43,7 +43,7 @@ class Store:
     """
 
     def __init__(self, folder: Folder, make: Make, most_bytes: int = MOST_BYTES) -> None:
-        self._folder = folder
+        self.folder = folder
         self._make = make
         self._most_bytes = most_bytes
         self._kept: OrderedDict[str, tuple[Hashable, Body]] = OrderedDict()
@@ -86,11 +86,11 @@ class Store:
             NotFoundError: If a run of it does not exist.
         """
         if not address.runs and address.kind == "document":
-            names = sorted(self._folder.names())
-            return tuple((name, self._folder.fingerprint(name)) for name in names)
+            names = sorted(self.folder.names())
+            return tuple((name, self.folder.fingerprint(name)) for name in names)
         for name in address.runs:
-            self._folder.check_name(name)
-        return tuple(self._folder.fingerprint(name) for name in address.runs)
+            self.folder.check_name(name)
+        return tuple(self.folder.fingerprint(name) for name in address.runs)
 
     def close(self) -> None:
         """Let the threads end."""

@@ -108,7 +108,8 @@ def _failure(job: Job, said: list[str], path: Path | None) -> Exception:
     else:
         what = f"The job of run '{job.run}' ended with {describe_exit(job.exit_code)}."
     kept = "nothing was begun" if path is None and job.runs is None else "what it did is kept"
-    again = f"nas submit {job.run if path is not None else 'SOURCE --name ' + job.run} --follow"
+    source = f"SOURCE --name {job.run}" if path is None else shown_run(path)
+    again = f"nas submit {source} --follow"
     why = last_error(said) or one_line(job.message.strip().splitlines()[-1] if job.message else "")
     return RemoteJobError(
         what, where=f"job {job.key}", why=why or None, fix=f"Go on ({kept}): {again}"

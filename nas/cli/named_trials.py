@@ -39,6 +39,6 @@ def find_trial(source: str, runs: Path) -> tuple[Path, int]:
     if trial.isdecimal():
         return path, int(trial[:_LONGEST])
     with Run.open(path) as opened:
-        picked = pick(front_document(opened), trial, path.name)
+        picked = pick(front_document(opened), trial, path)
     talk(f"{path.name}:{trial} is {picked.why}")
     return path, picked.trial

@@ -69,8 +69,8 @@ def _latest(runs: Path) -> Path:
     return max(found)[1]
 
 
-def shown_run(path: Path, runs: Path = RUNS) -> str:
+def shown_run(path: Path) -> str:
     """Return what to type for a run: its name where that is enough, else its path."""
-    if path.parent == Path(os.path.normpath(RUNS.absolute())):
-        return path.name
-    return str(path)
+    from nas.run_store.layout import typed  # late: a command begins without the run store
+
+    return typed(path)

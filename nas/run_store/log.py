@@ -26,7 +26,7 @@ from nas.run_store.atomic import (
     storage_fault,
     write_bytes,
 )
-from nas.run_store.layout import QUARANTINE
+from nas.run_store.layout import QUARANTINE, typed
 from nas.run_store.records import BadRecord, Record, Scan, encode, scan
 
 _logger = logging.getLogger("nas")
@@ -148,7 +148,7 @@ class Log:
                 f"The log has {status.st_size} bytes, its owner wrote {self._end}: "
                 "another program changed it.",
                 where=str(self.path),
-                fix="Stop the search and look with `nas doctor RUN`.",
+                fix=f"Stop the search and look with `nas doctor {typed(self.path.parent)}`.",
             )
 
 
@@ -187,8 +187,7 @@ def damaged(path: Path, bad: BadRecord) -> RunError:
         f"Record {bad.number} of {path.name} at byte {bad.offset} is damaged: {bad.reason}.",
         where=str(path),
         why="A record is never skipped silently: it may hold a result.",
-        # The name alone: pages show this to people who are not to learn where runs lie.
-        fix=f"Run `nas doctor {path.parent.name} --repair`: it moves the damaged bytes to "
+        fix=f"Run `nas doctor {typed(path.parent)} --repair`: it moves the damaged bytes to "
         f"{QUARANTINE}/, keeps every whole record, and names what is lost.",
     )
 

@@ -24,6 +24,7 @@ from safetensors.numpy import load, save
 from nas.errors import RunError
 from nas.run_store import faults
 from nas.run_store.atomic import make_folder, read_bytes, read_only, write_bytes
+from nas.run_store.layout import typed
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -113,7 +114,7 @@ class WeightStore:
             raise RunError(
                 f"The weights {sha[:12]} are missing.",
                 where=str(path),
-                fix=f"Look with `nas doctor {self.folder.parent.name}`; the stage that made them "
+                fix=f"Look with `nas doctor {typed(self.folder.parent)}`; the stage that made them "
                 "can be run again with `nas resume`.",
             ) from error
         if hashlib.sha256(data).hexdigest() != sha:
@@ -121,8 +122,8 @@ class WeightStore:
                 f"The weights {sha[:12]} are damaged: their SHA-256 is not their name.",
                 where=str(path),
                 why="Damaged weights compute plausible but wrong results.",
-                fix=f"Run `nas doctor {self.folder.parent.name} --repair` to move the file aside, "
-                "then `nas resume` to make it again.",
+                fix=f"Run `nas doctor {typed(self.folder.parent)} --repair` to move the file "
+                "aside, then `nas resume` to make it again.",
             )
         return data
 

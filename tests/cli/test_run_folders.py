@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from made_runs import made_run
+
+from nas.errors import NotFoundError
+from nas.run_store import Run
+from nas.search.take_home.networks import trial_of
 
 Nas = Callable[..., Any]
 
@@ -30,3 +37,24 @@ def test_without_runs_it_says_how_to_make_one(nas: Nas) -> None:
     assert answer.code == 3
     assert "There is no run under 'runs' yet." in answer.err
     assert "fix: Make one: nas search wired_cnn --data digits --preset smoke" in answer.err
+
+
+def typed(nas: Nas, said: str) -> Any:
+    """Type the command that stands in backticks in a message."""
+    (command,) = re.findall(r"`nas ([^`]*)`", said)
+    return nas(*shlex.split(command))
+
+
+def test_what_is_to_be_typed_for_a_run_elsewhere_finds_it(nas: Nas) -> None:
+    path = made_run(Path("my runs").absolute(), "far")
+    with Run.open(path) as run, pytest.raises(NotFoundError) as caught:
+        trial_of(run, 99)
+    assert typed(nas, str(caught.value)).code == 0
+    log = path / "trials.log"
+    lines = log.read_bytes().splitlines(True)
+    lines[3] = lines[3].replace(b"trial", b"tr1al", 1)
+    log.write_bytes(b"".join(lines))
+    damaged = nas("front", path)
+    assert damaged.code == 2
+    assert typed(nas, damaged.err).code == 0
+    assert nas("front", path).code == 0

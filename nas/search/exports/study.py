@@ -12,6 +12,7 @@ from typing import Any
 
 from nas.errors import RunError
 from nas.run_store import Run, Trial
+from nas.run_store.layout import typed
 from nas.search.confirm.view import confirmed_errors
 from nas.search.driver import run_config
 from nas.search.front.reading import Facts
@@ -75,7 +76,7 @@ def _created(run: Run) -> datetime:
         raise RunError(
             f"'{run.created[:40]}' is no time.",
             where=f"environment.json of run '{run.name}'",
-            fix=f"Look with `nas doctor {run.path.name}`.",
+            fix=f"Look with `nas doctor {typed(run.path)}`.",
         ) from error
 
 

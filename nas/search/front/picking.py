@@ -11,9 +11,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, final
 
 from nas.errors import ConfigError, NotFoundError
+from nas.run_store.layout import typed
 
 BEST: Final = "best"
 KNEE: Final = "knee"
@@ -45,13 +47,13 @@ def is_word(text: str) -> bool:
     return text in (BEST, KNEE) or _UNDER.fullmatch(text) is not None
 
 
-def pick(document: Entry, word: str, run: str) -> Picked:
+def pick(document: Entry, word: str, run: Path) -> Picked:
     """Return the point of a front that a word means.
 
     Args:
         document: From `nas.search.front_view.front_document`.
         word: `best`, `knee`, or `under-` and a latency such as `under-2ms`.
-        run: Name of the run, for messages.
+        run: Folder of the run, for messages.
 
     Raises:
         NotFoundError: If the front has no such point.
@@ -61,8 +63,8 @@ def pick(document: Entry, word: str, run: str) -> Picked:
     points = list(document["points"])
     if not points:
         raise NotFoundError(
-            f"The front of run '{run}' is empty, so it has no '{word}'.",
-            fix=f"See why with: nas front {run}",
+            f"The front of run '{run.name}' is empty, so it has no '{word}'.",
+            fix=f"See why with: nas front {typed(run)}",
         )
     if word == KNEE:
         return _knee(document, points)
@@ -80,19 +82,19 @@ def _knee(document: Entry, points: Sequence[Entry]) -> Picked:
     return Picked(int(found["trial"]), f"knee: trial {found['trial']}{sure}{_latency(found)}")
 
 
-def _within(points: Sequence[Entry], most: float, run: str) -> list[Entry]:
+def _within(points: Sequence[Entry], most: float, run: Path) -> list[Entry]:
     times = [point["latency_ms"] for point in points if point.get("latency_ms") is not None]
     if not times:
         raise ConfigError(
-            f"Run '{run}' has no latencies to compare with {most:g} ms.",
+            f"Run '{run.name}' has no latencies to compare with {most:g} ms.",
             why="Latency is neither an objective nor a constraint of it.",
-            fix=f"Write {run}:{BEST}, or search with --set 'objectives=[error, latency]'.",
+            fix=f"Write {typed(run)}:{BEST}, or search with --set 'objectives=[error, latency]'.",
         )
     found = [point for point in points if (point.get("latency_ms") or math.inf) <= most]
     if not found:
         raise NotFoundError(
-            f"No point of the front of run '{run}' takes {most:g} ms or less.",
-            fix=f"The fastest takes {min(times):.4g} ms; see nas front {run}.",
+            f"No point of the front of run '{run.name}' takes {most:g} ms or less.",
+            fix=f"The fastest takes {min(times):.4g} ms; see nas front {typed(run)}.",
         )
     return found
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nas.errors import RunError
 from nas.pareto import best_per_group, front
 from nas.run_store import Run, Trial
+from nas.run_store.layout import typed
 from nas.search.confirm.view import confirmed_errors
 from nas.search.ranking.trust import CALIBRATED, COMPUTED, NOT_INHERITED, PER_FAMILY, Trust
 
@@ -233,5 +234,5 @@ def _no_calibration(run: Run) -> RunError:
         f"Run '{run.name}' has no calibration of its scores.",
         where=str(run.path),
         why="Nobody has trained members of it alone with these weights, or fewer than 10.",
-        fix=f"Run `nas supernet rank {run.name}` first, or leave out --calibrated.",
+        fix=f"Run `nas supernet rank {typed(run.path)}` first, or leave out --calibrated.",
     )

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, final
 from nas.errors import ConfigError, NotFoundError
 from nas.registry import suggest
 from nas.run_store import Run
+from nas.run_store.layout import typed
 from nas.search.confirm.results import TESTED
 
 TRAINED_RECORD: Final = "network_trained"
@@ -88,7 +89,7 @@ def choose_source(run: Run, number: int, wanted: str = AUTOMATIC) -> Source:
         + ("weights." if wanted == AUTOMATIC else f"weights '{wanted}'."),
         where=str(run.path),
         why=_why_none(wanted, there),
-        fix=f"Train it: nas arch train {run.path.name}:{number}",
+        fix=f"Train it: nas arch train {typed(run.path)}:{number}",
     )
 
 
