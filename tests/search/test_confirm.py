@@ -176,9 +176,12 @@ def test_the_named_are_those_that_validation_prefers(run: Run) -> None:
 def test_two_seeds_claim_nothing_and_say_so(run: Run) -> None:
     found = confirmation(run)
     assert found is not None
+    # Latencies are measured here, so a cheap bin may have no rival in reach; the last one has.
+    assert found["bins"][-1]["comparisons"]
     for bin_ in found["bins"]:
         assert (bin_["outcome"], bin_["p_holm"]) == ("no claim", None)
-        assert bin_["why"] == "no claim: 2 seeds, a claim takes 5"
+        few = "2 seeds, a claim takes 5" if bin_["comparisons"] else "it has no rival"
+        assert bin_["why"] == f"no claim: {few}"
         for comparison in bin_["comparisons"]:
             difference = comparison["difference"]
             own, other = bin_["candidate"]["test"]["mean"], comparison["rival"]["test"]["mean"]
@@ -198,7 +201,9 @@ def test_named_networks_are_ranked_again_under_other_recipes(run: Run) -> None:
     for each in stability["recipes"]:
         assert set(each["errors"]) == set(named)
         assert None not in each["errors"].values()
-    assert all(0 <= each["first"] <= each["of"] == 3 for each in stability["bins"])
+    assert stability["bins"][-1]["rivals"]
+    for each in stability["bins"]:
+        assert 0 <= each["first"] <= each["of"] == (3 if each["rivals"] else 0)
     # The first recipe is that of seeds A: its trainings are there already.
     again = [r for r in kinds(run, "confirm_validated") if r["purpose"] == "recipes"]
     assert len(again) == 2 * len(named)
@@ -304,7 +309,8 @@ def test_every_trial_keeps_its_architecture_and_score(run: Run) -> None:
     for trial in run.table().finished():
         architecture = load_architecture(trial.architecture)
         assert "-".join(architecture.wiring) == trial.extra["wiring"]
-        assert load_architecture(run.get_architecture(trial.extra["architecture_id"]))
+        kept = run.path / "architectures" / f"{trial.extra['architecture_id']}.json"
+        assert load_architecture(kept.read_text()) == architecture
         assert trial.extra["inherited"]["error"] == trial.value("error")
 
 
