@@ -174,10 +174,10 @@ def test_text_that_is_not_strict_json_is_refused(text: str, message: str) -> Non
 @pytest.mark.fault("D7", "G-L3")
 def test_text_beyond_the_limit_is_refused_at_once() -> None:
     text = " " * (serial.MAX_BYTES + 1)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ArchitectureError, match=r"16,000,001 characters is beyond[\s\S]*nodes"):
         load_architecture(text)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 @pytest.mark.fault("D7")
