@@ -11,7 +11,7 @@ from nas.cost.count import cost
 from nas.run_store import Run
 from nas.space import load_space
 from nas.topology.identity import structural_id
-from nas.topology.serial import architecture_text, dump_architecture
+from nas.topology.serial import dump_architecture
 
 SHAPE = (1, 8, 8)
 CLASSES = 10
@@ -39,7 +39,6 @@ def made_run(root: Path, name: str = "made", trials: int = 6, config: Any = None
             decisions = space.sample(rng)
             architecture = space.build(decisions)
             identity = structural_id(architecture)
-            run.put_architecture(identity, architecture_text(architecture))
             costs = cost(architecture, SHAPE, CLASSES)
             run.append(
                 {
@@ -78,6 +77,7 @@ def made_run(root: Path, name: str = "made", trials: int = 6, config: Any = None
             )
         run.append({"kind": "stage_finished", "stage": "explore"})
         run.append({"kind": "run_finished"})
+        run.write_architectures()
         return run.path
 
 

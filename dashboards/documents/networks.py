@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas.errors import NotFoundError, RunError
+from nas.errors import NotFoundError
 from nas.run_store import Trial
 from nas.topology.graph import Architecture
 from nas.topology.layers import Shape
@@ -36,19 +36,9 @@ def trial_network(reading: Reading, trial: Trial) -> Architecture:
     """Return the network of a trial.
 
     Raises:
-        RunError: If it is missing or damaged.
+        RunError: If its record holds none.
     """
-    recorded = trial.architecture
-    if isinstance(recorded, dict) and "nodes" in recorded:
-        return load_architecture(recorded)
-    identity = text(recorded) or text(trial.extra.get("architecture_id"))
-    if identity is None:
-        raise RunError(
-            f"Trial {trial.number} has no architecture.",
-            where=str(reading.run.path),
-            fix=f"Look with `nas doctor {reading.name}`.",
-        )
-    return load_architecture(reading.run.get_architecture(identity))
+    return load_architecture(reading.run.architecture_of(trial))
 
 
 def baseline_document(reading: Reading, key: str) -> dict[str, Any]:

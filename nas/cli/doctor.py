@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, final
@@ -63,24 +63,7 @@ def _examine(path: Path) -> list[Finding]:
     from nas.run_store import examine
 
     register_views()
-    return [*examine(path), *_unlike_recorded(path)]
-
-
-def _unlike_recorded(path: Path) -> Iterator[Finding]:
-    """Yield what is wrong with files of architectures; the log holds every one of them."""
-    from nas.cli.views import unlike_recorded
-    from nas.errors import NasError
-    from nas.run_store import Finding, Run, layout
-
-    try:
-        unlike = unlike_recorded(Run.open(path))
-    except NasError:
-        return  # examined and found already
-    for identity in unlike:
-        file = path / layout.ARCHITECTURES / f"{identity}.json"
-        state = "is not what the log says" if file.exists() else "is missing"
-        fix = f"nas runs rebuild {layout.typed(path)}"
-        yield Finding("warning", f"The architecture {identity} {state}.", str(file), fix)
+    return examine(path)
 
 
 def _repair(path: Path) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, NoReturn, final
 
 from nas.cli.given_files import given_file
 from nas.cli.named_trials import find_trial, names_trial
@@ -244,33 +244,26 @@ def _read_file(path: Path) -> Architecture:
 
 def _find_trial(path: Path, number: int) -> FoundArchitecture:
     from nas.run_store import Run
+    from nas.topology.serial import load_architecture
 
     with Run.open(path) as opened:
         trials = opened.table().trials
         if number not in trials:
             _no_such_trial(number, list(trials), opened)
         shape, num_classes = searched_shapes(opened)
-        return FoundArchitecture(
-            trial_architecture(opened, trials[number].architecture), shape, num_classes
-        )
+        architecture = load_architecture(opened.architecture_of(trials[number]))
+        return FoundArchitecture(architecture, shape, num_classes)
 
 
 def _no_such_trial(number: int, known: list[int], run: Run) -> NoReturn:
+    from nas.run_store.layout import typed
+
     there = f"it has trials {min(known)} to {max(known)}" if known else "it has no trials yet"
     raise NotFoundError(
         f"Run '{run.path.name}' has no trial {number}: {there}.",
         where=str(run.path),
-        fix=f"List the front with `nas front {run.path.name}`.",
+        fix=f"List the front with `nas front {typed(run.path)}`.",
     )
-
-
-def trial_architecture(run: Run, recorded: Any) -> Architecture:
-    """Return the architecture a record names by its id or holds as JSON."""
-    from nas.topology.serial import load_architecture
-
-    if isinstance(recorded, dict) and "nodes" in recorded:
-        return load_architecture(recorded)
-    return load_architecture(run.get_architecture(str(recorded)))
 
 
 def searched_shapes(run: Run) -> tuple[Shape | None, int | None]:

@@ -32,41 +32,4 @@ def rebuild_all(run: Run) -> list[str]:
     from nas.run_store import rebuild_views
 
     register_views()
-    return [*_rebuild_architectures(run), *rebuild_views(run)]
-
-
-def unlike_recorded(run: Run) -> dict[str, str]:
-    """Return the architectures whose files are missing or not as the log says, by id.
-
-    Two trials may write one network differently; either text is right, and the first is the one to
-    write.
-    """
-    from nas.errors import NasError
-
-    unlike = {}
-    for identity, texts in _recorded_architectures(run).items():
-        try:
-            if run.get_architecture(identity) in texts:
-                continue
-        except NasError:
-            pass
-        unlike[identity] = texts[0]
-    return unlike
-
-
-def _rebuild_architectures(run: Run) -> list[str]:
-    unlike = unlike_recorded(run)
-    for identity, text in unlike.items():
-        run.restore_architecture(identity, text)
-    return [f"architectures/{identity}.json" for identity in unlike]
-
-
-def _recorded_architectures(run: Run) -> dict[str, list[str]]:
-    from nas.topology.serial import architecture_text, load_architecture
-
-    found: dict[str, list[str]] = {}
-    for trial in run.table().trials.values():
-        identity, recorded = trial.extra.get("architecture_id"), trial.architecture
-        if isinstance(identity, str) and isinstance(recorded, dict):
-            found.setdefault(identity, []).append(architecture_text(load_architecture(recorded)))
-    return found
+    return [*run.write_architectures(), *rebuild_views(run)]

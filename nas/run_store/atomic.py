@@ -1,8 +1,8 @@
 """Files that exist whole or not at all, and reads that never leave the run folder.
 
 Every file of a run except its log goes through `write_bytes`: temporary file in the same folder,
-fsync, rename, fsync of the folder. A symbolic link planted in a run folder is replaced or refused,
-never followed.
+fsync, rename, fsync of the folder. Only files that follow from the log, one per trial, do without
+the two fsyncs. A symbolic link planted in a run folder is replaced or refused, never followed.
 """
 
 from __future__ import annotations
@@ -92,8 +92,14 @@ def _free(path: Path) -> tuple[int | None, int | None]:
     return status.f_bavail * status.f_frsize, status.f_favail if status.f_files else None
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, synced: bool = True) -> None:
     """Replace the content of `path` by `data`, whole or not at all, and durably.
+
+    Args:
+        path: The file.
+        data: Its new content.
+        synced: Whether to wait until the disk has it. Otherwise a kill leaves the file whole too,
+            but a power loss may leave it empty, torn or missing.
 
     Raises:
         EnvironmentFault: If the disk is full or the folder cannot be written; the old content,
@@ -102,15 +108,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{next(_serial)}-{path.name[:64]}")
     try:
         try:
-            _write_new(temporary, data)
+            _write_new(temporary, data, synced=synced)
             faults.reach("atomic_before_rename")
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         faults.reach("atomic_after_rename")
-        sync_folder(path.parent)
-        faults.reach("atomic_after_sync")
+        if synced:
+            sync_folder(path.parent)
+            faults.reach("atomic_after_sync")
     except OSError as error:
         raise storage_fault(error, f"write {path.name}", path, needed=len(data)) from error
 
@@ -126,7 +133,7 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, text + "\n")
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def _write_new(path: Path, data: bytes, *, synced: bool = True) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(path, flags, 0o600)
     try:
@@ -135,7 +142,8 @@ def _write_new(path: Path, data: bytes) -> None:
         write_all(descriptor, data[:half])
         faults.reach("atomic_mid_write")
         write_all(descriptor, data[half:])
-        os.fsync(descriptor)
+        if synced:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

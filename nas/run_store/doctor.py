@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from nas.errors import NasError, RunError
 from nas.run_store import layout
+from nas.run_store.architectures import ArchitectureFiles
 from nas.run_store.atomic import read_bytes, stray_temporaries
 from nas.run_store.heads import LOST, is_emptied, recorded_head
 from nas.run_store.lock import owner_of
@@ -31,6 +32,9 @@ from nas.run_store.weights import WeightStore
 Level = Literal["error", "warning", "note"]
 
 NOTHING: Final = "nothing"
+
+_MOST_NAMED: Final = 8
+"""Architectures that are named in one finding; the rest are counted."""
 
 _WEIGHT_FIELDS: Final = ("checkpoint", "weights")
 
@@ -233,6 +237,26 @@ def _look_at_views(path: Path) -> Iterator[Finding]:
             yield Finding("warning", f"{name} is {state}.", str(path / name), fix)
 
 
+def _look_at_architectures(path: Path) -> Iterator[Finding]:
+    folder = str(path / layout.ARCHITECTURES)
+    fix = f"nas runs rebuild {layout.typed(path)}"
+    try:
+        records = Run.open(path).records()
+    except NasError:
+        return  # as for views
+    try:
+        faults = ArchitectureFiles(path).faults(records)
+    except RunError as error:
+        yield Finding("error", error.what, folder, error.fix)
+        return
+    for fault, identities in faults.items():
+        named = ", ".join(identities[:_MOST_NAMED])
+        more = len(identities) - _MOST_NAMED
+        what = f"Files of architectures are {fault}: {named}"
+        what += f" and {more} more." if more > 0 else "."
+        yield Finding("warning", what, folder, fix)
+
+
 _LOOKS: Final[tuple[Callable[[Path], Iterable[Finding]], ...]] = (
     _look_at_format,
     _look_at_head,
@@ -241,6 +265,7 @@ _LOOKS: Final[tuple[Callable[[Path], Iterable[Finding]], ...]] = (
     _look_at_weights,
     _look_at_files,
     _look_at_views,
+    _look_at_architectures,
 )
 
 

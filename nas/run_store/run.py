@@ -20,6 +20,7 @@ from typing import Any, Self, final
 
 from nas.errors import RunError
 from nas.run_store import faults, layout
+from nas.run_store.architectures import ArchitectureFiles
 from nas.run_store.atomic import (
     StorageLost,
     make_folder,
@@ -28,7 +29,6 @@ from nas.run_store.atomic import (
     read_only,
     remove_stray_temporaries,
     write_bytes,
-    write_text,
 )
 from nas.run_store.creation import (
     fill_folder,
@@ -38,7 +38,7 @@ from nas.run_store.creation import (
 )
 from nas.run_store.heads import begin_emptied_log, read_head, require_whole
 from nas.run_store.lock import Owner, RunLock, owner_of
-from nas.run_store.log import Log, quarantine, read_log, scan_log
+from nas.run_store.log import Log, read_log, scan_log
 from nas.run_store.migrating import check_config_unchanged, migrate
 from nas.run_store.migrations import (
     steps_between,
@@ -81,6 +81,7 @@ class Run:
         self.weights = WeightStore(
             path / layout.WEIGHTS, writable=lock is not None, guard=self._keeping_facts
         )
+        self._architectures = ArchitectureFiles(path)
         self._lock = lock
         self._log: Log | None = None
         self._table = TrialTable()
@@ -307,54 +308,29 @@ class Run:
         """Return created, running, interrupted, finished or failed, derived from the records."""
         return self.table().state(owned=self.writable or self.owner() is not None)
 
-    def put_architecture(self, identity: str, text: str) -> None:
-        """Keep the JSON text of an architecture under its id; the same text again is no write.
+    def architecture_of(self, trial: Trial) -> dict[str, Any]:
+        """Return the architecture of a trial as its record holds it: JSON data.
 
         Raises:
-            RunError: If the id has another text already: ids are exact.
+            RunError: If it holds none.
         """
-        path = self._file(layout.check_identity(identity) + ".json", layout.ARCHITECTURES)
-        self._check_writable()
-        with suppress(FileNotFoundError):
-            if read_bytes(path) == text.encode():
-                return
+        if not isinstance(trial.architecture, dict):
             raise RunError(
-                f"The architecture {identity} is kept already with another content.",
-                where=str(path),
-                why="One id stands for one architecture.",
-                fix=f"Look with `nas doctor {layout.typed(self.path)}`.",
+                f"The record of trial {trial.number} holds no architecture.",
+                where=str(self.path),
+                fix=f"Choose another trial: `nas front {layout.typed(self.path)}`.",
             )
-        with self._keeping_facts():
-            make_folder(path.parent)
-            write_text(path, text)
+        return trial.architecture
 
-    def restore_architecture(self, identity: str, text: str) -> None:
-        """Put the JSON text of an architecture in place of a lost or damaged file.
-
-        What was there goes to `quarantine/`.
-        """
-        self._check_writable()
-        path = self._file(layout.check_identity(identity) + ".json", layout.ARCHITECTURES)
-        with suppress(FileNotFoundError):
-            quarantine(self.path, f"architecture-{identity}", read_bytes(path))
-        make_folder(path.parent)
-        write_text(path, text)
-
-    def get_architecture(self, identity: str) -> str:
-        """Return the JSON text of an architecture.
+    def write_architectures(self) -> list[str]:
+        """Write the files of architectures that are not as the log says; return their names.
 
         Raises:
-            RunError: If it is missing.
+            RunError: If the run is open for reading, or `architectures` is not a folder.
         """
-        path = self._file(layout.check_identity(identity) + ".json", layout.ARCHITECTURES)
-        try:
-            return read_bytes(path).decode("utf-8")
-        except (FileNotFoundError, UnicodeDecodeError) as error:
-            raise RunError(
-                f"The architecture {identity} is missing or damaged.",
-                where=str(path),
-                fix=f"Make it again from the log: `nas runs rebuild {self.path.name}`.",
-            ) from error
+        self._check_writable()
+        with self._keeping_facts():
+            return self._architectures.follow(self.records())
 
     def write_view(self, name: str, data: bytes) -> None:
         """Replace the view `name` (front.json, report.html, ...), whole or not at all.
@@ -365,13 +341,13 @@ class Run:
         self._check_writable()
         faults.reach("view_before_write")
         with self._keeping_facts():
-            write_bytes(self._file(layout.check_view_name(name)), data)
+            write_bytes(self.path / layout.check_view_name(name), data)
         faults.reach("view_after_write")
 
     def read_view(self, name: str) -> bytes | None:
         """Return the content of a view, or None if it has not been made."""
         try:
-            return read_bytes(self._file(layout.check_view_name(name)))
+            return read_bytes(self.path / layout.check_view_name(name))
         except FileNotFoundError:
             return None
 
@@ -387,9 +363,6 @@ class Run:
     def stop_requested(self) -> bool:
         """Tell whether `nas stop` was called since this owner opened the run."""
         return os.path.lexists(self.path / layout.STOP)
-
-    def _file(self, name: str, folder: str = "") -> Path:
-        return self.path / folder / name
 
     def _check_writable(self) -> None:
         if self._log is None:

@@ -40,7 +40,7 @@ class Trial:
         state: `asked` while nothing is known, then `finished` or `failed`.
         batch: Number of the batch it was proposed in.
         decisions: Answers to the choices of the space, as the record holds them.
-        architecture: What the record says about the architecture: its id or its own JSON.
+        architecture: The architecture as the record holds it: JSON data.
         attempts: All tries, oldest first; the last one counts.
         values: For a finished trial, `{objective: {"value": number, ...}}`.
         extra: Further fields of the records of the last attempt (asked, then closed).

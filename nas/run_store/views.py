@@ -54,11 +54,12 @@ def views_of(run: Run) -> dict[str, ViewFunction]:
 
 
 def rebuild_views(run: Run) -> list[str]:
-    """Make every view of the run again; return their names.
+    """Make every view of the run again, and write new architectures; return the names of the views.
 
     Raises:
         RunError: If the run was opened for reading.
     """
+    run.write_architectures()
     views = views_of(run)
     for name, function in views.items():
         run.write_view(name, function(run))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import Nas
+from dashboard_documents import every_document
 
 from nas.run_store import Run
 from nas.run_store.layout import CONFIG, ENVIRONMENT, LOCK, LOG, WEIGHTS
@@ -38,6 +39,33 @@ def test_every_view_is_made_again_byte_for_byte_after_all_were_deleted(
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     answer = nas("runs", "rebuild", "mine")
     assert answer.code == 0, answer.err
+    assert files_of(own_run) == before
+    assert nas("doctor", "mine").err == "run 'mine': nothing wrong\n"
+
+
+@pytest.mark.fault("B12", "B16")
+def test_what_a_power_loss_leaves_of_architectures_changes_no_answer_and_is_made_again(
+    own_run: Path, nas: Nas
+) -> None:
+    def answers() -> list[str]:
+        shown = [nas("front", "mine", "--json").out]
+        shown += [nas("arch", "show", f"mine:{trial}", "--json").out for trial in range(3)]
+        documents = every_document(own_run.parent, "mine")
+        return [*shown, *(f"{path}: {document}" for path, document in documents)]
+
+    nas("runs", "rebuild", "mine")
+    before, told = files_of(own_run), answers()
+    emptied, torn, lost = sorted((own_run / "architectures").iterdir())
+    emptied.write_bytes(b"")
+    torn.write_bytes(torn.read_bytes()[:50])
+    lost.unlink()
+    assert answers() == told
+    answer = nas("doctor", "mine")
+    assert answer.code == 0
+    assert f"are not what the log says: {emptied.stem}, {torn.stem}." in answer.out
+    assert f"are missing: {lost.stem}." in answer.out
+    assert set(re.findall(r"^  fix: (.*)$", answer.out, re.M)) == {"nas runs rebuild mine"}
+    typed(nas, answer.out)
     assert files_of(own_run) == before
     assert nas("doctor", "mine").err == "run 'mine': nothing wrong\n"
 

@@ -312,7 +312,6 @@ class TestViews:
         )
         for name, text in texts.items():
             assert (copied / name).read_bytes() == text
-        assert (copied / "quarantine").is_dir()
         assert nas("doctor", "real").err == "run 'real': nothing wrong\n"
         assert "next: nas front real" in nas("runs", "rebuild", "real").err
 

@@ -22,6 +22,7 @@ from image_makers import four_arrays, made_images, save_image_folder, save_npz
 from made_runs import made_run
 from scale import CHECKOUT, is_full_scale
 
+from nas.cli.named_architectures import find_architecture
 from nas.config_files import load_document
 from nas.errors import NasError
 from nas.export.reading import read_predictor
@@ -125,7 +126,7 @@ def look_at_everything(run: Path, sha: str, identity: str) -> None:
     looks: list[Callable[[], object]] = [
         *(lambda: list_runs(run.parent), lambda: examine(run), state),
         *(lambda: WeightStore(run / "weights").get(sha),),
-        *(lambda: load_architecture(Run.open(run).get_architecture(identity)),),
+        *(lambda: find_architecture(str(run / "architectures" / f"{identity}.json"), run.parent),),
         *(lambda: list(every_document(run.parent, run.name)), write, lambda: repair(run)),
     ]
     for look in looks:

@@ -52,8 +52,8 @@ def evaluate(run: Run, trial: int, acknowledged: Path | None) -> None:
         return
     attempt = known.attempt + 1 if known else 1
     asked = {"kind": "trial_asked", "trial": trial, "attempt": attempt, "batch": trial // BATCH}
-    run.append({**asked, "decisions": {"seed": trial}, "architecture": f"s1-{trial}"})
-    run.put_architecture(f"s1-{trial}", f'{{"trial": {trial}}}')
+    named = {"architecture": {"trial": trial}, "architecture_id": f"s1-{trial}"}
+    run.append({**asked, "decisions": {"seed": trial}, **named})
     values = {"error": {"value": error_of(trial)}}
     result = {"kind": "trial_finished", "trial": trial, "attempt": attempt, "values": values}
     run.append(result)
@@ -80,7 +80,9 @@ def outcome(root: Path) -> dict[str, Any]:
         "stages": [(s.name, s.state, s.checkpoint) for s in table.stages.values()],
         "state": run.state(),
         "view": run.read_view("front.json"),
-        "architectures": [run.get_architecture(f"s1-{trial}") for trial in range(TRIALS)],
+        "architectures": sorted(
+            (file.name, file.read_text()) for file in (run.path / "architectures").iterdir()
+        ),
         "weights": run.weights.names(),
     }
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,11 @@ NOBODY = 65534
 @pytest.fixture(autouse=True)
 def _no_passes() -> None:
     faults.forget_passes()
+
+
+def asked(trial: int) -> dict[str, Any]:
+    named = {"architecture": {"nodes": []}, "architecture_id": f"s1-{trial}"}
+    return {**ASKED, "trial": trial, **named}
 
 
 @pytest.fixture(name="path")
@@ -83,11 +89,12 @@ def test_a_disk_without_inodes_is_told_from_one_without_space(disk: Path) -> Non
         message = r"(?s)no inodes left: cannot write .*no room for another file, however small"
         with pytest.raises(EnvironmentFault, match=message):
             for number in range(100):
-                run.put_architecture(f"s1-{number}", "{}")
-        run.append(ASKED)  # needs no new file
+                run.append(asked(number))
+                run.write_architectures()
+        run.append(asked(100))  # needs no new file
     with pytest.raises(EnvironmentFault, match="no inodes left"):
         Run.open(disk / "mine", write=True)
-    assert len(Run.open(disk / "mine").records()) == 2
+    assert len(Run.open(disk / "mine").records()) == 3 + number
 
 
 @pytest.mark.fault("B17")
@@ -96,13 +103,14 @@ def test_a_trial_costs_at_most_one_file(path: Path) -> None:
         return sum(1 for _ in path.rglob("*"))
 
     with Run.open(path, write=True) as run:
-        run.put_architecture("s1-0", "{}")
+        run.append(asked(1))
+        run.write_architectures()
         before = count()
-        for trial in range(1, 31):
-            run.append({**ASKED, "trial": trial})
-            run.put_architecture(f"s1-{trial}", "{}")
+        for trial in range(2, 32):
+            run.append(asked(trial))
             closed = {"kind": "trial_finished", "trial": trial, "attempt": 1}
             run.append({**closed, "values": {"error": {"value": 0.5}}})
+            run.write_architectures()
             run.write_view("front.json", b"[]")
         assert count() - before <= 30 + 1
 
@@ -207,6 +215,7 @@ def test_a_disk_that_goes_away_under_another_file_leaves_the_facts_whole_too(
     path: Path, what: str
 ) -> None:
     run = Run.open(path, write=True)
+    run.append(asked(1))
     records = run.records()
     shutil.rmtree(path)
     with pytest.raises(StorageLost, match=r"(?s)No such file.*kept in .*mine-rescued;"):
@@ -215,7 +224,7 @@ def test_a_disk_that_goes_away_under_another_file_leaves_the_facts_whole_too(
         elif what == "weights":
             run.weights.put({"a": np.zeros(1)})
         else:
-            run.put_architecture("s1-0", "{}")
+            run.write_architectures()
     run.close()
     assert Run.open(path.parent / "mine-rescued").records() == records
 
@@ -269,8 +278,14 @@ def test_every_file_is_flushed_before_it_has_its_name_and_its_folder_after(
     calls.clear()
     with Run.open(path, write=True) as run:
         calls.clear()
-        run.append({"kind": "verdict"})
+        run.append(asked(1))
         assert calls == [("fsync", str(path / "trials.log"))]
+        run.write_architectures()  # the folder, once
+        calls.clear()
+        run.append(asked(2))
+        run.write_architectures()
+        assert [kind for kind, _ in calls] == ["fsync", "rename"]
+        assert "architectures/.tmp-" in calls[1][1] and calls[1][1].endswith("/s1-2.json")
 
 
 @pytest.mark.fault("B12")
@@ -303,7 +318,8 @@ def test_names_of_devices_are_no_names_of_runs_and_long_ones_are_told(tmp_path: 
     Run.create(tmp_path, "y" * 64, {}, {}).close()
     with Run.open(tmp_path / ("y" * 64), write=True) as run:
         run.write_view("v" * 64, b"")
-        run.put_architecture("A" * 128, "{}")
+        run.append({**asked(0), "architecture_id": "A" * 128})
+        assert run.write_architectures() == [f"architectures/{'A' * 128}.json"]
     deep = tmp_path.joinpath(*(["d" * 250] * 17))
     with pytest.raises(EnvironmentFault, match=r"(?s)File name too long.*shorter path"):
         Run.create(deep, "mine", {}, {})

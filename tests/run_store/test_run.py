@@ -303,7 +303,7 @@ def test_a_reader_writes_nothing_at_all(run_path: Path) -> None:
     writes: list[Callable[[], object]] = [
         lambda: run.append(ASKED),
         lambda: run.write_view("front.json", b""),
-        lambda: run.put_architecture("s1-a", "{}"),
+        lambda: run.write_architectures(),
         lambda: run.note("talk"),
         lambda: run.weights.put({"a": np.zeros(1)}),
     ]
@@ -391,19 +391,6 @@ def test_a_copied_and_renamed_run_opens_anywhere(run_path: Path, tmp_path: Path)
         copy.append({"kind": "verdict"})
 
 
-def test_architectures_are_kept_once_under_their_exact_id(run_path: Path) -> None:
-    with Run.open(run_path, write=True) as run:
-        run.put_architecture("s1-0a", '{"nodes": []}')
-        run.put_architecture("s1-0a", '{"nodes": []}')
-        assert run.get_architecture("s1-0a") == '{"nodes": []}'
-        with pytest.raises(RunError, match=r"(?s)s1-0a is kept already with another.*nas doctor"):
-            run.put_architecture("s1-0a", "{}")
-        with pytest.raises(RunError, match=r"(?s)architecture s1-0b is missing.*nas runs rebuild"):
-            run.get_architecture("s1-0b")
-        with pytest.raises(RunError, match="is not the id of an architecture"):
-            run.put_architecture("../trials", "{}")
-
-
 def test_views_are_plain_names_and_never_the_runs_own_files(run_path: Path) -> None:
     with Run.open(run_path, write=True) as run:
         assert run.read_view("front.json") is None
@@ -476,8 +463,9 @@ def test_links_in_a_run_folder_are_not_followed(run_path: Path, tmp_path: Path) 
         assert not (run_path / ".tmp-x").is_symlink()
         run.note("talk")
         run.write_view("front.json", b"[]")
+        run.append({**ASKED, "trial": 1, "architecture": {}, "architecture_id": "s1-1"})
         with pytest.raises(RunError, match="'architectures' is not a folder"):
-            run.put_architecture("a", "{}")
+            run.write_architectures()
     assert outside.read_bytes() == b"mine"
     assert list((tmp_path / "folder").iterdir()) == []
 

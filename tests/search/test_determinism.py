@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -97,6 +98,21 @@ def test_one_seed_gives_one_front_whatever_the_workers_and_however_long_they_tak
             assert canonical(points(run)) == canonical(points(whole))
             decisions = [trial.decisions for trial in run.table().trials.values()]
             assert decisions == [trial.decisions for trial in whole.table().trials.values()]
+
+
+@pytest.mark.fault("A1", "B12", "G-D1")
+def test_what_a_power_loss_leaves_of_architectures_changes_nothing_of_a_resumed_search(
+    tmp_path: Path,
+) -> None:
+    fake_search(tmp_path, *SMALL, name="whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "harmed")
+    for place, file in enumerate(sorted((tmp_path / "harmed" / "architectures").iterdir())):
+        if place % 3 == 0:
+            file.unlink()
+        else:
+            os.truncate(file, 99 * (place % 3 - 1))
+    whole, harmed = (resume(tmp_path / name, extra_trials=4) for name in ("whole", "harmed"))
+    assert written(whole) == written(harmed)
 
 
 def typed_in_a_child(folder: Path, name: str, *options: str) -> int:

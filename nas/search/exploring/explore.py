@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, final
 
-from nas.errors import EveryTrialFailedError, NothingFeasibleError, RunError
+from nas.errors import EveryTrialFailedError, NothingFeasibleError
 from nas.run_store import rebuild_views
 from nas.run_store.layout import typed
 from nas.search.executors import Job, Outcome
@@ -35,7 +34,7 @@ from nas.search.session import Session, Stopped
 from nas.search.settings.resolve import searched_space
 from nas.search.setups import scoring_setup
 from nas.topology.identity import trained_id
-from nas.topology.serial import architecture_text, dump_architecture
+from nas.topology.serial import dump_architecture
 
 EXPLORE = "explore"
 
@@ -259,13 +258,9 @@ class _Explorer:
 
     def _describe(self, entry: Entry) -> dict[str, Any]:
         architecture = self.space.build(entry.decisions)
-        identity = trained_id(architecture)
-        # The same network may be kept already, written with other names; the record has this form.
-        with suppress(RunError):
-            self.store.put_architecture(identity, architecture_text(architecture))
         return {
             "architecture": dump_architecture(architecture),
-            "architecture_id": identity,
+            "architecture_id": trained_id(architecture),
             "wiring": self.space.wiring(entry.decisions),
             "family": self.space.family(entry.decisions),
             **described(self.space, entry.decisions),

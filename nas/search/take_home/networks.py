@@ -9,6 +9,7 @@ import numpy as np
 from nas.errors import NotFoundError
 from nas.export.parcel import Facts, Figure, Parcel, RealImages, Weights
 from nas.run_store import Run, Trial
+from nas.run_store.layout import typed
 from nas.search.driver import check_unchanged, run_config
 from nas.search.material import Material, prepare_material
 from nas.search.settings.resolve import resolve_space
@@ -39,16 +40,17 @@ def trial_of(run: Run, number: int) -> Trial:
     raise NotFoundError(
         f"Run '{run.path.name}' has no trial {number}: {there}.",
         where=str(run.path),
-        fix=f"List the front with `nas front {run.path.name}`.",
+        fix=f"List the front with `nas front {typed(run.path)}`.",
     )
 
 
 def architecture_of(run: Run, trial: Trial) -> Architecture:
-    """Return the architecture of a trial, by its id or as its record holds it."""
-    recorded = trial.architecture
-    if isinstance(recorded, dict) and "nodes" in recorded:
-        return load_architecture(recorded)
-    return load_architecture(run.get_architecture(str(recorded)))
+    """Return the architecture of a trial.
+
+    Raises:
+        RunError: If its record holds none.
+    """
+    return load_architecture(run.architecture_of(trial))
 
 
 def material_of(run: Run) -> Material:
