@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from nas.errors import ClusterError, ConfigError, EnvironmentFault
+from nas.errors import ClusterError, EnvironmentFault
 from nas.search.executors.scratch import scratch_folder
+from nas.search.settings.head_address import check_head_address
 
 ADDRESS_VARIABLE: Final = "RAY_ADDRESS"
 WATCH_S: Final = 1.0
@@ -37,6 +38,7 @@ LONGEST_TMPDIR: Final = 16
 OBJECT_STORE_BYTES: Final = 2**28
 """Shared memory of a Ray started here, which holds weights on their way to the workers."""
 
+_WHERE: Final = f"executor.address, or {ADDRESS_VARIABLE} in the environment"
 _FIX: Final = "Look at the cluster with `ray status`. What was recorded is not run again."
 
 
@@ -142,7 +144,7 @@ class RayLink:
     ) -> None:
         self.address = os.environ.get(ADDRESS_VARIABLE) or address
         if self.address is not None:
-            check_address(self.address)
+            check_head_address(self.address, _WHERE)
         self.ray = import_ray(self.address)
         self.private = False
         self._own = ExitStack()
@@ -274,31 +276,8 @@ def check_cluster(address: str | None = None) -> None:
     import_ray(address)
     joined = os.environ.get(ADDRESS_VARIABLE) or address
     if joined:
-        check_address(joined)
+        check_head_address(joined, _WHERE)
         _check_reachable(joined)
-
-
-def check_address(address: str) -> None:
-    """Refuse an address that is none of a head.
-
-    Raises:
-        ConfigError: Naming what the address is of.
-    """
-    kind, mark, _ = address.partition("://")
-    host, _, port = address.rpartition(":")
-    if not mark and host and port.isdecimal():
-        return
-    told = {
-        "http": "the address of a dashboard, which takes whole jobs",
-        "https": "the address of a dashboard, which takes whole jobs",
-        "ray": "an address for Ray's client, which carries no workers of a search",
-    }
-    raise ConfigError(
-        f"{address!r} is {told.get(kind, 'no address of a Ray head') if mark else 'no host:port'}.",
-        where=f"executor.address, or {ADDRESS_VARIABLE} in the environment",
-        fix="Name the head as host:port, as in 10.0.0.5:6379, or send the search there with "
-        "`nas submit`.",
-    )
 
 
 def _check_reachable(address: str) -> None:
@@ -309,7 +288,7 @@ def _check_reachable(address: str) -> None:
     except (OSError, OverflowError, UnicodeError) as error:
         raise ClusterError(
             f"The Ray cluster at {address} cannot be reached.",
-            where=f"executor.address, or {ADDRESS_VARIABLE} in the environment",
+            where=_WHERE,
             why=f"{type(error).__name__}: {error}",
             fix=_FIX,
         ) from error

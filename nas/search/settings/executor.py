@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Final, Literal, final
 
 from pydantic import BaseModel, Field, field_validator
 
-_HEAD: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]+:[0-9]{1,5}")
+from nas.search.settings.head_address import check_head_address
+
 _OWN_KEYS: Final = {
     "CPU": "search.threads_per_evaluation",
     "GPU": "executor.gpus_per_worker",
@@ -63,12 +63,7 @@ class ExecutorConfig(BaseModel, frozen=True, extra="forbid"):
     @field_validator("address")
     @classmethod
     def _check_address(cls, address: str | None) -> str | None:
-        if address is not None and not _HEAD.fullmatch(address):
-            raise ValueError(
-                "the head of a Ray cluster is named as host:port, like 10.0.0.5:6379; to the "
-                "address of its dashboard, http://..., a search is sent with `nas submit`"
-            )
-        return address
+        return None if address is None else check_head_address(address)
 
     @field_validator("resources")
     @classmethod

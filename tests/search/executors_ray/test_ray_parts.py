@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 import sys
 import time
@@ -22,7 +23,7 @@ from nas.run_store.weights import WeightStore, serialize
 from nas.search.executors import Setup
 from nas.search.executors.ray_crew import why_gone
 from nas.search.executors.ray_executor import joins_cluster, needs_of
-from nas.search.executors.ray_link import Node, check_address, check_cluster
+from nas.search.executors.ray_link import Node, check_cluster
 from nas.search.executors.ray_worker import (
     NodeScratch,
     check_fingerprint,
@@ -34,21 +35,24 @@ from nas.search.executors.ray_worker import (
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("http://10.0.0.5:8265", "the address of a dashboard"),
+        ("http://10.0.0.5:8265", "the address of a job server and dashboard"),
+        ("http://[::1]:8265/", r"--address 'http://\[::1\]:8265/'\. Or .* \[::1\]:6379: "),
         ("ray://10.0.0.5:10001", "an address for Ray's client"),
         ("ftp://10.0.0.5:21", "no address of a Ray head"),
-        ("somewhere", "no host:port"),
-        (":6379", "no host:port"),
-        ("host:port", "no host:port"),
+        ("somewhere", "which is written host:port"),
+        (":6379", "which is written host:port"),
+        ("host:port", "which is written host:port"),
     ],
 )
 def test_an_address_that_is_no_head_is_refused_and_the_way_out_named(
-    address: str, told: str
+    monkeypatch: pytest.MonkeyPatch, address: str, told: str
 ) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(ConfigError, match=told) as caught:
-        check_address(address)
+        check_cluster(address)
     assert "RAY_ADDRESS" in str(caught.value.where)
     assert "nas submit" in str(caught.value.fix)
+    assert re.search(r"the head's own address, such as \S+:6379: ", str(caught.value.fix))
 
 
 @pytest.mark.fault("G-R16")
@@ -100,7 +104,8 @@ def test_settings_of_a_cluster_are_checked(override: str) -> None:
 
 
 def test_the_address_of_a_dashboard_is_told_from_that_of_a_head() -> None:
-    with pytest.raises(ConfigError, match=r"host:port, like 10.*dashboard.*`nas submit`"):
+    told = r"a job server and dashboard.*[\s\S]*key executor\.address[\s\S]*such as head:6379: `ray"
+    with pytest.raises(ConfigError, match=told):
         fake_config("executor.address=http://head:8265")
 
 
