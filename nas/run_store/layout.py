@@ -30,6 +30,9 @@ NOTES: Final = "log.jsonl"
 STOP: Final = "stop"
 ARCHITECTURES: Final = "architectures"
 WEIGHTS: Final = "weights"
+TRAININGS: Final = "trainings"
+"""Holds where trainings stand that have no end yet, a folder each."""
+
 QUARANTINE: Final = "quarantine"
 ORIGINALS: Final = "originals"
 """Holds what a run of an older format was before it was brought to the one of today."""
@@ -45,7 +48,7 @@ REPLACED_PREFIX: Final = ".tmp-replaced-"
 RESERVED: Final = frozenset(
     {
         *(CONFIG, ENVIRONMENT, LOCK, LEASE, LOG, NOTES, STOP),
-        *(ARCHITECTURES, WEIGHTS, QUARANTINE, ORIGINALS),
+        *(ARCHITECTURES, WEIGHTS, TRAININGS, QUARANTINE, ORIGINALS),
     }
 )
 """Names that no view may have."""

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Self, final
+from typing import Any, Protocol, Self, final
 
 import torch
 from torch import Tensor, nn
 
-from nas.errors import ConfigError, DataError
+from nas.errors import ConfigError, DataError, RunError
 from nas.model.network import Network
 from nas.model.path_masks import PathMasks
 from nas.seeds import derive_seed
@@ -85,6 +85,16 @@ class FitResult:
     seconds: float
     stopped: bool
     recipe_hash: str
+
+
+class StateKeeper(Protocol):
+    """Keeps where a training stands while it goes on."""
+
+    def is_due(self) -> bool:
+        """Tell whether it is time to keep a state; asked after every step."""
+
+    def keep(self, state: Callable[[], FitState]) -> object:
+        """Keep what `state` returns."""
 
 
 def fit(
@@ -163,12 +173,30 @@ class Training:
             self._average = WeightAverage(module, recipe, self._total_steps)
 
     @property
+    def surroundings(self) -> dict[str, Any]:
+        """What besides the training itself decides its bits."""
+        return surroundings(self.device)
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs that are over."""
+        return self.steps // self._batches.steps_per_epoch
+
+    @property
     def is_done(self) -> bool:
         """Whether all epochs are over."""
         return self.steps == self._total_steps
 
-    def epoch(self, should_stop: Callable[[], bool] | None = None) -> EpochReport | None:
+    def epoch(
+        self,
+        should_stop: Callable[[], bool] | None = None,
+        keeper: StateKeeper | None = None,
+    ) -> EpochReport | None:
         """Train to the end of the epoch; return None if `should_stop` ended it before.
+
+        Args:
+            should_stop: Asked before each step.
+            keeper: Given the state after a step, as often as it wants it.
 
         Raises:
             TrialError: As `fit`.
@@ -184,23 +212,38 @@ class Training:
                 turn.pause()
                 watch.add(self._step(images, labels))
                 self.steps += 1
+                # The last step of an epoch is told with its end, below.
+                if keeper and self.steps % self._batches.steps_per_epoch and keeper.is_due():
+                    self._epoch_losses, self._noise = watch.read(), Noise.now(self.device)
+                    keeper.keep(self.state)
             self._noise = Noise.now(self.device)
         self._epoch_losses = watch.read()
         if self.steps < (number + 1) * self._batches.steps_per_epoch:
             return None
         self.losses.append(math.fsum(self._epoch_losses) / len(self._epoch_losses))
         self._epoch_losses = []
+        if keeper and keeper.is_due():
+            keeper.keep(self.state)
         return EpochReport(number + 1, self.recipe.epochs, self.losses[-1], self._seconds())
 
     def run(
         self,
         on_epoch: Callable[[EpochReport], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
+        keeper: StateKeeper | None = None,
     ) -> FitResult:
-        """Train what is left and finish; arguments and errors are those of `fit`."""
+        """Train what is left and finish; other arguments and errors are those of `fit`.
+
+        Args:
+            on_epoch: As there.
+            should_stop: As there.
+            keeper: Given the state now and then, and when `should_stop` ends the training.
+        """
         while not self.is_done:
-            report = self.epoch(should_stop)
+            report = self.epoch(should_stop, keeper)
             if report is None:
+                if keeper is not None:
+                    keeper.keep(self.state)
                 break
             if on_epoch is not None:
                 on_epoch(report)
@@ -232,7 +275,7 @@ class Training:
         arrays |= {f"noise/{name}": array for name, array in self._noise.arrays().items()}
         facts = {
             "stamp": self._stamp,
-            "surroundings": surroundings(),
+            "surroundings": self.surroundings,
             "steps": self.steps,
             "losses": list(self.losses),
             "epoch_losses": list(self._epoch_losses),
@@ -248,9 +291,23 @@ class Training:
         """Go on (or back) to a state of an equal training.
 
         Raises:
-            RunError: If it is the state of another one.
+            RunError: If it is the state of another one; this one stands then where it stood.
         """
-        check_stamp(state, self._stamp)
+        check_stamp(state, self._stamp, self.surroundings)
+        before = self.state()
+        try:
+            return self._load(state)
+        except (KeyError, TypeError, ValueError) as error:
+            self._load(before)
+            raise RunError(
+                f"The state is not whole: {type(error).__name__}: {error}.",
+                fix="Start the training anew, or give the state that belongs to it.",
+            ) from error
+        except RunError:
+            self._load(before)
+            raise
+
+    def _load(self, state: FitState) -> Self:
         load_module(self.module, state.below("module/"))
         load_optimizer(self._optimizer, self.module, state.below("optimizer/"))
         if self._average is not None:
@@ -258,6 +315,8 @@ class Training:
         self._noise = Noise.of(state.below("noise/"))
         self.steps = int(state.facts["steps"])
         self.losses = [float(loss) for loss in state.facts["losses"]]
+        if not 0 <= self.steps <= self._total_steps or self.epochs_done != len(self.losses):
+            raise ValueError(f"{self.steps} steps, {len(self.losses)} epochs")
         self._epoch_losses = [float(loss) for loss in state.facts["epoch_losses"]]
         self._seconds_before = float(state.facts["seconds"])
         self._started = time.perf_counter()

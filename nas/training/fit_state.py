@@ -71,13 +71,22 @@ def stamp(module: nn.Module, part: DataPart, recipe: Recipe, seed: int) -> dict[
     }
 
 
-def surroundings() -> dict[str, Any]:
+def surroundings(device: torch.device) -> dict[str, Any]:
     """Return what besides the training itself decides its bits."""
-    return {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+    }
 
 
-def check_stamp(state: FitState, expected: Mapping[str, Any]) -> None:
+def check_stamp(state: FitState, expected: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     """Check that a state belongs to a training; other surroundings are told and allowed.
+
+    Args:
+        state: The state.
+        expected: The training's own `stamp`.
+        here: Its `surroundings`.
 
     Raises:
         RunError: If it does not; the first difference is named.
@@ -93,10 +102,10 @@ def check_stamp(state: FitState, expected: Mapping[str, Any]) -> None:
                 fix="Start the training anew, or give the state that belongs to it.",
             )
     before = state.facts.get("surroundings")
-    if before != surroundings():
+    if before != here:
         _log.warning(
             "a training goes on in other surroundings (%s, before %s): its bits may differ",
-            surroundings(),
+            here,
             before,
         )
 

@@ -116,7 +116,7 @@ def test_a_trial_that_takes_the_search_itself_along_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("attempts", "explore"):
-        monkeypatch.setattr(f"nas.search.{module}.MOST_ABANDONED", 2)
+        monkeypatch.setattr(f"nas.search.exploring.{module}.MOST_ABANDONED", 2)
 
     def go_on() -> None:
         if (tmp_path / "run").exists():

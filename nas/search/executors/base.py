@@ -17,6 +17,7 @@ from typing import Any, Self, final
 from nas import errors
 from nas.errors import ArchitectureError, ConfigError, NasError, TopologyError, TrialError
 from nas.registry import Registry
+from nas.search.executors.attempt import LEFT, JobLeft, attempting, never
 from nas.search.time_spent import TimeSpent
 
 Task = Callable[[dict[str, Any]], dict[str, Any]]
@@ -66,12 +67,15 @@ class Job:
         keeps: Folder of a run. The task finds it, or a stand-in on its own machine, as `keep` in
             its payload; weights it stores there are in the run once the job has its outcome.
         apart: Whether it gets a call of its own, because an earlier attempt had no end.
+        state: Folder where a training keeps how far it is while it has no end, for workers that
+            see it; in their payload under this name.
     """
 
     key: str
     payload: Mapping[str, Any]
     keeps: str | None = None
     apart: bool = False
+    state: str | None = None
 
 
 @final
@@ -84,9 +88,11 @@ class Outcome:
         result: What the task returned; None if it failed.
         reason: Why it failed. The evaluation said so: `nonfinite`, `infeasible`, `crash` (an
             exception), `oom`. Its worker did not survive: `timeout`, `oom`, `died` (its process
-            ended, or is of no use any more), `lost` (its machine or the way to it is gone).
+            ended, or is of no use any more), `lost` (its machine or the way to it is gone). It has
+            none yet: `left` (it was asked to stop, and goes on from there when it is run again).
         message: What to tell about the failure.
-        seconds: Wall-clock time of the job, without waiting for the device.
+        seconds: Wall-clock time of the job, without waiting for the device, with that of attempts
+            which it went on from.
     """
 
     key: str
@@ -128,6 +134,7 @@ class AbstractExecutor(abc.ABC):
         """Run all jobs; return True when all have an outcome.
 
         A job has one outcome: whether it is tried again is for the caller to say.
+        Trainings that are left when it is time to stop have one, too: `left`.
 
         Args:
             jobs: What to run. The next one is taken when a worker is free and all outcomes that
@@ -214,18 +221,30 @@ class Feed:
 
 def payload_of(job: Job) -> dict[str, Any]:
     """Return what the task is called with where the run's folder is in sight."""
-    return {**job.payload, **({"keep": job.keeps} if job.keeps is not None else {})}
+    more = {"keep": job.keeps, "state": job.state}
+    return {**job.payload, **{name: value for name, value in more.items() if value is not None}}
 
 
-def perform(task: Task, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Run one job; return its result or its failure, with what it cost, as plain values."""
+def perform(
+    task: Task, payload: Mapping[str, Any], should_stop: Callable[[], bool] = never
+) -> dict[str, Any]:
+    """Run one job; return its result or its failure, with what it cost, as plain values.
+
+    Args:
+        task: The task.
+        payload: What it needs.
+        should_stop: Asked by trainings that can be left and gone on with.
+    """
     spent = TimeSpent()
-    try:
-        answer: dict[str, Any] = {"result": task(dict(payload))}
-    except Exception as error:
-        reason, message = classify(error)
-        answer = {"result": None, "reason": reason, "message": message}
-    return {**answer, "seconds": spent.busy_s}
+    with attempting(should_stop) as attempt:
+        try:
+            answer: dict[str, Any] = {"result": task(dict(payload))}
+        except JobLeft:
+            answer = {"result": None, "reason": LEFT, "message": "It was left, to be gone on with."}
+        except Exception as error:
+            reason, message = classify(error)
+            answer = {"result": None, "reason": reason, "message": message}
+    return {**answer, "seconds": attempt.earlier_s + spent.busy_s}
 
 
 def classify(error: Exception) -> tuple[str, str]:

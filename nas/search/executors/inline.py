@@ -52,7 +52,7 @@ class InlineExecutor(AbstractExecutor):
                 return False
             job = feed.take()
             if job is not None:
-                on_outcome(outcome(job.key, perform(self._task, payload_of(job))))
+                on_outcome(outcome(job.key, perform(self._task, payload_of(job), should_stop)))
         return True
 
     def close(self) -> None:

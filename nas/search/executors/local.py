@@ -7,12 +7,14 @@ worker, which is started anew; a worker that dies costs its job, which failed wi
 
 from __future__ import annotations
 
+import logging
 import selectors
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, final
 
 from nas.errors import EnvironmentFault, NasError
+from nas.search.executors.attempt import TALK
 from nas.search.executors.base import (
     EXECUTORS,
     AbstractExecutor,
@@ -83,6 +85,8 @@ class LocalExecutor(AbstractExecutor):
         while True:
             if stopped_at is None and should_stop():
                 stopped_at = time.monotonic()
+                for worker in self._busy():
+                    worker.leave()
             if stopped_at is not None:
                 if not self._busy() or time.monotonic() - stopped_at > grace_s:
                     complete = feed.ended and not self._busy()
@@ -172,6 +176,9 @@ class LocalExecutor(AbstractExecutor):
         if message["kind"] == "outcome":
             worker.job = None
             return [outcome(message["key"], message)]
+        if message["kind"] == "said":
+            logging.getLogger(TALK).log(message["level"], "%s", message["text"])
+            return []
         if worker.take_readiness(message):
             self._failed_starts = 0
         return []

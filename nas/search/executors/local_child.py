@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import queue
 import signal
@@ -17,8 +18,9 @@ import socket
 import sys
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, final
 
+from nas.search.executors.attempt import TALK
 from nas.search.executors.base import Task, describe_error, make_task, perform
 from nas.search.executors.process_group import peak_memory_mib
 
@@ -33,7 +35,10 @@ def main(descriptor: int, lifeline: int) -> None:
     _end_with(lifeline)
     channel = socket.socket(fileno=descriptor)
     inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(channel, inbox), daemon=True).start()
+    leaving = threading.Event()
+    threading.Thread(target=_listen, args=(channel, inbox, leaving), daemon=True).start()
+    logging.getLogger(TALK).addHandler(_Teller(channel))
+    logging.getLogger(TALK).setLevel(logging.INFO)
     task: Task | None = None
     while True:
         message = inbox.get()
@@ -41,9 +46,27 @@ def main(descriptor: int, lifeline: int) -> None:
             task, answer = _set_up(message)
         else:
             assert task is not None, "a setup comes before the first job"
-            answer = {"kind": "outcome", "key": message["key"], **perform(task, message["payload"])}
+            done = perform(task, message["payload"], leaving.is_set)
+            answer = {"kind": "outcome", "key": message["key"], **done}
             _tell_memory(answer)
-        channel.sendall(json.dumps(answer, allow_nan=False).encode() + b"\n")
+        _send(channel, answer)
+
+
+@final
+class _Teller(logging.Handler):
+    """Sends what trainings say to the driver, which says it: nobody reads what a worker prints."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        super().__init__()
+        self._channel = channel
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        _send(self._channel, {"kind": "said", "level": record.levelno, "text": text})
+
+
+def _send(channel: socket.socket, message: dict[str, Any]) -> None:
+    channel.sendall(json.dumps(message, allow_nan=False).encode() + b"\n")
 
 
 def _tell_memory(answer: dict[str, Any]) -> None:
@@ -70,11 +93,20 @@ def _end_with(lifeline: int) -> None:
         fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
 
 
-def _listen(channel: socket.socket, inbox: queue.SimpleQueue[dict[str, Any]]) -> None:
+def _listen(
+    channel: socket.socket,
+    inbox: queue.SimpleQueue[dict[str, Any]],
+    leaving: threading.Event,
+) -> None:
     # The whole session: a task may have started processes of its own.
     with suppress(OSError, ValueError), channel.makefile("rb") as lines:
         for line in lines:
-            inbox.put(json.loads(line))
+            message = json.loads(line)
+            if message["kind"] == "leave":
+                leaving.set()
+                continue
+            leaving.clear()
+            inbox.put(message)
     with suppress(OSError):
         os.killpg(0, signal.SIGKILL)
     os._exit(1)

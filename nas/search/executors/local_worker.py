@@ -89,6 +89,10 @@ class Worker:
         self.job, self._since = job, time.monotonic()
         self._send({"kind": "job", "key": job.key, "payload": payload_of(job)})
 
+    def leave(self) -> None:
+        """Ask it to leave its job, if that is one that can be gone on with."""
+        self._send({"kind": "leave"})
+
     def take_readiness(self, message: dict[str, Any]) -> bool:
         """Note the answer to a setup; return whether the worker is ready for the last one.
 

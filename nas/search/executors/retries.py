@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, final
 
+from nas.search.executors.attempt import LEFT
 from nas.search.executors.base import AbstractExecutor, Job, Outcome
 
 MOST_ATTEMPTS: Final[Mapping[str, int]] = {"died": 3, "lost": 3, "oom": 2}
@@ -94,7 +95,8 @@ class _Flow:
 
     def take(self, outcome: Outcome) -> None:
         job = self._under_way.pop(outcome.key)
-        if outcome.reason in ("died", "lost") and self._should_stop():
+        stopping = outcome.reason in ("died", "lost") and self._should_stop()
+        if stopping or outcome.reason == LEFT:
             self.left_open = True
             return
         again = None if outcome.result is not None else self._retry(job, outcome)

@@ -16,6 +16,7 @@ from nas.search.executors.base import Task
 from nas.search.material import check_same_data, prepare_material
 from nas.search.settings.resolve import resolve_space
 from nas.search.tasks import Subnets, read_config
+from nas.search.training.kept_state import kept_state
 from nas.search.training.training_job import TrainingJob
 from nas.seeds import derive_seed
 from nas.supernet.trust.truth import begin_alone
@@ -85,7 +86,9 @@ class _Rank:
                 control) or `zero_cost`.
         """
         if payload["what"] == "truth":
-            return self.begin(payload).answer()
+            every_s = self.config.confirm.checkpoint_every_s
+            kept = kept_state(payload, self.material.data.fingerprint, every_s)
+            return self.begin(payload).answer(kept)
         with use_threads(self.threads):
             if payload["what"] == "zero_cost":
                 return {"scores": self._zero_cost(payload["decisions"])}

@@ -250,6 +250,10 @@ class ConfirmConfig(_Part):
     timeout_s: Seconds = 86_400.0
     """Wall-clock limit of one training, in seconds."""
 
+    checkpoint_every_s: Annotated[float, Field(ge=0, le=1e6)] = 30.0
+    """Time after which the state of a training is kept anew, here and in `nas supernet rank`, in
+    seconds; 0 keeps it after every step."""
+
     early_stopping: Literal["none", "asha"] = "none"
     """Whether trainings with seeds A that lag behind others are stopped (`asha`, on Ray alone). A
     network with a stopped training cannot be named; seeds B and truths always train to the end."""

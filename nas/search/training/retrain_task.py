@@ -56,9 +56,14 @@ class _Retrain:
         Args:
             payload: `architecture`, `seed`, `recipe` (its settings), and `part`: `validation`
                 (trained without it) or `test` (trained on all training images). With `keep`, the
-                folder of a run, the trained weights are stored there and named in the answer.
+                folder of a run, the trained weights are stored there and named in the answer. With
+                `state`, a folder, it goes on from what an equal training kept there.
         """
-        return self.begin(payload).answer()
+        from nas.search.training.kept_state import kept_state
+
+        every_s = self.config.confirm.checkpoint_every_s
+        kept = kept_state(payload, self.material.data.fingerprint, every_s)
+        return self.begin(payload).answer(kept)
 
     def begin(self, payload: dict[str, Any]) -> TrainingJob:
         """Return the training of a payload before its first step."""

@@ -11,6 +11,8 @@ from typing import Any, Protocol, final, runtime_checkable
 
 from torch import nn
 
+from nas.search.executors.attempt import current_attempt
+from nas.search.training.kept_state import KeptState, go_on
 from nas.training.device import use_threads
 from nas.training.evaluate import Evaluation
 from nas.training.fit import FitResult, Training
@@ -77,7 +79,8 @@ class TrainingJob:
 
     def state(self) -> FitState:
         """Return where the training stands."""
-        return self._training.state()
+        with use_threads(self._threads):
+            return self._training.state()
 
     def restore(self, state: FitState) -> None:
         """Go on from where an equal training stood.
@@ -85,11 +88,27 @@ class TrainingJob:
         Raises:
             RunError: If it is the state of another one.
         """
-        self._training.restore(state)
-
-    def answer(self) -> dict[str, Any]:
-        """Train what is left, score the network once, and return the job's answer."""
         with use_threads(self._threads):
-            done = self._training.run()
+            self._training.restore(state)
+
+    def answer(self, kept: KeptState | None = None) -> dict[str, Any]:
+        """Train what is left, score the network once, and return the job's answer.
+
+        Args:
+            kept: Where an equal job that was left kept how far it was, and this one does; None
+                keeps nothing.
+
+        Raises:
+            JobLeft: If it was to stop; then how far it is is kept.
+        """
+        with use_threads(self._threads):
+            done = self._training.run() if kept is None else self._go_on(kept)
             scored = self._judge(self._training.module)
         return self._tell(done, scored)
+
+    def _go_on(self, kept: KeptState) -> FitResult:
+        attempt = current_attempt()
+        try:
+            return go_on(self._training, kept, should_stop=attempt.should_stop)
+        finally:
+            attempt.earlier_s = kept.earlier_s

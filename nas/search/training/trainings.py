@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import final
 
 from nas.search.executors import Job, Outcome, Setup
-from nas.search.executors.retries import CountedRetries, Retry, run_retrying
+from nas.search.executors.retries import CountedRetries, run_retrying
 from nas.search.executors.tune.early_stopping import EarlyStopping
 from nas.search.executors.tune.trainings import TuneTrainings
 from nas.search.session import Session
+from nas.search.training.kept_trainings import run_kept
 
 _log = logging.getLogger("nas")
 
@@ -32,13 +33,12 @@ def run_trainings(
         early_stopping: How those that lag behind are stopped; only Ray does.
     """
     trainer = session.trainer(setup)
-    retry: Retry | None = None
     if isinstance(trainer, TuneTrainings):
         trainer.early_stopping = early_stopping
-        retry = _AfterTune()
-    elif early_stopping is not None:
+        return run_retrying(trainer, jobs, on_outcome, session.stopper, _AfterTune())
+    if early_stopping is not None:
         _log.warning("confirm.early_stopping needs --executor ray: all trainings go to their end")
-    return run_retrying(trainer, jobs, on_outcome, session.stopper, retry)
+    return run_kept(trainer, session.run.path, setup, jobs, on_outcome, session.stopper)
 
 
 @final

@@ -1,0 +1,120 @@
+"""The trainings of a run that have no end yet, as its driver sees them: a folder of states each.
+
+Whoever trains keeps there where it stands (`nas.search.training.kept_state`). The driver names the
+folder after what is trained, so that whoever does the same later finds it, and removes it once the
+training's record is in the log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, final
+
+from nas.run_store.atomic import is_real_folder, remove_stray_temporaries
+from nas.run_store.layout import TRAININGS
+from nas.run_store.weights import WeightStore
+from nas.search.executors.attempt import TALK
+from nas.search.executors.base import AbstractExecutor, Job, Outcome, Setup
+from nas.search.executors.retries import has_attempts_left, run_retrying
+
+GONE_ON: Final = "gone_on.json"
+"""Beside the state: how often it was gone on from."""
+
+_log = logging.getLogger(TALK)
+
+
+def state_folder(run: Path, **facts: Any) -> Path:
+    """Return the folder for the state of the training that `facts` (JSON values) tell of."""
+    text = json.dumps(facts, sort_keys=True, allow_nan=False)
+    return run / TRAININGS / hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def forget_state(folder: Path) -> bool:
+    """Remove what was kept of a training, and nothing else; return whether there was anything."""
+    if not is_real_folder(folder):
+        return False
+    with suppress(OSError):  # what stays is found out of date by whoever looks at it next
+        remove_stray_temporaries(folder)
+        store = WeightStore(folder)
+        for sha in store.names():
+            store.path(sha).unlink(missing_ok=True)
+        (folder / GONE_ON).unlink(missing_ok=True)
+        folder.rmdir()
+        if folder.parent.name == TRAININGS:
+            folder.parent.rmdir()  # with the last one
+    return True
+
+
+def trainings_left(run: Path) -> int:
+    """Return how many trainings of a run have no end yet and are kept where they stand."""
+    folder = run / TRAININGS
+    return sum(1 for _ in folder.iterdir()) if is_real_folder(folder) else 0
+
+
+def run_kept(
+    executor: AbstractExecutor,
+    run: Path,
+    setup: Setup,
+    jobs: Iterable[Job],
+    on_outcome: Callable[[Outcome], None],
+    should_stop: Callable[[], bool],
+) -> bool:
+    """Run trainings as `run_retrying` does, and let them go on from where earlier ones were left.
+
+    Args:
+        executor: Prepared for them; its workers see the run's folder.
+        run: The run's folder.
+        setup: What its workers prepared.
+        jobs: The trainings.
+        on_outcome: Told each one's last outcome, once, to write it down.
+        should_stop: As there.
+    """
+    kept = _Kept(run, setup)
+
+    def close(outcome: Outcome) -> None:
+        on_outcome(outcome)
+        kept.forget(outcome.key)
+
+    return run_retrying(executor, kept.keeping(jobs), close, should_stop, kept.retry)
+
+
+@final
+class _Kept:
+    def __init__(self, run: Path, setup: Setup) -> None:
+        self._run = run
+        # Not the whole setup: a run may move to another folder.
+        self._common = {"task": setup.factory, "recipe": setup.arguments.get("recipe")}
+        self._folders: dict[str, Path] = {}
+        self._failed: Counter[str] = Counter()
+
+    def keeping(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """Yield the jobs, each with its folder."""
+        for job in jobs:
+            folder = state_folder(self._run, **self._common, payload=dict(job.payload))
+            self._folders[job.key] = folder
+            yield replace(job, state=str(folder))
+
+    def forget(self, key: str) -> bool:
+        return forget_state(self._folders[key])
+
+    def retry(self, job: Job, outcome: Outcome) -> Job | None:
+        """Try again as usual; the last attempt behind deaths does not trust the state."""
+        self._failed[job.key] += 1
+        failed = self._failed[job.key]
+        if not has_attempts_left(outcome.reason, failed):
+            return None
+        is_last = not has_attempts_left(outcome.reason, failed + 1)
+        if outcome.reason == "died" and is_last and self.forget(job.key):
+            _log.warning(
+                "training %s begins anew: its worker died %d times, and where it stood may be why",
+                job.key,
+                failed,
+            )
+        return job
