@@ -9,6 +9,7 @@ from typing import Any
 
 from nas.errors import NasError
 from nas.run_store.layout import missing_parts
+from nas.run_store.listing import unreadable_state
 from nas.search.front_view import SMOKE_STAMP
 
 from .plain import mapping, number, short, text, whole, without_folder
@@ -57,7 +58,7 @@ def unreadable_document(folder: Path, name: str, error: NasError) -> dict[str, A
         **_BLANK,
         "name": name,
         "kind": "unreadable",
-        "state": "damaged",
+        "state": unreadable_state(error),
         # Only the first line: what follows may tell paths of this machine.
         "problem": " ".join(filter(None, (error.what.partition("\n")[0], error.why))),
         "fix": without_folder(error.fix, folder),

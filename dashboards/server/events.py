@@ -36,7 +36,7 @@ LONGEST_REST_S: Final = 60.0
 REST_SHARE: Final = 9.0
 """Rest per second of making an increment: at most a tenth of one core is spent on it."""
 
-OVER: Final = frozenset({"finished", "failed", "damaged"})
+OVER: Final = frozenset({"finished", "failed", "damaged", "newer"})
 """States that nothing follows."""
 
 

@@ -72,10 +72,14 @@ def _summarize(path: Path) -> RunSummary:
                 finished=len(table.finished()),
                 failed=len(table.failed()),
             )
-    except layout.NewerFormatError as error:
-        return RunSummary(path=path, name=path.name, state="newer", problem=error.what)
     except NasError as error:
-        return RunSummary(path=path, name=path.name, state="damaged", problem=error.what)
+        state = unreadable_state(error)
+        return RunSummary(path=path, name=path.name, state=state, problem=error.what)
+
+
+def unreadable_state(error: NasError) -> str:
+    """Return the state of a run that cannot be opened, by what opening it said."""
+    return "newer" if isinstance(error, layout.NewerFormatError) else "damaged"
 
 
 def remove_run(path: Path | str) -> None:

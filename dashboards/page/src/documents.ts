@@ -18,7 +18,7 @@
  *   /api/runs/R/events?after=SEQ       server-sent events (server only)
  */
 
-export type RunState = "created" | "running" | "interrupted" | "finished" | "failed" | "damaged";
+export type RunState = "created" | "running" | "interrupted" | "finished" | "failed" | "damaged" | "newer";
 
 export interface Objective {
   name: string;

@@ -142,7 +142,7 @@ function RunPlace({ name, live }: { name: string; live: Live }) {
       <span class="run-name" title={name}>
         {name}
       </span>
-      {live.run && <StateBadge state={live.run.state} kind={live.run.kind} />}
+      {live.run && <StateBadge state={live.run.state} />}
       <span class="soft live" role="status">
         {live.connected === false && live.run?.state === "running" ? "not connected" : ""}
       </span>

@@ -15,7 +15,7 @@ afterEach(() => {
   act(() => render(null, document.body));
 });
 
-test.each(["created", "running", "interrupted", "finished", "failed", "damaged"] as const)("the state %s is told in a sentence", (state) => {
+test.each(["created", "running", "interrupted", "finished", "failed", "damaged", "newer"] as const)("the state %s is told in a sentence", (state) => {
   expect(stateWords(state).meaning).toMatch(/\.$/);
 });
 

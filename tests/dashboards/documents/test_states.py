@@ -22,7 +22,7 @@ from study_cases import made_study
 from dashboards.documents import document, report_documents
 from dashboards.documents.routes import reading_guard
 from nas.errors import ConfigError, NasError, NotFoundError, RunError
-from nas.run_store import Run
+from nas.run_store import Run, list_runs
 from nas.run_store.records import encode
 
 UNSHRUNKEN = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -140,7 +140,11 @@ def test_a_run_of_a_newer_version_says_so(tmp_path: Path) -> None:
     file = tmp_path / "made" / "environment.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema": "nas.run/9"}))
     (found,) = document(tmp_path, "/api/runs")["runs"]
-    assert "nas.run/9" in found["problem"] and "Update nas" in found["fix"]
+    (listed,) = list_runs(tmp_path)
+    assert problems("/api/runs/made", found) == []
+    assert (found["state"], found["problem"]) == (listed.state, listed.problem)
+    assert listed.state == "newer" and "nas.run/9" in found["problem"]
+    assert "Update nas" in found["fix"]
 
 
 def test_what_is_no_plain_file_is_refused_in_words_without_a_path(tmp_path: Path) -> None:

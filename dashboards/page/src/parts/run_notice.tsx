@@ -4,8 +4,7 @@ import { Badge } from "./panel";
 import { Nothing, Sentence } from "./told";
 import { stampWords, stateWords, trustWords } from "./words";
 
-export function StateBadge({ state, kind }: { state: RunState; kind?: RunDocument["kind"] }) {
-  if (kind === "unreadable") return <Badge tone="warning">cannot be opened</Badge>;
+export function StateBadge({ state }: { state: RunState }) {
   const said = stateWords(state);
   return (
     <Badge tone={said.tone} title={said.meaning}>

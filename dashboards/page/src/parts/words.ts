@@ -15,6 +15,7 @@ const STATES: Record<RunState, Said> = {
   finished: { tone: "good", word: "finished", meaning: "The search came to its planned end." },
   failed: { tone: "warning", word: "failed", meaning: "The search gave up. Failures tell why." },
   damaged: { tone: "warning", word: "damaged", meaning: "The run's record is not whole. nas doctor says what is wrong and can keep what is whole." },
+  newer: { tone: "warning", word: "newer", meaning: "A newer nas wrote this run, and nothing is wrong with it: this one cannot read its format." },
 };
 
 export const stateWords = (state: RunState): Said => STATES[state];

@@ -102,7 +102,9 @@ function Unreadable({ runs }: { runs: readonly RunDocument[] }) {
       <dl class="words">
         {runs.map((run) => (
           <div key={run.name}>
-            <dt class="strong anywhere">{run.name}</dt>
+            <dt class="strong anywhere">
+              {run.name} <StateBadge state={run.state} />
+            </dt>
             <dd>
               {run.problem} {run.fix && <Sentence text={run.fix} />}
             </dd>
