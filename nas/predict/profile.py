@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, final
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -20,10 +20,12 @@ from nas.errors import ConfigError, NasError
 from nas.objectives.kinds.latency import Latency
 from nas.objectives.latency_config import LatencyConfig
 from nas.objectives.names import resolve_objective
-from nas.predict.latency_predictor import LatencyPredictor, MeasuredNetwork
 from nas.run_store.atomic import write_text
 from nas.topology.layers import Shape
 from nas.topology.serial import load_architecture
+
+if TYPE_CHECKING:
+    from nas.predict.latency_predictor import LatencyPredictor, MeasuredNetwork
 
 SCHEMA: Final = "nas.latency-profile/1"
 MAXIMUM_BYTES = 64_000_000
@@ -70,6 +72,8 @@ class Measurement(BaseModel, frozen=True, extra="forbid"):
             ArchitectureError: If the architecture is malformed.
             TopologyError: If its edges are no connected acyclic graph.
         """
+        from nas.predict.latency_predictor import MeasuredNetwork
+
         error = max(self.relative_error, UNSTABLE_ERROR) if self.unstable else self.relative_error
         return MeasuredNetwork(
             load_architecture(self.architecture),
@@ -207,6 +211,9 @@ class LatencyProfile(BaseModel, frozen=True, extra="forbid", populate_by_name=Tr
         Raises:
             ConfigError: If an architecture cannot be read.
         """
+        # Its fit takes a second of imports, which who only reads a profile is spared.
+        from nas.predict.latency_predictor import LatencyPredictor
+
         others = [
             _networks(other.measurements, other.reference_ms, f"others.{index}.measurements")
             for index, other in enumerate(self.others)

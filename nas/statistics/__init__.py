@@ -1,6 +1,7 @@
 """What figures allow to be said: paired differences, corrections, intervals, agreement.
 
-Pure functions of numbers on numpy and scipy; nothing here knows what was trained.
+Pure functions of numbers on numpy and scipy; nothing here knows what was trained. scipy takes half
+a second to import, so the functions that need it import it: a search that begins needs none.
 """
 
 from nas.statistics.agreement import kendall_w

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from nas.errors import ConfigError
 
@@ -32,6 +31,8 @@ def kendall_w(judgements: Sequence[Sequence[float]]) -> float:
             f"Agreement needs at least 2 judges and 2 things; got {table.shape}.",
             fix="Name at least two recipes and two networks.",
         )
+    from scipy.stats import rankdata
+
     judges, things = table.shape
     ranks = np.apply_along_axis(rankdata, 1, table)
     sums = ranks.sum(axis=0)

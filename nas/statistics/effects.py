@@ -12,7 +12,6 @@ from typing import final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from nas.errors import ConfigError
 
@@ -65,6 +64,8 @@ def mean_difference(
         )
     if min(len(one), len(other)) < 2:
         return None
+    from scipy.special import stdtrit
+
     mean = float(one.mean() - other.mean())
     shares = np.array([one.var(ddof=1) / len(one), other.var(ddof=1) / len(other)])
     squared = float(shares.sum())

@@ -16,7 +16,6 @@ from typing import Any, Final, Self, final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
 
 from nas.errors import ConfigError
 
@@ -88,6 +87,8 @@ def paired_difference(
         raise ConfigError(
             f"The confidence is {confidence:g}; it must be between 0 and 1.", fix="Write 0.95."
         )
+    from scipy.special import stdtrit
+
     pairs = len(differences)
     mean = math.fsum(differences) / pairs
     deviation = max(float(np.std(differences, ddof=1)), resolution / math.sqrt(6))
@@ -128,6 +129,8 @@ def _differences(first: Sequence[float], second: Sequence[float]) -> list[float]
 def _two_sided(mean: float, error: float, freedom: int) -> float:
     if error == 0:
         return 1.0 if mean == 0 else 0.0
+    from scipy.special import stdtr
+
     return min(1.0, 2 * float(stdtr(freedom, -abs(mean) / error)))
 
 

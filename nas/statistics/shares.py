@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from scipy.special import betaincinv
-
 from nas.errors import ConfigError
 
 
@@ -38,6 +36,8 @@ def share(happened: int, of: int, confidence: float = 0.95) -> Share:
         raise ConfigError(
             f"{happened} of {of} is no share: at least 1 is counted, and no more than all."
         )
+    from scipy.special import betaincinv
+
     tail = (1 - confidence) / 2
     low = 0.0 if happened == 0 else float(betaincinv(happened, of - happened + 1, tail))
     high = 1.0 if happened == of else float(betaincinv(happened + 1, of - happened, 1 - tail))

@@ -58,3 +58,12 @@ def test_plain_data_packages_load_neither_torch_nor_optuna_nor_ray(package: str)
 
 def test_the_model_and_the_supernet_load_neither_optuna_nor_ray() -> None:
     assert loaded_by("nas.supernet") == ["torch"]
+
+
+def test_a_search_goes_on_without_scipy_pandas_and_scikit_learn() -> None:
+    code = "import sys, nas.search.driver, nas.search.samplers.nsga2\n"
+    code += "from nas.training.data import load_data; load_data('digits')\n"
+    code += "print(*{'scipy', 'pandas', 'sklearn'} & set(sys.modules))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=300)
+    assert (done.stdout.split(), done.stderr) == ([], "")

@@ -37,6 +37,12 @@ def test_digits_are_real_images_with_a_fixed_stratified_test_quarter() -> None:
     assert np.all(np.abs(shares - 0.25) < 0.01)
 
 
+def test_digits_are_the_same_from_scikit_learn_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = load_data("digits")
+    monkeypatch.setattr("nas.training.data.digits._PLACE", ("moved",))
+    assert load_data("digits").fingerprint == read.fingerprint
+
+
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_an_npz_of_colour_images_comes_back_in_nchw(tmp_path: Path, layout: str) -> None:
     arrays = four_arrays()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from nas.errors import BudgetError, NasError
 from nas.objectives.base import AbstractObjective, EvaluationContext, Measurement
 from nas.objectives.constraints import Constraint, doubt_of_unit
 from nas.objectives.elsewhere import LatencyElsewhere
-from nas.predict.latency_predictor import LatencyPredictor
 from nas.search.exploring.propose import lightest, smallest
 from nas.search.front.errors import BAR
 from nas.search.material import Material
@@ -32,6 +31,9 @@ from nas.search.settings.resolve import resolve_space, searched_space
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, Decisions
 from nas.units import Unit
+
+if TYPE_CHECKING:
+    from nas.predict.latency_predictor import LatencyPredictor
 
 SAMPLE: Final = 64
 """Random members whose cost is counted."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Self, final
 from nas.errors import ConfigError, NasError
 from nas.objectives.base import AbstractObjective, Measurement
 from nas.objectives.elsewhere import LatencyElsewhere
-from nas.predict.latency_predictor import LatencyPredictor, Prediction
 from nas.predict.profile import LatencyProfile
 from nas.run_store import Run
 from nas.search.checks.device_check import MEASURED_ON
@@ -29,6 +28,7 @@ from nas.topology.serial import load_architecture
 from nas.units import Unit
 
 if TYPE_CHECKING:
+    from nas.predict.latency_predictor import LatencyPredictor, Prediction
     from nas.search.session import Session
 
 PROFILE_KIND: Final = "latency_profile"
