@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ _LARGEST_SEED = 2**63 - 1
 
 
 def train(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -55,12 +57,16 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda:0 or mps.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads of torch.")] = 1,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Do not go on where this training was interrupted.")
+    ] = False,
     runs: RunsOption = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Train a network on all training images, test it once, and keep its weights."""
-    from nas.cli.named_trials import find_trial, names_trial
-    from nas.errors import ConfigError
+    """Train a network on all training images, test it once, and keep its weights.
+
+    Interrupted or killed, it goes on where it was when the same command is typed again.
+    """
     from nas.export.export import check_output
     from nas.export.formats import FormatOptions
     from nas.search.take_home.training import TrainingOrder
@@ -74,7 +80,42 @@ def train(
 
     def order(usual: Recipe) -> TrainingOrder:
         chosen = own or _with_epochs(usual, epochs)
-        return TrainingOrder(chosen, seed, place, threads)
+        return TrainingOrder(chosen, seed, place, threads, anew)
+
+    with _saying_how_to_go_on(context):
+        document = _trained(source, data, order, output, runs)
+    if as_json:
+        print_json({"schema": "nas.arch_train/1", **document})
+    else:
+        _tell(document)
+
+
+@contextmanager
+def _saying_how_to_go_on(context: typer.Context) -> Iterator[None]:
+    """Name the command that was typed where its training was interrupted; it goes on."""
+    from nas.errors import InterruptedRunError
+
+    try:
+        yield
+    except InterruptedRunError as error:
+        words = context.command_path.split()
+        for parameter in context.command.params:
+            name = str(parameter.name)
+            given, value = context.get_parameter_source(name), context.params[name]
+            if given is None or given.name != "COMMANDLINE" or name == "anew":
+                continue
+            words += [parameter.opts[0]] if parameter.param_type_name == "option" else []
+            words += [] if value is True else [str(value)]
+        error.fix = f"Go on from there with: {shlex.join(words)}"
+        raise
+
+
+def _trained(
+    source: str, data: str | None, order: Any, output: Path | None, runs: Path
+) -> dict[str, Any]:
+    """Train what was named and keep it; return what is told of it."""
+    from nas.cli.named_trials import find_trial, names_trial
+    from nas.errors import ConfigError
 
     if names_trial(source):
         if data is not None:
@@ -82,20 +123,15 @@ def train(
                 "--data does not go with a trial of a run.", where="--data", fix="Leave it out."
             )
         path, number = find_trial(source, runs)
-        document = _train_trial(path, number, order, output)
-    elif data is None or output is None:
+        return _train_trial(path, number, order, output)
+    if data is None or output is None:
         option = "--data" if data is None else "--output"
         raise ConfigError(
             f"A network without a run needs {option}.",
             where=option,
             fix=f"Write for example: nas arch train {source} --data digits -o FOLDER",
         )
-    else:
-        document = _train_named(source, data, order, output, runs)
-    if as_json:
-        print_json({"schema": "nas.arch_train/1", **document})
-    else:
-        _tell(document)
+    return _train_named(source, data, order, output, runs)
 
 
 def read_recipe(text: str | None, epochs: int | None) -> Recipe | None:
@@ -134,7 +170,14 @@ def _train_trial(path: Path, number: int, order: Any, output: Path | None) -> di
     from nas.search.driver import run_config
     from nas.search.interrupts import Stopper
     from nas.search.take_home.networks import architecture_of, material_of, trial_of
-    from nas.search.take_home.training import keep_trained, times_tested, trained_before
+    from nas.search.take_home.training import (
+        keep_trained,
+        state_beside,
+        state_in,
+        times_tested,
+        trained_before,
+    )
+    from nas.search.training.kept_trainings import forget_state
 
     with Run.open(path, write=output is None) as run:
         trial = trial_of(run, number)
@@ -143,18 +186,24 @@ def _train_trial(path: Path, number: int, order: Any, output: Path | None) -> di
         material = material_of(run)
         title = f"trial {number} of run {path.name}"
         name = f"{shown_run(path)}:{number}"
-        known = trained_before(run, number, wanted, material.data.fingerprint)
+        fingerprint = material.data.fingerprint
+        state = state_beside(output) if output else state_in(run, number, wanted, fingerprint)
+        known = trained_before(run, number, wanted, fingerprint)
         if known is not None and output is None:
+            forget_state(state)
             talk("trained already with this recipe and seed: nothing to do")
             return _document(title, name, known, str(known["weights"]), times_tested(run, number))
         architecture = architecture_of(run, trial)
         stopper = Stopper(run.stop_requested)
-        trained = _train(architecture, material, wanted, stopper, config.confirm.test_images)
+        test_images = config.confirm.test_images
+        trained = _train(architecture, material, wanted, state, stopper, test_images)
         if output is not None:
             _write_folder(title, output, trained, material, name)
+            forget_state(state)
             return _document(title, str(output), trained.facts, None, None)
         identity = trial.extra.get("architecture_id")
         sha = keep_trained(run, number, identity, trained)
+        forget_state(state)
         run.write_view(REPORT, render_report(run))
         return _document(title, name, trained.facts, sha, times_tested(run, number))
 
@@ -164,13 +213,17 @@ def _train_named(source: str, data: str, order: Any, output: Path, runs: Path) -
     from nas.cli.parcels import material_of_spec
     from nas.search.interrupts import Stopper
     from nas.search.settings.presets import RECIPE
+    from nas.search.take_home.training import state_beside
+    from nas.search.training.kept_trainings import forget_state
     from nas.training.recipe import Recipe
 
     architecture = find_network(source, runs).architecture
     material = material_of_spec(data)
     wanted: TrainingOrder = order(Recipe.model_validate(RECIPE))
-    trained = _train(architecture, material, wanted, Stopper(), None)
+    state = state_beside(output)
+    trained = _train(architecture, material, wanted, state, Stopper(), None)
     _write_folder(source, output, trained, material, source, data)
+    forget_state(state)
     return _document(source, str(output), trained.facts, None, None)
 
 
@@ -178,6 +231,7 @@ def _train(
     architecture: Architecture,
     material: Material,
     order: TrainingOrder,
+    state: Path,
     stopper: Stopper,
     test_images: int | None,
 ) -> TrainedNetwork:
@@ -193,6 +247,7 @@ def _train(
             architecture,
             material,
             order,
+            state=state,
             test_images=test_images,
             on_epoch=tell,
             should_stop=stopper,

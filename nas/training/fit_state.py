@@ -68,6 +68,8 @@ def stamp(module: nn.Module, part: DataPart, recipe: Recipe, seed: int) -> dict[
         "recipe": recipe.recipe_hash,
         "seed": seed,
         "images": len(part),
+        # Tells one choice of images from another of as many.
+        "labels": hashlib.sha256(part.labels.tobytes()).hexdigest(),
     }
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from dashboards.documents import document
 from nas.run_store import Run
 from nas.search.take_home.origins import TRAINED_RECORD, sources_of
 from nas.search.training.kept_networks import keep_network, kept_networks
+from nas.training.fit import EpochReport, Training
 
 Nas = Callable[..., Any]
 
@@ -130,20 +130,69 @@ def test_a_network_without_a_run_is_trained_into_a_folder_that_every_command_rea
     assert "that of torch" in exported.out
 
 
-def test_an_interrupted_training_leaves_the_run_as_it_was(nas: Nas, run: Path) -> None:
+@contextmanager
+def interrupted_after(epochs: int) -> Iterator[None]:
+    """Let a training meet Ctrl-C once so many of its epochs are over."""
+    train = Training.epoch
+
+    def interrupted(training: Training, *given: Any) -> EpochReport | None:
+        if training.epochs_done == epochs:
+            os.kill(os.getpid(), signal.SIGINT)
+        return train(training, *given)
+
+    with pytest.MonkeyPatch.context() as stopped:
+        stopped.setattr(Training, "epoch", interrupted)
+        yield
+
+
+@pytest.mark.fault("A5", "A21")
+def test_an_interrupted_training_goes_on_with_the_command_that_it_names(
+    nas: Nas, run: Path
+) -> None:
     log = (run / "trials.log").read_bytes()
-    typed = [sys.executable, "-m", "nas", "arch", "train", "real:0", "--epochs=100000"]
-    with subprocess.Popen(typed, stderr=subprocess.PIPE, text=True) as child:
-        assert child.stderr is not None
-        for line in child.stderr:
-            if line.startswith("recipe"):
-                break
-        time.sleep(0.2)
-        child.send_signal(signal.SIGINT)
-        said = child.stderr.read()
-    assert child.returncode == 130, said
-    assert "nothing was kept" in said
+    typed = ["arch", "train", "real:0", "--epochs=3"]
+    with interrupted_after(2):
+        left = nas(*typed)
+    assert left.code == 130, left.err
+    assert "interrupted after 2 of 3 epochs; its state is saved" in left.err
+    assert "Go on from there with: nas arch train real:0 --epochs 3" in left.err
     assert (run / "trials.log").read_bytes() == log
+    assert nas("doctor", "real").code == 0
+    again = nas(*typed)
+    assert again.code == 0, again.err
+    assert "goes on where it was left, after step" in again.err
+    assert not (run / "trainings").exists()
+    whole = nas(*typed, "-o", "whole", "--json").document
+    (record,) = records(run, TRAINED_RECORD)
+    for key in ("losses", "steps", "test_error", "test_cross_entropy"):
+        assert whole[key] == record[key], key
+
+
+@pytest.mark.fault("A21")
+def test_a_training_into_a_folder_goes_on_unless_it_is_another_or_wanted_anew(nas: Nas) -> None:
+    typed = ["arch", "train", "residual:size=2,width=4,stem=conv3x3", "--data=digits", "--epochs=2"]
+
+    def train(output: str, *more: str) -> tuple[bytes, str]:
+        done = nas(*typed, "-o", output, *more)
+        assert done.code == 0, done.err
+        assert not Path(f"{output}.training").exists()
+        return (Path(output) / "network.safetensors").read_bytes(), done.err
+
+    def left(output: str) -> None:
+        with interrupted_after(1):
+            assert nas(*typed, "-o", output).code == 130
+        assert Path(f"{output}.training").is_dir()
+
+    whole, _ = train("whole")
+    left("net")
+    weights, said = train("net")
+    assert "goes on where it was left" in said and weights == whole
+    left("anew")
+    weights, said = train("anew", "--anew")
+    assert "goes on" not in said and weights == whole
+    left("other")
+    weights, said = train("other", "--seed=1")
+    assert "begins anew" in said and "its seed is 0, here it is 1" in said and weights != whole
 
 
 def test_a_run_in_use_is_not_trained_in(nas: Nas, run: Path) -> None:

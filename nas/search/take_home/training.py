@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 from nas.errors import InterruptedRunError
@@ -16,6 +17,7 @@ from nas.run_store import Run
 from nas.search.material import Material
 from nas.search.take_home.origins import TRAINED_RECORD
 from nas.search.training.kept_networks import keep_network
+from nas.search.training.kept_trainings import forget_state, state_folder
 from nas.seeds import derive_seed
 from nas.topology.graph import Architecture
 from nas.training.recipe import Recipe
@@ -41,12 +43,14 @@ class TrainingOrder:
         seed: Decides initial weights, batches and augmentation.
         device: Where, as `resolve_device` named it.
         threads: CPU threads of torch; results are bit-identical for one number only.
+        anew: Whether it does not go on where an equal training was interrupted.
     """
 
     recipe: Recipe
     seed: int
     device: str
     threads: int
+    anew: bool = False
 
 
 @final
@@ -68,29 +72,34 @@ def train_network(
     material: Material,
     order: TrainingOrder,
     *,
+    state: Path,
     test_images: int | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> TrainedNetwork:
-    """Train a network on all training images and test it once.
+    """Train a network on all training images, from where that was left, and test it once.
 
     Args:
         architecture: The network.
         material: The data.
         order: How.
+        state: Folder where the training keeps how far it is; for the caller to forget once what
+            comes of it is kept.
         test_images: Most images that it is tested on; None takes all.
         on_epoch: Called after each epoch.
         should_stop: Asked before each step.
 
     Raises:
-        InterruptedRunError: If `should_stop` ended it; nothing is kept then.
+        InterruptedRunError: If `should_stop` ended it; how far it is is kept then.
         TrialError: If the loss is not finite, or memory runs out.
     """
     from nas.model.network import Network
+    from nas.search.executors.attempt import JobLeft
+    from nas.search.training.kept_state import KeptState, go_on
     from nas.training.batches import part_tensors
     from nas.training.device import resolve_device, use_threads
     from nas.training.evaluate import evaluate
-    from nas.training.fit import fit
+    from nas.training.fit import Training
 
     device = resolve_device(order.device)
     network = Network(
@@ -101,21 +110,20 @@ def train_network(
         seed=derive_seed(order.seed, "weights", 0),
     )
     with use_threads(order.threads):
-        done = fit(
-            network,
-            material.parts.training,
-            order.recipe,
-            seed=order.seed,
-            device=device,
-            on_epoch=on_epoch,
-            should_stop=should_stop,
-        )
-        if done.stopped:
+        images, recipe, seed = material.parts.training, order.recipe, order.seed
+        training = Training(network, images, recipe, seed=seed, device=device)
+        if order.anew:
+            forget_state(state)
+        kept = KeptState(state, {"data": material.data.fingerprint})
+        try:
+            done = go_on(training, kept, on_epoch, should_stop)
+        except JobLeft:
             raise InterruptedRunError(
-                f"The training was interrupted after {done.epochs} of {order.recipe.epochs} "
-                "epochs; nothing was kept.",
-                fix="Type the same command again: it begins anew and gives the same network.",
-            )
+                f"The training was interrupted after {training.epochs_done} of {recipe.epochs} "
+                "epochs; its state is saved.",
+                where=str(state),
+                fix="Type the same command again to go on from there.",
+            ) from None
         scored = evaluate(network, *part_tensors(material.test_part(test_images), device))
     facts = {
         **_identity(order, material.data.fingerprint),
@@ -155,6 +163,16 @@ def trained_before(
             sha = str(record["weights"])
             return record if run.weights.path(sha).is_file() else None
     return None
+
+
+def state_in(run: Run, trial: int, order: TrainingOrder, fingerprint: str) -> Path:
+    """Return the folder in a run where a training of a trial keeps how far it is."""
+    return state_folder(run.path, trial=trial, **_identity(order, fingerprint))
+
+
+def state_beside(output: Path) -> Path:
+    """Return the folder where a training keeps how far it is whose network goes to `output`."""
+    return output.absolute().with_name(f"{output.name}.training")
 
 
 def keep_trained(run: Run, trial: int, identity: str | None, trained: TrainedNetwork) -> str:
