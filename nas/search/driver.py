@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import (
+    BudgetError,
     ClusterError,
     ConfigError,
     EveryTrialFailedError,
@@ -26,7 +27,7 @@ from nas.errors import (
 from nas.run_store import Run, rebuild_views
 from nas.run_store.layout import check_slug, typed
 from nas.search.callbacks.base import AbstractCallback, telling
-from nas.search.checks.budget_check import check_latencies
+from nas.search.checks.budget_check import check_budgets_on_node, check_latencies
 from nas.search.checks.device_check import check_same_device, package_versions
 from nas.search.checks.memory_check import check_memory
 from nas.search.confirm.stage import confirm
@@ -87,7 +88,8 @@ def search(
     Raises:
         ConfigError: If the name is no slug; RunError if it is taken.
         DataError: If the data are unfit. Nothing is written then.
-        BudgetError: If a latency budget is surely below the fastest network; nothing is written.
+        BudgetError: If a latency budget is surely below the fastest network; nothing is written,
+            unless a node of a cluster measures.
         EveryTrialFailedError: If no trial finished.
         NothingFeasibleError: If none keeps the constraints.
         InterruptedRunError: If a signal or `nas stop` ended it; the state is saved.
@@ -325,7 +327,7 @@ def _drive(
     except ClusterError as error:
         error.fix = f"{error.fix or ''} Go on with: nas resume {typed(run.path)}".strip()
         raise
-    except (EveryTrialFailedError, NothingFeasibleError) as error:
+    except (BudgetError, EveryTrialFailedError, NothingFeasibleError) as error:
         rebuild_views(run)
         run.append({"kind": "run_failed", "reason": type(error).__name__, "message": error.what})
         raise
@@ -338,6 +340,7 @@ def _stages(session: Session) -> None:
     session.stage(PREPARE, lambda: _prepare(session))
     if session.remote is not None:
         session.remote.open()
+        check_budgets_on_node(session)
     preferred = [(RELAXATION, each) for each in relax(session)]
     weights = train_supernet(session)
     preferred += [(PATH_TRAINING, each) for each in proposed_by_paths(session)]

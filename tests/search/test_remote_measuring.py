@@ -18,7 +18,7 @@ from measuring_fakes import LARGE, TRIED
 from search_runs import canonical, fake_config, fake_search
 
 from nas.cli.dry_run import estimate
-from nas.errors import ClusterError, ConfigError, RunError
+from nas.errors import BudgetError, ClusterError, ConfigError, RunError
 from nas.objectives.device_fingerprint import device_fingerprint
 from nas.predict.profile import LatencyProfile
 from nas.run_store import Run
@@ -149,6 +149,43 @@ def test_a_lost_cluster_leaves_trials_open_and_the_run_goes_on_later(
     assert not left.table().failed()
     assert len(left.table().finished()) == 4
     assert canonical(values(resume(left.path))) == canonical(values(whole))
+
+
+@pytest.mark.usefixtures("anywhere")
+def test_a_budget_that_the_node_cannot_keep_is_refused_before_anything_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget, small = "constraints={{placed_latency: {{max: {}}}}}", "search.trials=2"
+    told = r"placed_latency <= 0.01 ms' cannot be kept: the fastest .* takes \S+ ms \(measured\)"
+    with pytest.raises(BudgetError, match=told) as caught:
+        fake_search(tmp_path, *PLACED, ON_MARKER, budget.format(0.01))
+    path = tmp_path / "run"
+    assert str(caught.value.fix).endswith(f"this one holds no trial: nas runs rm {path}")
+    left = Run.open(path)
+    assert left.state() == "failed" and not left.table().trials
+    with pytest.raises(BudgetError, match="cannot be kept"):
+        resume(path)
+    assert not Run.open(path).table().trials
+    with (
+        pytest.raises(ClusterError, match="The head is gone"),
+        pytest.MonkeyPatch.context() as gone,
+    ):
+        gone.setattr(RemoteDevice, "measure", the_head_is_gone)
+        fake_search(tmp_path, *PLACED, ON_MARKER, budget.format(100), small, name="later")
+    measured: list[int] = []
+    measure = RemoteDevice.measure
+
+    def counted(self: RemoteDevice, *given: Any) -> Any:
+        measured.append(len(self.session.run.table().trials))
+        return measure(self, *given)
+
+    monkeypatch.setattr(RemoteDevice, "measure", counted)
+    assert len(resume(tmp_path / "later").table().finished()) == 2
+    assert measured == [0, 2, 2]  # one look was enough
+
+
+def the_head_is_gone(self: RemoteDevice, *given: Any) -> Any:
+    raise ClusterError("The head is gone.", fix="Wait for it.")
 
 
 @pytest.mark.usefixtures("anywhere")
