@@ -11,7 +11,8 @@ after 96: 1 is no growth. Views take 5 % of a search at most, as `exploring/view
     python benchmarks/scaling.py [--run RUN] [--disk FOLDER] [--sync-ms MS] [--small] [--record]
 
 `--run` takes the evaluation times from a run folder of yours instead of the recorded ones; with
-`--record` they are kept. `--disk` is where the runs lie meanwhile: a network file system is slower.
+`--record` they are kept, and the tables of docs/scaling.md are written. `--disk` is where the runs
+lie meanwhile: a network file system is slower.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ import harness
 import numpy as np
 from scaling_parts.long_run import result, write_long_run
 from scaling_parts.simulation import Case, Driver, simulate
+from scaling_parts.tables import write_tables
 from scaling_parts.watch import Watch
 
 from nas.run_store import Run
@@ -369,6 +371,8 @@ def main() -> None:
             "simulated": simulated,
         },
     )
+    if options.record:
+        write_tables()
 
 
 if __name__ == "__main__":
