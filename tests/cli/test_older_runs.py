@@ -22,7 +22,8 @@ KILLED = sorted(folder.name for folder in SAMPLES.glob("*-open"))
 CHANGED = {"search-open", "trust-open", "latency-open"}
 """Runs whose space is another one today: what a node computes was not yet data in their time."""
 RESUMED = [name for name in KILLED if name not in CHANGED]
-RESUMED = RESUMED if is_full_scale() else ["dashboard-open"]
+RESUMED = RESUMED if is_full_scale() else ["cluster-open", "dashboard-open"]
+"""In CI the last one of every format."""
 REBUILT = FINISHED if is_full_scale() else ["search-done"]
 
 
@@ -72,13 +73,25 @@ def test_a_killed_run_of_an_earlier_version_goes_on_to_its_end(name: str, nas: N
         before = {trial.number: dict(trial.values) for trial in opened.table().finished()}
         assert opened.state() == "interrupted"
     assert 1 <= len(before) < 5
-    answer = nas("resume", name)
+    answer = nas("resume", name, "--executor", "inline")
     assert answer.code == 0, answer.err
     with Run.open(run) as opened:
         after = {trial.number: dict(trial.values) for trial in opened.table().finished()}
     assert len(after) == 5
     assert {number: after[number] for number in before} == before
     assert "nothing wrong" in nas("doctor", name).err
+
+
+@pytest.mark.fault("B14", "G-R17")
+def test_samples_show_what_is_special_to_the_formats_they_have() -> None:
+    files = SAMPLES.glob("*/environment.json")
+    formats = {json.loads(file.read_text())["schema"] for file in files}
+    assert formats >= {layout.schema(version) for version in range(1, layout.VERSION)}
+    run = Run.open(SAMPLES / "cluster-open")
+    first, *_ = run.records()
+    assert first["config"] == run.config and first["environment"] == run.environment
+    assert run.table().trials[1].attempts[0].reason == "died"
+    assert not (run.path / "architectures").exists()  # killed before its first views
 
 
 @pytest.mark.fault("B14", "C10")
