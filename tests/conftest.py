@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import compileall
+import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -14,7 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 from hypothesis import HealthCheck, settings
-from scale import SKIPPED_WITHOUT_DATA, is_full_scale
+from scale import CHECKOUT, SKIPPED_WITHOUT_DATA, is_full_scale
 
 LONG = (
     "end_to_end/test_readme_tour.py",
@@ -47,6 +50,27 @@ settings.load_profile("full" if is_full_scale() else "ci")
 _own_folder: list[str] = []
 
 
+# Collecting makes millions of objects and drops few: nothing is looked for until it is done.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but never again among what was collected, which lasts to the end."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
+
+
+def _compile_once() -> None:
+    """Keep the bytecode of nas where Python is told to keep none.
+
+    Hundreds of processes that tests start would compile all of it anew.
+    """
+    if sys.dont_write_bytecode:
+        for package in ("nas", "dashboards"):
+            compileall.compile_dir(CHECKOUT / package, quiet=2)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Give every process that tests a temporary folder of its own.
 
@@ -54,6 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
     training in the other one pause. The name is short, because paths of sockets are limited. What
     `tmp_path` gives stays where it was, and so does what torch keeps of compiled kernels.
     """
+    if not hasattr(config, "workerinput"):
+        _compile_once()
     if config.getoption("numprocesses", None):
         return  # this one only hands out the work
     before = tempfile.gettempdir()
