@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -19,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from nas.cli.main import run as command
-from nas.run_store import Run
+from nas.run_store import Run, faults
+from nas.run_store.layout import TRAININGS
 from nas.search.driver import resume, search
+from nas.search.executors.attempt import TALK
 from nas.search.settings.config import SearchConfig
 from nas.search.settings.resolve import resolve_config
 
@@ -44,6 +47,7 @@ CONFIG = {
         "recipe": {"epochs": 2},
         "recipes": {"rate_factors": [1.0], "decay_factors": [1.0]},
         "test_images": 50,
+        "checkpoint_every_s": 0,
         "rivals": ["random_members"],
         "baselines": {"random": 1},
     },
@@ -72,7 +76,12 @@ LOADED = (
 )
 """What a leg needs, loaded once: no leg runs in the process that they are forked off."""
 
+STATES = (7, 80)
+"""Numbers of states of trainings; the first are checkpoints of the supernet."""
+
 TIMES = ("seconds", "measuring_seconds", "attempt")
+SAID = "said.log"
+"""Beside a run: what its trainings said, in all legs."""
 
 
 def config() -> SearchConfig:
@@ -81,6 +90,9 @@ def config() -> SearchConfig:
 
 def whole(path: Path) -> None:
     """Search, confirm and rank, or go on with what is left of it."""
+    said = logging.FileHandler(said_by(path))
+    logging.getLogger(TALK).addHandler(said)
+    logging.getLogger(TALK).setLevel(logging.INFO)
     if not path.exists():
         search(config(), runs=path.parent, name=path.name)
     elif Run.open(path).state() != "finished":
@@ -90,11 +102,18 @@ def whole(path: Path) -> None:
         raise SystemExit(ranking)
 
 
-def leg(path: Path, limit_s: float | None = None) -> int:
-    """Work in a child for so long; return how it ended, minus the signal."""
+def said_by(path: Path) -> Path:
+    """Return the file of what the trainings of a run said."""
+    return path.with_name(f"{path.name}-{SAID}")
+
+
+def leg(path: Path, limit_s: float | None = None, state: int | None = None) -> int:
+    """Work in a child for so long, or to the state of that number; return how it ended."""
     child = os.fork()
     if child == 0:
         status = 1
+        if state is not None:
+            os.environ[faults.VARIABLE] = f"weights_after_put:{state}"
         try:
             with Path(os.devnull).open("wb") as nowhere:
                 os.dup2(nowhere.fileno(), 1)
@@ -118,7 +137,9 @@ def came_to(path: Path) -> dict[str, Any]:
         views = {name: (run.read_view(name) or b"").decode() for name in ("front.csv", "rank.json")}
     told = [{key: value for key, value in each.items() if key not in TIMES} for each in records]
     lines = sorted(json.dumps(each, sort_keys=True) for each in told)
-    return {"supernet": checkpoint, "records": lines, "views": views}
+    assert not (path / TRAININGS).exists(), "a training was kept that has its end"
+    went_on = said_by(path).read_text().count("goes on where it was left")
+    return {"supernet": checkpoint, "records": lines, "views": views, "went_on": went_on}
 
 
 def main(folder: Path, runs: int, seed: int) -> None:
@@ -132,8 +153,11 @@ def main(folder: Path, runs: int, seed: int) -> None:
     for number in range(runs):
         path = folder / f"run-{number}"
         killed = []
-        for _ in range(int(rng.integers(1, 4))):
-            if leg(path, float(rng.uniform(0.02, 0.98)) * lasted_s) != -signal.SIGKILL:
+        first: dict[str, Any] = {"state": int(rng.integers(*STATES))}
+        count = int(rng.integers(0, 3))
+        times = [{"limit_s": float(rng.uniform(0.02, 0.98)) * lasted_s} for _ in range(count)]
+        for moment in (first, *times):
+            if leg(path, **moment) != -signal.SIGKILL:
                 break
             killed.append(last_record(path))
         assert leg(path) == 0

@@ -49,6 +49,7 @@ from nas.search.measuring.quiet import QuietDevice
 from nas.search.session import Session, Stopped
 from nas.search.setups import retraining_setup
 from nas.search.time_spent import TimeSpent
+from nas.search.training.kept_trainings import forget_states
 from nas.search.training.trainings import run_trainings
 from nas.topology.graph import Architecture
 from nas.topology.serial import dump_architecture
@@ -101,6 +102,7 @@ class _Confirmation:
         self._judge(named)
         if len(self.plan.recipes) > 1:
             self._train(RECIPES, keys)
+        forget_states(self.session.run.path, retraining_setup(self.session))
         self._simple()
         rebuild_views(self.session.run)
         return {

@@ -22,6 +22,7 @@ from nas.search.executors.retries import run_retrying
 from nas.search.ranking.tasks import RANK
 from nas.search.session import Session, Stopped
 from nas.search.settings.config import SearchConfig
+from nas.search.training.kept_trainings import forget_states
 from nas.search.training.trainings import run_trainings
 from nas.space import Decisions
 from nas.supernet.trust.calibration import CHEAP, INHERITED
@@ -145,6 +146,7 @@ class _Ranking:
         ]
         total = len(self.members) * self.settings.seeds
         self._perform("rank-train", jobs, self._keep_truth, "trainings", total, trained=True)
+        forget_states(self.session.run.path, self._setup(()))
 
     def _spread(self) -> list[tuple[str, Decisions]]:
         """Return the members, families taking turns, so that a part of them is stratified too."""

@@ -167,7 +167,8 @@ def trained_before(
 
 def state_in(run: Run, trial: int, order: TrainingOrder, fingerprint: str) -> Path:
     """Return the folder in a run where a training of a trial keeps how far it is."""
-    return state_folder(run.path, trial=trial, **_identity(order, fingerprint))
+    identity = {"trial": trial, **_identity(order, fingerprint)}
+    return state_folder(run.path, {"task": "nas arch train"}, identity)
 
 
 def state_beside(output: Path) -> Path:

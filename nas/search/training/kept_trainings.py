@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,10 +30,34 @@ GONE_ON: Final = "gone_on.json"
 _log = logging.getLogger(TALK)
 
 
-def state_folder(run: Path, **facts: Any) -> Path:
-    """Return the folder for the state of the training that `facts` (JSON values) tell of."""
-    text = json.dumps(facts, sort_keys=True, allow_nan=False)
-    return run / TRAININGS / hashlib.sha256(text.encode()).hexdigest()[:32]
+def state_folder(run: Path, kind: Mapping[str, Any], training: Mapping[str, Any]) -> Path:
+    """Return the folder for the state of a training.
+
+    Args:
+        run: The run's folder.
+        kind: JSON values that trainings have in common which end together.
+        training: JSON values that tell it from the others of its kind.
+    """
+    return run / TRAININGS / f"{_digest(kind)}-{_digest(training)}"
+
+
+def forget_states(run: Path, setup: Setup) -> None:
+    """Remove what was kept of the trainings of a setup, all of which have an end by now.
+
+    Whoever was killed between a training's record and the removal of its state left it behind.
+    """
+    for folder in sorted((run / TRAININGS).glob(f"{_digest(_kind(setup))}-*")):
+        forget_state(folder)
+
+
+def _kind(setup: Setup) -> dict[str, Any]:
+    # Not the whole setup: a run may move to another folder.
+    return {"task": setup.factory, "recipe": setup.arguments.get("recipe")}
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    text = json.dumps(dict(facts), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def forget_state(folder: Path) -> bool:
@@ -89,15 +113,14 @@ def run_kept(
 class _Kept:
     def __init__(self, run: Path, setup: Setup) -> None:
         self._run = run
-        # Not the whole setup: a run may move to another folder.
-        self._common = {"task": setup.factory, "recipe": setup.arguments.get("recipe")}
+        self._kind = _kind(setup)
         self._folders: dict[str, Path] = {}
         self._failed: Counter[str] = Counter()
 
     def keeping(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """Yield the jobs, each with its folder."""
         for job in jobs:
-            folder = state_folder(self._run, **self._common, payload=dict(job.payload))
+            folder = state_folder(self._run, self._kind, job.payload)
             self._folders[job.key] = folder
             yield replace(job, state=str(folder))
 
