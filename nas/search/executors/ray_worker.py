@@ -28,10 +28,12 @@ from nas.run_store.layout import WEIGHTS
 from nas.run_store.weights import WeightStore
 from nas.search.executors.base import Task, describe_error, make_task, perform
 from nas.search.executors.local_child import limit_memory
+from nas.search.executors.scratch import LOCK, scratch_folder, scratch_prefix, sweep
 
-SCRATCH_PREFIX: Final = "nas-weights-"
+KEPT_SCRATCH: Final = "kept"
+"""Kind of the folders in which networks lie that are on their way to the driver."""
+
 PARENT_LOOK_S: Final = 1.0
-_LOCK: Final = "in_use"
 _ENCODER: Final = json.JSONEncoder(allow_nan=False)  # `json.dumps` would make one for each job
 
 
@@ -81,9 +83,9 @@ class Evaluator:
     def work_and_keep(self, payload: bytes) -> tuple[bytes, dict[str, bytes]]:
         """Run a job that stores weights; return its answer and the files by SHA-256."""
         assert self._task is not None
-        with tempfile.TemporaryDirectory(prefix="nas-kept-") as folder:
-            found = answer(self._task, {**json.loads(payload), "keep": folder})
-            store = WeightStore(Path(folder) / WEIGHTS, writable=False)
+        with scratch_folder(KEPT_SCRATCH) as folder:
+            found = answer(self._task, {**json.loads(payload), "keep": str(folder)})
+            store = WeightStore(folder / WEIGHTS, writable=False)
             return found, {sha: store.get_bytes(sha) for sha in store.names()}
 
     def leave(self) -> None:
@@ -171,7 +173,7 @@ class NodeScratch:
     def __init__(self, search: str, node: str, parent: Path | None = None) -> None:
         parent = parent or Path(tempfile.gettempdir())
         sweep(parent)
-        self.folder = parent / f"{SCRATCH_PREFIX}{os.getuid()}-{search}-{node[:16]}"
+        self.folder = parent / f"{scratch_prefix('weights')}{search}-{node[:16]}"
         self._lock = self._hold()
 
     def put(self, sha: str, data: Any) -> None:
@@ -197,27 +199,14 @@ class NodeScratch:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             _check_own(self.folder)
             try:
-                lock = (self.folder / _LOCK).open("ab")
+                lock = (self.folder / LOCK).open("ab")
             except FileNotFoundError:  # removed by the last of those before, just now
                 continue
             fcntl.flock(lock, fcntl.LOCK_SH)
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(lock.fileno()), (self.folder / _LOCK).stat()):
+                if os.path.samestat(os.fstat(lock.fileno()), (self.folder / LOCK).stat()):
                     return lock
             lock.close()
-
-
-def sweep(parent: Path) -> list[Path]:
-    """Remove this user's folders that no worker holds: their workers were killed."""
-    removed = []
-    for folder in parent.glob(f"{SCRATCH_PREFIX}{os.getuid()}-*"):
-        with suppress(OSError):
-            _check_own(folder)
-            with (folder / _LOCK).open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-                removed.append(folder)
-    return removed
 
 
 def _check_own(folder: Path) -> None:

@@ -1,4 +1,8 @@
-"""Folders that Ray and Tune store into: gone with who had them, also with one that was killed."""
+"""Folders of a search outside its run: gone with who had them, also with one that was killed.
+
+Who has one holds a lock in it, which the kernel frees with the process. So whoever makes the next
+one, of any kind, removes those of dead processes, and a folder in use can never be among them.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
-_LOCK: Final = "in_use"
+LOCK: Final = "in_use"
+"""Name of the file in a folder that who uses it holds a lock on, alone or with others."""
 
 
 @contextmanager
@@ -30,27 +35,41 @@ def scratch_folder(
     parent = shared or Path(tempfile.gettempdir())
     if longest is not None and len(str(parent)) > longest:
         parent = Path("/tmp")  # noqa: S108 - mkdtemp makes a folder of its own in it
-    prefix = f"nas-{what}-{os.getuid()}-"
     if shared is None:
-        sweep(parent, prefix)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    try:
-        with (folder / _LOCK).open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        sweep(parent)
+    folder, lock = _make(parent, scratch_prefix(what))
+    with lock:
+        try:
             yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep(parent: Path, prefix: str) -> list[Path]:
-    """Remove this user's folders whose process is dead; the kernel has freed their locks."""
+def scratch_prefix(what: str) -> str:
+    """Return how the names of this user's folders of a kind begin."""
+    return f"nas-{what}-{os.getuid()}-"
+
+
+def sweep(parent: Path) -> list[Path]:
+    """Remove this user's folders that no process holds, of whatever kind; return them."""
     removed = []
-    for folder in parent.glob(f"{prefix}*"):
+    for folder in parent.glob(f"{scratch_prefix('*')}*"):
         with suppress(OSError):
-            if folder.lstat().st_uid != os.getuid():
+            if folder.is_symlink() or folder.lstat().st_uid != os.getuid():
                 continue
-            with (folder / _LOCK).open("rb") as lock:
+            with (folder / LOCK).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
                 removed.append(folder)
     return removed
+
+
+def _make(parent: Path, prefix: str) -> tuple[Path, IO[bytes]]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        lock = (folder / LOCK).open("ab")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Between the last two lines a sweep may have had the lock, and removed the folder.
+        if (folder / LOCK).exists():
+            return folder, lock
+        lock.close()

@@ -21,7 +21,7 @@ from nas.errors import DataError, EnvironmentFault
 from nas.run_store.weights import WeightStore
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.ray_executor import RayExecutor
-from nas.search.executors.ray_worker import SCRATCH_PREFIX
+from nas.search.executors.scratch import scratch_prefix
 
 TASK = "cluster_fakes:field_task"
 
@@ -52,7 +52,7 @@ def answers(found: dict[str, Outcome]) -> list[dict[str, Any]]:
 
 
 def scratch_folders() -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*"))
+    return list(Path(tempfile.gettempdir()).glob(f"{scratch_prefix('weights')}*"))
 
 
 def test_without_a_number_there_are_as_many_workers_as_fit(executor: RayExecutor) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import re
+import signal
 import socket
 import sys
 import time
@@ -25,11 +28,12 @@ from nas.search.executors.ray_crew import why_gone
 from nas.search.executors.ray_executor import joins_cluster, needs_of
 from nas.search.executors.ray_link import Node, check_cluster
 from nas.search.executors.ray_worker import (
+    Evaluator,
     NodeScratch,
     check_fingerprint,
     check_version,
-    sweep,
 )
+from nas.search.executors.scratch import scratch_folder, sweep
 
 
 @pytest.mark.parametrize(
@@ -180,6 +184,49 @@ def test_copies_that_killed_workers_left_are_removed_by_the_next(tmp_path: Path)
     assert sweep(tmp_path) == [dead.folder]
     assert held.folder.exists()
     held.leave()
+
+
+@pytest.mark.fault("A1")
+def test_what_a_killed_worker_kept_is_removed_by_whoever_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    child = os.fork()
+    if child == 0:
+        worker = Evaluator()
+        worker._task = lambda payload: os.kill(os.getpid(), signal.SIGKILL)
+        worker.work_and_keep(b"{}")
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(f"nas-kept-{os.getuid()}-")
+    with scratch_folder("kept") as held:
+        assert not left.exists()
+        mine: list[Path] = []
+        worker = Evaluator()
+        worker._task = lambda payload: mine.append(Path(payload["keep"])) or {}
+        _, files = worker.work_and_keep(b"{}")
+        assert files == {} and held.exists(), "one in use stays"
+        assert len(mine) == 1 and not mine[0].exists()
+    with scratch_folder("tune") as other:  # whoever comes next, for whatever
+        assert list(tmp_path.iterdir()) == [other]
+
+
+@pytest.mark.fault("A1")
+def test_a_folder_whose_lock_was_taken_before_its_owner_had_it_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    locked, swept = fcntl.flock, []
+
+    def late(lock: object, how: int) -> None:
+        if how == fcntl.LOCK_EX and not swept:
+            swept.extend([None, *sweep(tmp_path)])
+        locked(lock, how)
+
+    monkeypatch.setattr("nas.search.executors.scratch.fcntl.flock", late)
+    with scratch_folder("kept") as own:
+        assert own.exists() and own not in swept and len(swept) == 2
 
 
 @pytest.mark.fault("B15")

@@ -13,11 +13,10 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -29,7 +28,8 @@ from nas.run_store.layout import WEIGHTS
 from nas.run_store.weights import WeightStore
 from nas.search.executors.base import Task, describe_error, make_task
 from nas.search.executors.local_child import limit_memory
-from nas.search.executors.ray_worker import answer, check_version
+from nas.search.executors.ray_worker import KEPT_SCRATCH, answer, check_version
+from nas.search.executors.scratch import scratch_folder
 from nas.search.training.training_job import TrainingJob, TrainingTask
 from nas.training.fit_state import FitState
 
@@ -65,6 +65,7 @@ class TrainingTrial(Trainable):
         # One thread does all the work: device locks and torch's threads belong to a thread.
         self._hands = ThreadPoolExecutor(1)
         self._is_stuck = False
+        self._held = ExitStack()
         self._task: Task | None = None
         self._unfit: str | None = None
         sys.path += [path for path in order["path"] if path not in sys.path]
@@ -87,10 +88,11 @@ class TrainingTrial(Trainable):
         # Tune has gone to a folder of its own, where relative paths mean nothing.
         os.chdir(os.environ.get("TUNE_ORIG_WORKING_DIR", "."))
         self._payload = json.loads(config["payload"])
-        self._kept: tempfile.TemporaryDirectory[str] | None = None
+        self._held.close()  # of a training that was left
+        self._kept: Path | None = None
         if config["keeps"]:
-            self._kept = tempfile.TemporaryDirectory(prefix="nas-kept-")
-            self._payload["keep"] = self._kept.name
+            self._kept = self._held.enter_context(scratch_folder(KEPT_SCRATCH))
+            self._payload["keep"] = str(self._kept)
         self._job: TrainingJob | None = None
         self._state: FitState | None = None
         self._seconds, self._error = 0.0, 1.0
@@ -152,6 +154,7 @@ class TrainingTrial(Trainable):
         self._hands.shutdown(wait=False)
         if self._is_stuck:
             self._die()
+        self._held.close()
 
     def _die(self) -> None:
         """End this process, and what it started, at once."""
@@ -192,9 +195,9 @@ class TrainingTrial(Trainable):
         """Return the weights that the answer names, by SHA-256."""
         if self._kept is None:
             return {}
-        store = WeightStore(Path(self._kept.name) / WEIGHTS, writable=False)
+        store = WeightStore(self._kept / WEIGHTS, writable=False)
         files = {sha: store.get_bytes(sha) for sha in store.names()}
-        self._kept.cleanup()
+        self._held.close()
         return files
 
     def _told(self, **more: Any) -> dict[str, Any]:
