@@ -15,7 +15,9 @@ import torch
 from torch import nn
 
 from nas.errors import ConfigError, TrialError
+from nas.search.executors.attempt import current_attempt
 from nas.search.training.kept_networks import keep_network
+from nas.search.training.kept_state import kept_state
 from nas.search.training.training_job import TrainingJob
 from nas.training.batches import part_tensors
 from nas.training.evaluate import Evaluation, evaluate
@@ -42,7 +44,7 @@ class TrainingTask:
         self.judged = part_tensors(self.images, torch.device("cpu"))
 
     def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
-        return self.begin(payload).answer()
+        return self.begin(payload).answer(kept_state(payload, "drawn", 0.0))
 
     def begin(self, payload: dict[str, Any]) -> TrainingJob:
         rate = payload.get("rate", 0.1)
@@ -87,6 +89,10 @@ def _make(trouble: str) -> None:
     elif trouble == "hang":
         while True:
             time.sleep(0.1)
+    elif trouble == "wait to be left":
+        while not current_attempt().should_stop():
+            time.sleep(0.01)
+        return
     elif trouble == "diverge":
         raise TrialError("The training loss is nan.", kind="nonfinite")
     raise AssertionError(trouble)
