@@ -133,6 +133,7 @@ def _rank(
     from nas.search.ranking.stage import RankSettings, rank, rank_recipe
     from nas.search.ranking.taken_truths import take_truths
     from nas.search.session import Stopped
+    from nas.search.training.kept_trainings import told_left
 
     members, seeds, epochs, families = wanted
     settings = RankSettings(members, seeds, rank_recipe(session.config, epochs), families)
@@ -146,7 +147,8 @@ def _rank(
             return rank(session, settings)
     except Stopped:
         raise InterruptedRunError(
-            "The ranking was interrupted; the members trained so far are kept.",
+            "The ranking was interrupted; the members trained so far are kept."
+            f"{told_left(session.run.path)}",
             where=str(session.run.path),
             fix="Type the same command again to go on.",
         ) from None

@@ -48,6 +48,7 @@ from nas.search.session import Session, Stopped
 from nas.search.settings.config import SearchConfig
 from nas.search.settings.goals import Goals
 from nas.search.settings.resolve import resolve_space
+from nas.search.training.kept_trainings import told_left
 from nas.search.training.learning import proposed_by_paths, relax, train_supernet
 from nas.space.counting import digits_of
 from nas.space.declared import import_plugins
@@ -379,7 +380,7 @@ def _interrupted(run: Run, stopper: Stopper) -> None:
         return
     how = f"by {stopper.signal_name}" if stopper.reason == "signal" else "by nas stop"
     raise InterruptedRunError(
-        f"Run '{run.name}' was interrupted {how}; its state is saved.",
+        f"Run '{run.name}' was interrupted {how}; its state is saved.{told_left(run.path)}",
         where=str(run.path),
         fix=f"Go on with: nas resume {typed(run.path)}",
     )

@@ -126,6 +126,11 @@ class Session:
         self.run.append({"kind": "stage_finished", "stage": name, **found, **_seconds(spent)})
         return self.run.table().stages[name].finish
 
+    @property
+    def workers_see_run(self) -> bool:
+        """Whether workers are on this machine, where the run's folder is."""
+        return (self.executor_kind or self.config.executor.kind) != "ray"
+
     def executor(self, setup: Setup) -> AbstractExecutor:
         """Return the executor, its workers prepared for `setup`."""
         if self._executor is None:
@@ -139,13 +144,14 @@ class Session:
         if self._executor is None:
             self._executor = self._new_executor()
         trainer = self._executor
-        if (self.executor_kind or self.config.executor.kind) == "ray":
+        if not self.workers_see_run:
             from nas.search.executors.ray_executor import RayExecutor
             from nas.search.executors.tune.trainings import TuneTrainings
 
             assert isinstance(trainer, RayExecutor)
             scratch = self.config.executor.scratch
-            trainer = TuneTrainings(trainer, Path(scratch) if scratch else None)
+            every_s = self.config.confirm.checkpoint_every_s
+            trainer = TuneTrainings(trainer, Path(scratch) if scratch else None, every_s)
         trainer.prepare(self._with_needs(setup))
         return trainer
 

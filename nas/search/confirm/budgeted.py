@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 from nas.errors import ClusterError, NasError
-from nas.search.executors import Job, Outcome, Setup
+from nas.search.executors import AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import classify
 from nas.search.executors.retries import run_retrying
 from nas.search.ledger import Prices
 from nas.search.session import Session, Stopped
 from nas.search.time_spent import TimeSpent
+from nas.search.training.kept_trainings import run_kept
+from nas.search.training.retrain_task import RETRAIN
 
 ASKED: Final = "arm_asked"
 RESULT: Final = "arm_result"
@@ -160,8 +162,20 @@ class BudgetedWork:
         def take(outcome: Outcome) -> None:
             self._close(*looked[outcome.key], outcome)
 
-        if jobs and not run_retrying(executor, jobs, take, self.session.stopper):
+        if jobs and not self._run(executor, setup, jobs, take):
             raise Stopped
+
+    def _run(
+        self,
+        executor: AbstractExecutor,
+        setup: Setup,
+        jobs: list[Job],
+        take: Callable[[Outcome], None],
+    ) -> bool:
+        stopper = self.session.stopper
+        if setup.factory == RETRAIN and self.session.workers_see_run:
+            return run_kept(executor, self.session.run.path, setup, jobs, take, stopper)
+        return run_retrying(executor, jobs, take, stopper)
 
     def _close(
         self, piece: Piece, facts: Mapping[str, Any], measuring_s: float, outcome: Outcome

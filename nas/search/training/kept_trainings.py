@@ -82,6 +82,14 @@ def trainings_left(run: Path) -> int:
     return sum(1 for _ in folder.iterdir()) if is_real_folder(folder) else 0
 
 
+def told_left(run: Path) -> str:
+    """Return what to tell of the trainings of a run that was interrupted; empty if none is kept."""
+    count = trainings_left(run)
+    if not count:
+        return ""
+    return f" {count} training{'s go' if count > 1 else ' goes'} on from there."
+
+
 def run_kept(
     executor: AbstractExecutor,
     run: Path,
