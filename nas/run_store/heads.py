@@ -14,7 +14,7 @@ from typing import Any, Final, final
 
 from nas.run_store import layout
 from nas.run_store.atomic import write_bytes
-from nas.run_store.log import quarantine, scan_log
+from nas.run_store.log import holds_a_line, quarantine, scan_log
 from nas.run_store.records import Record, Scan, encode
 
 LOST: Final = "every record that was in it, and with them all results"
@@ -97,9 +97,9 @@ def begin_emptied_log(path: Path) -> bool:
         EnvironmentFault: If the disk is full.
     """
     log = path / layout.LOG
-    contents = scan_log(log)
-    if not is_emptied(contents):
+    if holds_a_line(log):
         return False
+    contents = scan_log(log)
     require_whole(path)
     found, config = layout.read_environment(path), layout.read_config(path)
     first = {

@@ -181,6 +181,18 @@ def scan_log(path: Path, *, offset: int = 0, seq: int = 0) -> Scan:
     return scan(data, offset=offset, seq=seq)
 
 
+def holds_a_line(path: Path) -> bool:
+    """Tell whether the log holds a whole line, sound or not; only the first one is read.
+
+    The caller holds the run's lock.
+
+    Raises:
+        EnvironmentFault: If the file cannot be opened for writing.
+    """
+    with os.fdopen(_open_for_append(path), "rb") as log:
+        return log.readline().endswith(b"\n")
+
+
 def damaged(path: Path, bad: BadRecord) -> RunError:
     """Build the error for a bad line before the end of the log."""
     return RunError(

@@ -47,7 +47,7 @@ from nas.run_store.migrations import (
     take_up_record,
 )
 from nas.run_store.notes import append_note, read_notes
-from nas.run_store.records import Record, normalize
+from nas.run_store.records import Record, normalize, read_for_good
 from nas.run_store.rescue import keep_elsewhere
 from nas.run_store.trial_rules import Trial
 from nas.run_store.trials import RunState, TrialTable
@@ -170,6 +170,7 @@ class Run:
             lock.release()
             raise
 
+    @read_for_good()
     def _own(self) -> Run:
         self._log, records = Log.open(self.path / layout.LOG)
         try:

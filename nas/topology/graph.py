@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, final
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from nas.errors import ArchitectureError, TopologyError
 from nas.topology.facts import (
@@ -30,6 +28,9 @@ from nas.topology.facts import (
     check_part,
 )
 from nas.topology.topology import MAX_EDGES, MAX_NODES, Topology, check_pairs, reachable
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = [
     "MAX_EDGES",
@@ -300,6 +301,8 @@ class Architecture:
 
     def to_networkx(self) -> nx.MultiDiGraph[int]:
         """Return a `networkx.MultiDiGraph` with the fields of nodes and edges as attributes."""
+        import networkx as nx
+
         graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
         for index, node in enumerate(self.nodes):
             graph.add_node(index, **_plain_node(node))

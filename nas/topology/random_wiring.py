@@ -8,13 +8,15 @@ the weights of the sums positive by a sigmoid; here these are free numbers that 
 from __future__ import annotations
 
 import random
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from nas.registry import Paper
 from nas.topology.graph import Topology
 from nas.topology.pattern_parameters import Whole, Word
 from nas.topology.wiring import Wiring
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 RANDOM_WIRING = Paper("Xie et al.", 2019, arxiv="1904.01569")
 
@@ -69,6 +71,8 @@ def _ordered(graph: nx.Graph[int], order: str, seed: int) -> list[int]:
     if order == "core":
         return by_degree
     if order == "breadth":
+        import networkx as nx
+
         found: dict[int, None] = {}
         for start in by_degree:
             if start not in found:

@@ -13,8 +13,6 @@ import json
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import networkx as nx
-
 from nas.errors import ArchitectureError, TopologyError
 from nas.topology.graph import (
     HEADS,
@@ -336,6 +334,8 @@ def _refuse_cycle(edges: list[Edge], where: str) -> None:
     """Print a cycle where there is one; a mere backward edge is refused by the architecture."""
     if all(edge.source < edge.target for edge in edges):
         return
+    import networkx as nx
+
     graph = nx.DiGraph((edge.source, edge.target) for edge in edges)
     try:
         cycle = nx.find_cycle(graph)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, final
 
 from nas.errors import TopologyError
 from nas.topology.facts import EdgePair, Link, NodeRule
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 MAX_NODES = 10_000
 MAX_EDGES = 200_000
@@ -163,6 +164,8 @@ class Topology:
 
     def to_networkx(self) -> nx.DiGraph[int]:
         """Return the wiring as a `networkx.DiGraph` with nodes 0 to n-1."""
+        import networkx as nx
+
         graph: nx.DiGraph[int] = nx.DiGraph()
         graph.add_nodes_from(range(self.num_nodes))
         graph.add_edges_from(sorted(self.edges))
@@ -175,6 +178,8 @@ class Topology:
         Raises:
             TopologyError: If the graph has a cycle (printed), several sources or several sinks.
         """
+        import networkx as nx
+
         try:
             cycle = nx.find_cycle(graph)
         except nx.NetworkXNoCycle:

@@ -61,6 +61,14 @@ def test_what_is_encoded_decodes_to_the_same_record(fields: dict[str, Any], seq:
     assert normalize(record) == record
 
 
+def test_records_that_only_the_parser_of_python_reads_are_read() -> None:
+    deep: list[Any] = []
+    for _ in range(300):
+        deep = [deep]
+    record = {"kind": "verdict", "deep": deep, "half": "\ud800", "many": 10**400, "tiny": 5e-324}
+    assert repr(decode(encode(0, record)[:-1], 0)) == repr(record)
+
+
 def test_a_line_is_checksum_length_number_and_json() -> None:
     line = encode(7, {"kind": "x", "n": 1})
     checksum, length, number, text = line.rstrip(b"\n").split(b" ", 3)

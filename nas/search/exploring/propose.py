@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -70,7 +71,7 @@ class Planner:
         self.space = space
         self.config = config
         self.goals = goals
-        self.opening = list(self._opening(preferred))
+        self._preferred = tuple(preferred)
         self._members: dict[str, Member] = {}
         self._past = Past(goals, self._member_of)
 
@@ -115,11 +116,16 @@ class Planner:
             found = self._members[text] = (network, runs)
         return found
 
-    def _opening(self, preferred: Sequence[Preferred]) -> Iterator[tuple[str, Decisions]]:
+    @cached_property
+    def opening(self) -> tuple[Preferred, ...]:
+        """Members that are tried before the sampler's; a search that is past them needs none."""
+        return tuple(self._opening())
+
+    def _opening(self) -> Iterator[Preferred]:
         known = self.space.known() if self.config.search.seed_known_wirings else {}
         for name, decisions in known.items():
             yield f"known:{name}", decisions
-        yield from preferred
+        yield from self._preferred
         small = {name: smallest(self.space, known[name]) for name in known}
         for name, decisions in small.items():
             yield f"known:{name}", decisions

@@ -7,8 +7,10 @@ the space's declaration, so it needs no file but the data.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +100,13 @@ def resolve_space(config: SearchConfig) -> AbstractSpace:
     """Return the space of a config, whether named or declared inline."""
     if isinstance(config.space, str):
         return load_space(config.space)
-    return space_from_dict(config.space, "space")
+    return _declared_space(json.dumps(config.space))
+
+
+@lru_cache(maxsize=4)
+def _declared_space(text: str) -> AbstractSpace:
+    """Return the space of a declaration: checking it builds members, and many ask for the same."""
+    return space_from_dict(json.loads(text), "space")
 
 
 def searched_space(config: SearchConfig, space: AbstractSpace | None = None) -> AbstractSpace:

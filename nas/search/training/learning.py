@@ -94,7 +94,8 @@ def train_supernet(session: Session) -> str | None:
     # Older checkpoints are of no use once the stage is closed.
     stages = session.run.table().stages.values()
     kept = {each.checkpoint for each in stages if each.checkpoint}
-    session.run.weights.collect_garbage(kept | kept_networks(session.run.records()))
+    if not kept.issuperset(session.run.weights.names()):  # else a long log is spared a look
+        session.run.weights.collect_garbage(kept | kept_networks(session.run.records()))
     return sha
 
 

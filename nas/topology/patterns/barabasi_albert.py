@@ -1,7 +1,5 @@
 """Random wiring after Barabási and Albert: new operations attach to well-connected ones."""
 
-import networkx as nx
-
 from nas.topology.graph import Topology
 from nas.topology.patterns import Whole, connection_pattern
 from nas.topology.random_wiring import ORDER, RANDOM_WIRING, SEED, oriented
@@ -21,4 +19,6 @@ def barabasi_albert(size: int, *, attach: int, seed: int, order: str) -> Topolog
     Operations without a predecessor read the input, those that nothing reads feed the output's
     mean.
     """
+    import networkx as nx
+
     return oriented(nx.barabasi_albert_graph(size, attach, seed=seed), order, seed)

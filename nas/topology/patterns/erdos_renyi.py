@@ -1,7 +1,5 @@
 """Random wiring after Erdős and Rényi: every edge is there with one probability."""
 
-import networkx as nx
-
 from nas.topology.graph import Topology
 from nas.topology.patterns import Whole, connection_pattern
 from nas.topology.random_wiring import ORDER, RANDOM_WIRING, SEED, oriented
@@ -24,6 +22,8 @@ def erdos_renyi(size: int, *, probability: int, seed: int, order: str) -> Topolo
     mean. A draw that falls into pieces is repeated a few times, as published; then its pieces
     stand side by side.
     """
+    import networkx as nx
+
     graph = nx.gnp_random_graph(size, probability / 100, seed=seed)
     for attempt in range(1, 10):
         if size < 2 or nx.is_connected(graph):

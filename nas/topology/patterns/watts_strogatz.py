@@ -1,7 +1,5 @@
 """Random wiring after Watts and Strogatz: a ring of neighbours, some edges rewired."""
 
-import networkx as nx
-
 from nas.topology.graph import Topology
 from nas.topology.patterns import Whole, connection_pattern
 from nas.topology.random_wiring import ORDER, RANDOM_WIRING, SEED, oriented
@@ -26,5 +24,7 @@ def watts_strogatz(size: int, *, neighbours: int, rewire: int, seed: int, order:
     Operations without a predecessor read the input, those that nothing reads feed the output's
     mean.
     """
+    import networkx as nx
+
     graph = nx.watts_strogatz_graph(size, neighbours, rewire / 100, seed=seed)
     return oriented(graph, order, seed)
