@@ -58,13 +58,14 @@ def follow_job(
         raise InterruptedRunError(
             f"You look away; the job of run '{run}' goes on.",
             where=endpoint.address,
-            fix=f"Look on: nas jobs logs {run} --follow; stop it: nas jobs stop {run}; "
-            f"bring its run back: nas jobs fetch {run}",
+            fix=f"Look on: {endpoint.command(f'jobs logs {run} --follow')}; stop it: "
+            f"{endpoint.command(f'jobs stop {run}')}; bring its run back: "
+            + endpoint.command(f"jobs fetch {run}"),
         ) from None
     except ClusterError as error:
         error.fix = (
             "What was recorded is kept there. When the cluster is back, submit the run again "
-            f"under its name: nas submit SOURCE --name {run} --follow"
+            f"under its name: {endpoint.command(f'submit SOURCE --name {run} --follow')}"
         )
         raise
 
@@ -77,8 +78,17 @@ def fetch_run(endpoint: Endpoint, run: str, target: Path) -> None:
     bring_home(endpoint, run, target)
 
 
-def tell_end(job: Job, said: list[str], path: Path | None, as_json: bool) -> None:
+def tell_end(
+    endpoint: Endpoint, job: Job, said: list[str], path: Path | None, as_json: bool
+) -> None:
     """Say where a run is and what to type next.
+
+    Args:
+        endpoint: Where the job was.
+        job: As it ended.
+        said: Its last words.
+        path: Of its run here; None if it stays there, or there is none.
+        as_json: Print one document.
 
     Raises:
         RemoteJobError: If the job failed or was stopped.
@@ -95,10 +105,10 @@ def tell_end(job: Job, said: list[str], path: Path | None, as_json: bool) -> Non
         if path is not None:
             talk(f"next: nas front {shown_run(path)}; nas report {shown_run(path)}")
         return
-    raise _failure(job, said, path)
+    raise _failure(endpoint, job, said, path)
 
 
-def _failure(job: Job, said: list[str], path: Path | None) -> Exception:
+def _failure(endpoint: Endpoint, job: Job, said: list[str], path: Path | None) -> Exception:
     from nas.cluster.jobs import describe_exit
     from nas.cluster.submitting import last_error
     from nas.errors import RemoteJobError
@@ -109,7 +119,7 @@ def _failure(job: Job, said: list[str], path: Path | None) -> Exception:
         what = f"The job of run '{job.run}' ended with {describe_exit(job.exit_code)}."
     kept = "nothing was begun" if path is None and job.runs is None else "what it did is kept"
     source = f"SOURCE --name {job.run}" if path is None else shown_run(path)
-    again = f"nas submit {source} --follow"
+    again = endpoint.command(f"submit {source} --follow")
     why = last_error(said) or one_line(job.message.strip().splitlines()[-1] if job.message else "")
     return RemoteJobError(
         what, where=f"job {job.key}", why=why or None, fix=f"Go on ({kept}): {again}"

@@ -94,7 +94,8 @@ def stop(run: JobArgument, address: AddressOption = None, token_file: TokenOptio
     job = find_job(endpoint, run)
     if stop_job(endpoint, job.key):
         print_text(f"asked the job of run '{one_line(job.run)}' to stop")
-        talk(f"it saves its state first; bring the run back: nas jobs fetch {one_line(job.run)}")
+        back = endpoint.command(f"jobs fetch {one_line(job.run)}")
+        talk(f"it saves its state first; bring the run back: {back}")
     else:
         print_text(f"the job of run '{one_line(job.run)}' had ended: {job.state}")
 

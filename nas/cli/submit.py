@@ -7,6 +7,7 @@ are on the cluster already. The run comes back to --runs, or stays in --remote-r
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ import typer
 
 from nas.cli.job_talk import AddressOption, TokenOption, fetch_run, follow_job, tell_end
 from nas.cli.output import print_json, print_text, talk
-from nas.cli.run_folders import RUNS, Json, RunsOption
+from nas.cli.run_folders import RUNS, Json, RunsOption, shown_run
 from nas.cli.search import number_of, resolve_typed
 from nas.cli.search_options import (
     DeviceOption,
@@ -120,7 +121,7 @@ def _submit(
     key = submit(endpoint, wanted, carry=not wait)
     talk(f"submitted run '{wanted.name}' to {endpoint.address} as job {key}")
     if not wait:
-        _say_next(wanted, key, as_json)
+        _say_next(endpoint, wanted, key, as_json)
         return
     job, said = follow_job(endpoint, key, wanted.name)
     if job.exit_code == COPY_NEEDED:
@@ -128,7 +129,7 @@ def _submit(
         key = submit(endpoint, wanted, carry=True)
         job, said = follow_job(endpoint, key, wanted.name)
     path = _bring_back(endpoint, wanted)
-    tell_end(job, said, path, as_json)
+    tell_end(endpoint, job, said, path, as_json)
 
 
 def _bring_back(endpoint: Endpoint, wanted: Submission) -> Path | None:
@@ -144,13 +145,18 @@ def _bring_back(endpoint: Endpoint, wanted: Submission) -> Path | None:
     return wanted.local
 
 
-def _say_next(wanted: Submission, key: str, as_json: bool) -> None:
+def _say_next(endpoint: Endpoint, wanted: Submission, key: str, as_json: bool) -> None:
     if as_json:
         print_json({"schema": "nas.job/1", "run": wanted.name, "job": key, "state": "pending"})
     else:
         print_text(wanted.name)
-    back = "" if wanted.remote_runs is not None else f"; nas jobs fetch {wanted.name}"
-    talk(f"next: nas jobs logs {wanted.name} --follow{back}; nas jobs stop {wanted.name}")
+    steps = [f"jobs logs {wanted.name} --follow"]
+    if wanted.remote_runs is None:
+        is_usual = shown_run(wanted.local) == wanted.name
+        folder = "" if is_usual else f" --runs {shlex.quote(str(wanted.local.parent))}"
+        steps.append(f"jobs fetch {wanted.name}{folder}")
+    steps.append(f"jobs stop {wanted.name}")
+    talk(f"next: {'; '.join(endpoint.command(each) for each in steps)}")
 
 
 def _data(data: str | None, remote: str | None) -> str | None:
@@ -196,7 +202,7 @@ def _wanted(
         name, folder = run.name, run.parent
     else:
         given["search.trials"] = number_of(trials)
-        config, more = resolve_typed(source, _on_ray(source, given, settings), settings), []
+        config, more = _resolve(source, given, settings), []
         values = config.to_dict()
         name = new_name(config) if name is None else name
         folder = runs.expanduser().absolute()
@@ -211,6 +217,17 @@ def _wanted(
         arguments=limits,
         more=tuple(more),
     )
+
+
+def _resolve(source: str, given: dict[str, Any], settings: list[str]) -> Any:
+    """Return the config of a search that is to begin."""
+    from nas.errors import NotFoundError
+
+    try:
+        return resolve_typed(source, _on_ray(source, given, settings), settings)
+    except NotFoundError as error:
+        error.fix = f"{error.fix} A run that is only on the cluster: nas jobs fetch RUN"
+        raise
 
 
 def _words(option: str, value: object) -> list[str]:

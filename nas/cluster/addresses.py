@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import urllib.parse
 from pathlib import Path
 from typing import Final
@@ -32,7 +33,7 @@ def find_cluster(address: str | None, token_file: Path | None) -> Endpoint:
         EnvironmentFault: If the token is none or cannot be read, or its Ray is older than 2.54.
     """
     given = check_address(address or _address())
-    endpoint = Endpoint(given, _token(given, token_file))
+    endpoint = Endpoint(given, _token(given, token_file), _typed(address, token_file))
     if endpoint.token and given.startswith("http://") and not is_loopback(given):
         _log.warning(
             "the token goes to %s unencrypted; use https or a tunnel: ssh -L 8265:127.0.0.1:8265 "
@@ -41,6 +42,13 @@ def find_cluster(address: str | None, token_file: Path | None) -> Endpoint:
         )
     refuse_old_ray(endpoint.check(), given)
     return endpoint
+
+
+def _typed(address: str | None, token_file: Path | None) -> str:
+    """Return the options that a further command about the same cluster needs."""
+    words = [] if address is None else ["--address", address]
+    words += [] if token_file is None else ["--token-file", str(token_file)]
+    return f" {shlex.join(words)}" if words else ""
 
 
 def _address() -> str:
@@ -53,7 +61,8 @@ def _address() -> str:
     raise ConfigError(
         "No cluster is named, and none runs here.",
         where="--address",
-        fix="Give its address, as http://127.0.0.1:8265, or start one here: nas cluster up",
+        fix="Give its address, as --address http://127.0.0.1:8265, once for all commands: export "
+        "RAY_API_SERVER_ADDRESS=http://127.0.0.1:8265. Or start one here: nas cluster up",
     )
 
 

@@ -44,10 +44,16 @@ class Endpoint:
     Args:
         address: `http://HOST:PORT` or `https://...`.
         token: None sends none.
+        options: What the user typed to name it, with a blank before; empty if nothing.
     """
 
     address: str
     token: str | None = field(repr=False)
+    options: str = ""
+
+    def command(self, words: str) -> str:
+        """Return a command about this cluster as it is to be typed."""
+        return f"nas {words}{self.options}"
 
     def headers(self) -> dict[str, str]:
         """Return the headers that every request carries."""
@@ -112,8 +118,9 @@ def check_address(address: str) -> str:
         raise ConfigError(
             f"{address!r} is not the address of a job server.",
             where="--address",
-            why="Jobs are sent to the Ray dashboard; ray:// is another protocol.",
-            fix="Write it as http://127.0.0.1:8265, or start one here: nas cluster up",
+            why="Jobs are sent to the Ray dashboard; ray:// and the head's own port are others.",
+            fix="Write it as http://127.0.0.1:8265, with the port of the dashboard; a head on this "
+            "machine starts with: nas cluster up",
         )
     return address.rstrip("/")
 

@@ -100,7 +100,8 @@ def find_job(endpoint: Endpoint, name: str) -> Job:
     raise NotFoundError(
         f"There is no job of a run '{name}' on the cluster.",
         where=endpoint.address,
-        fix=f"Runs it has jobs of: {', '.join(known) or 'none'}. List them: nas jobs list",
+        fix=f"Runs it has jobs of: {', '.join(known) or 'none'}. List them: "
+        + endpoint.command("jobs list"),
     )
 
 

@@ -154,14 +154,14 @@ def bring_home(
                 f"The cluster has no run '{job.run}'.",
                 where=endpoint.address,
                 why=last_error(said) or "The job ended before it began one.",
-                fix=f"See what it said: nas jobs logs {job.run}",
+                fix="See what it said: " + endpoint.command(f"jobs logs {job.run}"),
             )
         if sent.state != "succeeded":
             raise ClusterError(
                 f"The run '{job.run}' could not be brought back.",
                 where=endpoint.address,
                 why=last_error(said) or sent.message[-500:],
-                fix=f"It is kept there; try again: nas jobs fetch {job.run}",
+                fix="It is kept there; try again: " + endpoint.command(f"jobs fetch {job.run}"),
             )
         receiver.unpack(target)
     finally:
@@ -187,7 +187,8 @@ def _refuse_if_going(endpoint: Endpoint, name: str) -> Job | None:
                 f"Run '{name}' is being searched on the cluster already, by job {job.key}.",
                 where=endpoint.address,
                 why="One process at a time writes a run.",
-                fix=f"Look on: nas jobs logs {name} --follow, or stop it: nas jobs stop {name}",
+                fix=f"Look on: {endpoint.command(f'jobs logs {name} --follow')}, or stop it: "
+                + endpoint.command(f"jobs stop {name}"),
             )
     return jobs[-1] if jobs else None
 

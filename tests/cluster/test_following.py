@@ -140,6 +140,9 @@ def test_looking_away_ends_with_130_and_leaves_the_job(
     assert told.value.exit_code == 130
 
 
+FAR = Endpoint("http://far:8265", None, " --address http://far:8265")
+
+
 def job(**fields: Any) -> Job:
     with serving(Answers([described(KEY, "a", **fields)])) as address:
         return read_job(Endpoint(address, TOKEN), KEY)
@@ -158,19 +161,20 @@ def test_a_job_that_failed_exits_with_7_and_says_its_own_code(
 ) -> None:
     said = ["error: Every trial failed.", "  why: all 12 ran out of memory", "  fix: there"]
     with pytest.raises(RemoteJobError, match=f"of run 'a' {what}") as told:
-        tell_end(job(**fields), said, tmp_path / "a", as_json=True)
+        tell_end(FAR, job(**fields), said, tmp_path / "a", as_json=True)
     assert told.value.exit_code == 7
     assert told.value.why == "Every trial failed.\nwhy: all 12 ran out of memory"
-    assert "nas submit a --follow" in str(told.value.fix)
+    again = f"nas submit {tmp_path / 'a'} --follow --address http://far:8265"
+    assert str(told.value.fix) == f"Go on (what it did is kept): {again}"
     document = json.loads(capsys.readouterr().out)
     assert document["exit_code"] == fields.get("driver_exit_code")
     with pytest.raises(RemoteJobError, match=r"why: said[^$]*nothing was begun[^$]*--name a "):
-        tell_end(job(**fields), [], None, as_json=False)
+        tell_end(FAR, job(**fields), [], None, as_json=False)
 
 
 def test_a_run_that_stays_on_the_cluster_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     metadata = {"nas_version": "1", "nas_run": "a", "nas_verb": "search", "nas_runs": "/s"}
-    tell_end(job(metadata=metadata), [], None, as_json=False)
+    tell_end(FAR, job(metadata=metadata), [], None, as_json=False)
     assert capsys.readouterr().out == "run on the cluster: /s/a\n"
 
 

@@ -204,7 +204,14 @@ def test_a_run_that_is_being_searched_there_is_not_searched_twice(
         assert run(["submit", "tiny_exhaustive", "--name", "b", "--address", address]) == 2
     text = said(capsys)
     assert "Run 'b' is being searched on the cluster already, by job nas-search-b-2." in text
-    assert "nas jobs logs b --follow" in text
+    assert f"Look on: nas jobs logs b --follow --address {address}, or stop it: nas jobs" in text
+
+
+def test_a_run_that_is_only_there_is_told_how_to_come_here(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["submit", "nothing", "--follow"]) == 3
+    assert "A run that is only on the cluster: nas jobs fetch RUN" in said(capsys)
 
 
 def test_a_run_keeps_its_config_when_it_is_submitted(
