@@ -77,6 +77,9 @@ def import_ray(address: str | None = None) -> Any:
     # Read by Ray's core when it is loaded: how long it waits for a lost head before it ends this
     # process without asking. The watch below is the judge of that.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "3600")
+    # Once the head is gone nobody takes what Ray tells of this process: Ray would wait 15 s for it.
+    os.environ.setdefault("RAY_task_events_shutdown_flush_timeout_ms", "500")
+    os.environ.setdefault("RAY_enable_metrics_collection", "0")
     if not (address or os.environ.get(ADDRESS_VARIABLE)) and "ray" not in sys.modules:
         # Despite its name: without it a Ray that is started here turns a loopback address into the
         # machine's own, and listens on every interface. That a token is needed is Ray's default.
