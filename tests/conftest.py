@@ -29,7 +29,7 @@ LONG = (
     "end_to_end/test_wheel.py",
     "search/test_samplers.py",
     "contracts/test_runtimes.py",
-    "search/executors_ray/test_faults_on_cluster.py",
+    "search/executors_ray/test_searches_on_cluster.py",
     "search/test_tune_trainings.py",
     "search/test_killed_trainings.py",
     "supernet/test_health.py",

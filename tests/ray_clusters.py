@@ -13,6 +13,15 @@ from typing import Any
 from ray.cluster_utils import Cluster
 
 STORE = 100_000_000
+PLAIN = {
+    "num_cpus": 1,
+    "object_store_memory": STORE,
+    # Processes that each take seconds to start, and that nothing here asks.
+    "include_dashboard": False,
+    "include_log_monitor": False,
+    "no_monitor": True,
+}
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # A node that does not answer is given up after two seconds, not half a minute.
 IMPATIENT = {
     "health_check_initial_delay_ms": 500,
@@ -34,7 +43,7 @@ class Nodes:
 
     def add(self, **options: Any) -> Any:
         """Start a node with one CPU, unless told otherwise."""
-        return self.cluster.add_node(**{"num_cpus": 1, "object_store_memory": STORE, **options})
+        return self.cluster.add_node(**{**PLAIN, **options})
 
     def key(self, node: Any) -> str:
         """Return the id of a node."""
@@ -63,9 +72,7 @@ class Nodes:
 def ray_cluster(**head: Any) -> Iterator[Nodes]:
     """Start a head with one CPU, unless told otherwise; end everything at the end."""
     options = {
-        "num_cpus": 1,
-        "object_store_memory": STORE,
-        "include_dashboard": False,
+        **PLAIN,
         "_system_config": IMPATIENT,
         **head,
     }

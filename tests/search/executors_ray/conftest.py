@@ -6,7 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("ray")
+from nas.errors import EnvironmentFault
+from nas.search.executors.ray_link import import_ray
+
+try:
+    import_ray("a cluster")  # with the settings of a search, which Ray reads now or never
+except EnvironmentFault as error:
+    pytest.skip(str(error), allow_module_level=True)
 
 from ray_clusters import Nodes, ray_cluster
 

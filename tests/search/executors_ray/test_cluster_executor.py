@@ -21,6 +21,7 @@ from nas.errors import DataError, EnvironmentFault
 from nas.run_store.weights import WeightStore
 from nas.search.executors import Job, Outcome, Setup
 from nas.search.executors.ray_executor import RayExecutor
+from nas.search.executors.retries import run_retrying
 from nas.search.executors.scratch import scratch_prefix
 
 TASK = "cluster_fakes:field_task"
@@ -144,6 +145,22 @@ def test_a_killed_worker_costs_its_job_and_is_replaced(
     executor.prepare(Setup(TASK, {}))
     executor.settle()
     assert len({each["pid"] for each in answers(run(executor, [{"sleep_s": 0.1}] * 6))}) == 2
+
+
+@pytest.mark.fault("A15")
+def test_an_actor_that_lost_its_device_is_replaced(nodes: Nodes, tmp_path: Path) -> None:
+    found: list[Outcome] = []
+    with RayExecutor(1, nodes.address) as executor:
+        arguments = {"folder": str(tmp_path)}
+        place = {"marker": 0.1}
+        executor.prepare(Setup("fault_fakes:fault_task", arguments, threads=0, resources=place))
+        jobs = [Job("0", {}), Job("1", {"fault": "lose the device once"}), Job("2", {})]
+        assert run_retrying(executor, jobs, found.append)
+    processes = [(each.key, dict(each.result or {}).get("process")) for each in found]
+    assert [key for key, _ in processes] == ["0", "1", "2"]
+    before, after, again = (process for _, process in processes)
+    assert None not in (before, after, again)
+    assert before != after == again
 
 
 @pytest.mark.fault("A12", "G-R13")

@@ -1,4 +1,7 @@
-"""Whole searches on a cluster whose parts are killed: all trials, none twice, the same points."""
+"""Whole searches on a cluster: where they measure, and what they lose with parts of it.
+
+Whatever is killed, in the end there are all trials, none twice, and the same points.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,11 @@ from process_watch import all_end, wait_until
 from ray_clusters import Nodes, process_id, ray_cluster, workers_of
 from search_runs import asked_and_closed, canonical, count_records, fake_config, points, start
 
+from nas.errors import EnvironmentFault, RunError
+from nas.objectives.device_fingerprint import device_fingerprint
 from nas.run_store import Run
 from nas.search.driver import resume, search
+from nas.search.measuring.measured_on import MEASURING_DEVICE, measuring_device
 from nas.search.progress import StageProgress
 
 TRIALS = 20
@@ -32,6 +38,14 @@ SETTINGS = (
     f"search.trials={TRIALS}",
     "search.batch=5",
     "executor.members_per_call=1",
+)
+
+MEASURED = (
+    "plugins=[search_fakes, measuring_fakes]",
+    "objectives=[fake_error, placed_latency]",
+    "search.trials=4",
+    "search.batch=2",
+    "executor.kind=ray",
 )
 
 DRIVER = """
@@ -60,8 +74,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return search(config, runs=tmp_path_factory.mktemp("whole"), name="whole", executor="inline")
 
 
-@pytest.fixture(autouse=True)
-def _address(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _joined(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", nodes.address)
 
 
@@ -134,6 +148,7 @@ class Misfortune:
         self.nodes.remove(self.cut_off)
 
 
+@pytest.mark.usefixtures("_joined")
 @pytest.mark.fault("A7", "A8", "A10", "G-R4")
 def test_a_lost_node_a_killed_worker_and_a_silent_node_cost_their_trials_one_more_attempt_each(
     nodes: Nodes, whole: Run, tmp_path: Path
@@ -151,6 +166,7 @@ def test_a_lost_node_a_killed_worker_and_a_silent_node_cost_their_trials_one_mor
         assert len(failures(run)) <= 3
 
 
+@pytest.mark.usefixtures("_joined")
 @pytest.mark.fault("A1", "A9", "G-R2")
 def test_a_killed_driver_leaves_no_worker_and_no_finished_trial_is_run_again(
     nodes: Nodes, whole: Run, tmp_path: Path
@@ -199,3 +215,44 @@ def test_a_killed_head_stops_the_search_which_goes_on_with_another(
         check_same(run, whole)
         assert before
         assert not asked_after_their_end(run)
+
+
+def overrides(nodes: Nodes, resource: str = "marker") -> tuple[str, ...]:
+    return (*MEASURED, f"executor.address={nodes.address}", f"executor.measure_on={resource}")
+
+
+def details(run: Run) -> list[dict[str, Any]]:
+    return [trial.extra["measurements"]["placed_latency"] for trial in run.table().finished()]
+
+
+@pytest.mark.fault("A8")
+def test_every_latency_comes_from_one_process_on_the_node_with_the_resource(
+    nodes: Nodes, tmp_path: Path
+) -> None:
+    (marked,) = nodes.cluster.worker_nodes
+    run = search(fake_config(*overrides(nodes)), runs=tmp_path, name="run")
+    found = details(run)
+    assert len(found) == 4
+    assert {each["node"] for each in found} == {nodes.key(marked)}
+    assert len({each["process"] for each in found}) == 1
+    record = measuring_device(run)
+    assert record is not None and record["resource"] == "marker"
+
+
+def test_a_node_with_another_device_than_the_run_began_on_is_refused(
+    nodes: Nodes, tmp_path: Path
+) -> None:
+    search(fake_config(*overrides(nodes)), runs=tmp_path, name="run", time_limit_s=1e-9)
+    begun_on = {**device_fingerprint("cpu").to_dict(), "processor": "Abacus 3"}
+    with Run.open(tmp_path / "run", write=True) as run:
+        record = {"kind": MEASURING_DEVICE, "resource": "marker", "fingerprint": begun_on}
+        run.append({**record, "digest": "0123456789ab"})
+    with pytest.raises(RunError, match=r"processor was Abacus 3, here it is") as caught:
+        resume(tmp_path / "run")
+    assert "a node with the resource 'marker'" in str(caught.value.where)
+    assert not Run.open(tmp_path / "run").table().trials
+
+
+def test_a_resource_that_no_node_has_is_named(nodes: Nodes, tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFault, match=r"No node .* needs 0.001 abacus"):
+        search(fake_config(*overrides(nodes, "abacus")), runs=tmp_path, name="run")
