@@ -239,7 +239,18 @@ def _read_file(path: Path) -> Architecture:
         ) from None
     except (ArchitectureError, TopologyError) as error:
         place = f"{path}, {error.where}" if error.where else str(path)
-        raise type(error)(error.what, where=place, why=error.why, fix=error.fix) from None
+        fix = _fix_in_run(path) or error.fix
+        raise type(error)(error.what, where=place, why=error.why, fix=fix) from None
+
+
+def _fix_in_run(path: Path) -> str | None:
+    """Return how a file of a run is made right, whose log has what it is to hold."""
+    from nas.run_store import layout
+
+    run = path.absolute().parent.parent
+    if path.absolute().parent.name != layout.ARCHITECTURES or not layout.is_run(run):
+        return None
+    return f"Make it again from the log: nas runs rebuild {layout.typed(run)}"
 
 
 def _find_trial(path: Path, number: int) -> FoundArchitecture:

@@ -60,6 +60,8 @@ def test_what_a_power_loss_leaves_of_architectures_changes_no_answer_and_is_made
     torn.write_bytes(torn.read_bytes()[:50])
     lost.unlink()
     assert answers() == told
+    for file in (emptied, torn):
+        assert "Make it again from the log: nas runs rebuild mine" in nas("arch", "show", file).err
     answer = nas("doctor", "mine")
     assert answer.code == 0
     assert f"are not what the log says: {emptied.stem}, {torn.stem}." in answer.out
