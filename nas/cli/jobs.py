@@ -24,9 +24,13 @@ JobArgument = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run
 
 
 @app.callback(invoke_without_command=True)
-def _default(context: typer.Context) -> None:
+def _default(
+    context: typer.Context, address: AddressOption = None, token_file: TokenOption = None
+) -> None:
     if context.invoked_subcommand is None:
-        list_()
+        list_(address, token_file)
+    elif address is not None or token_file is not None:
+        context.fail(f"Write --address and --token-file behind '{context.invoked_subcommand}'.")
 
 
 @app.command("list")

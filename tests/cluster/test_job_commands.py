@@ -57,7 +57,7 @@ def test_jobs_are_listed_found_and_stopped_by_the_name_of_their_run(
     answers = Answers(JOBS)
     with serving(answers) as address:
         to = ["--address", address]
-        assert run(["jobs", "list", *to]) == 0
+        assert run(["jobs", *to]) == 0
         lines = said(capsys).splitlines()
         assert [line.split()[:2] for line in lines[1:]] == [["a", "failed"], ["b", "running"]]
         assert run(["jobs", "status", "a", *to, "--json"]) == 0
@@ -70,6 +70,8 @@ def test_jobs_are_listed_found_and_stopped_by_the_name_of_their_run(
         assert ("POST", "/api/jobs/nas-search-b-2/stop") in answers.asked
         assert run(["jobs", "status", "c", *to]) == 3
         assert "no job of a run 'c'" in said(capsys)
+        assert run(["jobs", *to, "status", "a"]) == 2
+        assert "Write --address and --token-file behind 'status'." in said(capsys)
 
 
 def test_a_log_that_is_too_long_is_not_shown_as_an_empty_one(
