@@ -22,6 +22,7 @@ from nas.search.interrupts import Stopper
 from nas.search.material import check_same_data
 from nas.search.progress import Listener, no_listener
 from nas.search.session import Stopped
+from nas.search.training.kept_trainings import told_left
 from nas.study.config import StudyConfig
 from nas.study.measuring import measure_networks
 from nas.study.methods.base import Choice, MethodContext
@@ -101,7 +102,7 @@ def run_study(
             write_outputs(run)
             run.append({"kind": "run_interrupted", "reason": stopper.signal_name or "stop"})
             raise InterruptedRunError(
-                f"Study '{run.name}' was interrupted; its finished cells are saved.",
+                f"Study '{run.name}' was interrupted; its finished cells are saved.{told_left(run.path)}",
                 where=str(run.path),
                 fix=f"Go on with the same command: {command}",
             ) from None

@@ -16,6 +16,7 @@ from nas.search.material import Material, prepare_material
 from nas.search.progress import Listener, StageProgress, no_listener
 from nas.search.session import Stopped, default_workers
 from nas.search.settings.config import SearchConfig
+from nas.search.training.kept_trainings import forget_states, run_kept
 from nas.seeds import derive_seed
 from nas.space import AbstractSpace, load_space, space_from_dict
 from nas.study.config import StudyConfig
@@ -189,8 +190,14 @@ class StudySession:
             return
         self.check_stop()
         setup = Setup(TRAIN, setting, threads=self.config.threads, timeout_s=self.config.timeout_s)
-        if not run_retrying(self._prepared(setup), jobs, take, self.stopper):
+        executor = self._prepared(setup)
+        if self.executor_kind == "ray":  # its workers may not see the folder
+            complete = run_retrying(executor, jobs, take, self.stopper)
+        else:
+            complete = run_kept(executor, self.run.path, setup, jobs, take, self.stopper)
+        if not complete:
             raise Stopped
+        forget_states(self.run.path, setup)
 
     def setting(self, search: SearchConfig, fingerprint: str, judge: Judge) -> dict[str, Any]:
         """Return the arguments of the training task.

@@ -18,8 +18,9 @@ from nas.topology.serial import load_architecture
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
+    from nas.search.training.training_job import TrainingJob
     from nas.training.parts import DataPart
 
 TRAIN = "nas.study.tasks:train_task"
@@ -61,11 +62,20 @@ class _Train:
         self.images, self.labels = judged
 
     def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Train the network of `architecture` with `seed`; weights of the result are not kept."""
+        """Train the network of `architecture` with `seed`; weights of the result are not kept.
+
+        With `state`, a folder, it goes on from what an equal training kept there.
+        """
+        from nas.search.training.kept_state import kept_state
+
+        return self.begin(payload).answer(kept_state(payload, self.data.fingerprint))
+
+    def begin(self, payload: dict[str, Any]) -> TrainingJob:
+        """Return the training of a payload before its first step."""
         from nas.model.network import Network
-        from nas.training.device import use_threads
-        from nas.training.evaluate import evaluate
-        from nas.training.fit import fit
+        from nas.search.training.training_job import TrainingJob
+        from nas.training.evaluate import Evaluation, evaluate
+        from nas.training.fit import FitResult, Training
 
         if self.recipe.recipe_hash != payload["recipe"]:
             raise ConfigError(
@@ -81,15 +91,20 @@ class _Train:
             initialisation=self.recipe.initialisation,
             seed=derive_seed(seed, "weights", 0),
         )
-        with use_threads(self.threads):
-            done = fit(network, self.training, self.recipe, seed=seed, device=self.device)
-            found = evaluate(network, self.images, self.labels)
-        return {
-            "judge": self.judge,
-            "error": found.error,
-            "cross_entropy": found.cross_entropy,
-            "images": found.count,
-            "train_loss": float(done.losses[-1]),
-            "steps": done.steps,
-            "recipe_hash": done.recipe_hash,
-        }
+
+        def judge(module: nn.Module) -> Evaluation:
+            return evaluate(module, self.images, self.labels)
+
+        def tell(done: FitResult, found: Evaluation) -> dict[str, Any]:
+            return {
+                "judge": self.judge,
+                "error": found.error,
+                "cross_entropy": found.cross_entropy,
+                "images": found.count,
+                "train_loss": float(done.losses[-1]),
+                "steps": done.steps,
+                "recipe_hash": done.recipe_hash,
+            }
+
+        training = Training(network, self.training, self.recipe, seed=seed, device=self.device)
+        return TrainingJob(training, self.threads, judge, tell)

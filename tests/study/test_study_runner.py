@@ -20,9 +20,11 @@ from nas.run_store import Run
 from nas.run_store.faults import VARIABLE
 from nas.run_store.records import scan
 from nas.search.progress import StageProgress
+from nas.search.training.kept_trainings import trainings_left
 from nas.study.outputs import document
 from nas.study.results import CELL, LATENCY, read_results
 from nas.study.runner import run_study
+from nas.training.fit import Training
 
 TINY: dict[str, Any] = {
     "max_train_images": 200,
@@ -116,17 +118,27 @@ def test_a_study_killed_for_real_goes_on(whole: Run, tmp_path: Path) -> None:
     assert len(trained(run)) == len(set(trained(run))) == 4
 
 
+@pytest.mark.fault("A5", "A21")
 def test_an_interrupt_leaves_the_study_to_be_gone_on_with(whole: Run, tmp_path: Path) -> None:
     config = study(methods=METHODS, **TINY)
+    cells: list[int] = []
+    step = Training._step
 
-    def interrupt(told: StageProgress) -> None:
-        if told.unit == "trainings" and told.done == 2:
+    def look(told: StageProgress) -> None:
+        cells.append(told.done if told.unit == "trainings" else 0)
+
+    def interrupted(training: Training, *given: Any) -> Any:
+        if cells[-1] == 2 and training.steps == 1:
             os.kill(os.getpid(), signal.SIGINT)
+        return step(training, *given)
 
-    with pytest.raises(InterruptedRunError, match="'made' was interrupted") as caught:
-        run_study(
-            config, studies=tmp_path, executor="inline", listener=interrupt, command="nas study x"
-        )
+    with (
+        pytest.raises(InterruptedRunError, match="'made' was interrupted") as caught,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(Training, "_step", interrupted)
+        run_study(config, studies=tmp_path, executor="inline", listener=look, command="nas study x")
+    assert trainings_left(tmp_path / "made") == 1
     assert caught.value.exit_code == 130
     assert caught.value.fix == "Go on with the same command: nas study x"
     left = Run.open(tmp_path / "made")
@@ -135,6 +147,7 @@ def test_an_interrupt_leaves_the_study_to_be_gone_on_with(whole: Run, tmp_path: 
     run = finished(tmp_path)
     assert figures(run) == figures(whole)
     assert len(trained(run)) == 4
+    assert trainings_left(run.path) == 0
 
 
 def test_a_finished_study_is_not_touched_again(whole: Run, tmp_path: Path) -> None:
@@ -190,15 +203,15 @@ def test_a_training_that_fails_is_told_and_the_others_go_on(
     from nas.errors import TrialError
     from nas.training import fit as fitting
 
-    real, calls = fitting.fit, []
+    real, calls = fitting.Training.run, []
 
-    def fit(*given: Any, **more: Any) -> Any:
+    def run_of(*given: Any, **more: Any) -> Any:
         calls.append(1)
         if len(calls) == 1:
             raise TrialError("The training loss is nan.", kind="nonfinite")
         return real(*given, **more)
 
-    monkeypatch.setattr(fitting, "fit", fit)
+    monkeypatch.setattr(fitting.Training, "run", run_of)
     run = finished(tmp_path)
     first = read_results(run).rows[0]
     assert first.failures == ("seed 0: nonfinite: The training loss is nan.",)

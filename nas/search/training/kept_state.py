@@ -172,7 +172,9 @@ class KeptState:
         self._fails = True
 
 
-def kept_state(payload: Mapping[str, Any], fingerprint: str, every_s: float) -> KeptState | None:
+def kept_state(
+    payload: Mapping[str, Any], fingerprint: str, every_s: float = CHECKPOINT_EVERY_S
+) -> KeptState | None:
     """Return where a job keeps how far it is, if it does.
 
     Args:

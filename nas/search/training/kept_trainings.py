@@ -52,7 +52,8 @@ def forget_states(run: Path, setup: Setup) -> None:
 
 def _kind(setup: Setup) -> dict[str, Any]:
     # Not the whole setup: a run may move to another folder.
-    return {"task": setup.factory, "recipe": setup.arguments.get("recipe")}
+    named = ("recipe", "fingerprint", "judge")
+    return {"task": setup.factory, **{name: setup.arguments.get(name) for name in named}}
 
 
 def _digest(facts: Mapping[str, Any]) -> str:
