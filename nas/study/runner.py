@@ -102,7 +102,8 @@ def run_study(
             write_outputs(run)
             run.append({"kind": "run_interrupted", "reason": stopper.signal_name or "stop"})
             raise InterruptedRunError(
-                f"Study '{run.name}' was interrupted; its finished cells are saved.{told_left(run.path)}",
+                f"Study '{run.name}' was interrupted; its finished cells are saved."
+                f"{told_left(run.path)}",
                 where=str(run.path),
                 fix=f"Go on with the same command: {command}",
             ) from None
