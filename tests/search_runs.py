@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from process_watch import is_alive
+from run_store.forked import start_child, wait_for
 
 from nas.run_store import Run
 from nas.search.driver import search
@@ -72,6 +78,18 @@ def count_records(run: Path) -> int:
         return (run / "trials.log").read_bytes().count(b"\n")
     except FileNotFoundError:
         return 0
+
+
+def killed_when(reached: Callable[[], bool], function: Callable[[], None]) -> int:
+    """Run a function in a forked child, which imports nothing again, and kill it at a moment.
+
+    Returns how the child ended: `forked.KILLED`, or 0 where it was done before.
+    """
+    child = start_child(function)
+    while not reached() and is_alive(child):
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    return wait_for(child)
 
 
 def asked_and_closed(run: Run) -> tuple[list[int], list[int]]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from run_store.forked import KILLED
 from scale import CHECKOUT, is_full_scale
-from search_runs import start
+from search_runs import killed_when
 
 from nas.errors import TrialError
 from nas.run_store import Run
@@ -71,37 +70,20 @@ def test_enough_seeds_give_every_bin_a_verdict(straight: Run) -> None:
     assert document["confirmation"] == json.loads(json.dumps(found))
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from nas.search.settings.config import SearchConfig
-from nas.search.driver import resume, search
-import json
-name, executor, settings = sys.argv[1:]
-if Path(name).exists():
-    resume(name, executor=executor, workers=1)
-else:
-    path = Path(name)
-    config = SearchConfig.model_validate(json.loads(settings))
-    search(config, runs=path.parent, name=path.name, executor=executor, workers=1)
-"""
+def kill_when(path: Path, executor: str, kind: str, count: int) -> None:
+    """Search or go on until the log has so many records of a kind, then end without a word."""
 
-
-def kill_when(path: Path, settings: str, executor: str, reached: Callable[[str], bool]) -> None:
-    """Run until the log says so, then end the process without a word."""
-    process = start(KILLED, path, executor, settings)
-    log = path / "trials.log"
-    deadline = time.monotonic() + 120
-    try:
-        while time.monotonic() < deadline and process.poll() is None:
-            if log.exists() and reached(log.read_text()):
-                break
-            time.sleep(0.01)
+    def drive() -> None:
+        if path.exists():
+            resume(path, executor=executor, workers=1)
         else:
-            raise AssertionError(f"it ended before: {process.communicate()[1]}")
-    finally:
-        process.kill()
-        process.communicate()
+            search(config(), runs=path.parent, name=path.name, executor=executor, workers=1)
+
+    log = path / "trials.log"
+    assert (
+        killed_when(lambda: log.exists() and log.read_text().count(f'"{kind}"') >= count, drive)
+        == KILLED
+    )
 
 
 def without_times(found: dict[str, Any]) -> dict[str, Any]:
@@ -114,9 +96,9 @@ def without_times(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_kills_and_other_executors_confirm_the_same(straight: Run, tmp_path: Path) -> None:
-    path, settings = tmp_path / "killed", json.dumps(config().to_dict())
-    kill_when(path, settings, "local", lambda log: log.count('"confirm_validated"') >= 2)
-    kill_when(path, settings, "inline", lambda log: log.count('"confirm_finished"') >= 3)
+    path = tmp_path / "killed"
+    kill_when(path, "local", "confirm_validated", 2)
+    kill_when(path, "inline", "confirm_finished", 3)
     again = resume(path, executor="ray" if is_full_scale() else "inline", workers=2)
     assert without_times(confirmed(again)) == without_times(confirmed(straight))
     records = again.records()

@@ -15,15 +15,14 @@ import pytest
 from scale import scaled
 from search_fakes import fake_error
 from search_runs import (
-    SCRIPT,
     TRIALS,
     asked_and_closed,
     canonical,
     count_records,
     fake_config,
     fake_search,
+    killed_when,
     points,
-    start,
 )
 
 from nas.cost.count import cost
@@ -80,12 +79,14 @@ def test_killed_anywhere_and_resumed_it_is_the_same_search(whole: Run, tmp_path:
         # Every second one is killed again while it goes on.
         moments = sorted(rng.integers(2, total - 2, size=1 + number % 2).tolist())
         for round_, moment in enumerate(moments):
-            verb = "resume" if round_ else "search"
-            with start(SCRIPT, tmp_path, verb, path.name) as driver:
-                while count_records(path) < moment and driver.poll() is None:
-                    time.sleep(0.002)
-                driver.kill()
-                driver.communicate()
+
+            def drive(goes_on: bool = round_ > 0, path: Path = path) -> None:
+                _ = resume(path) if goes_on else fake_search(tmp_path, name=path.name)
+
+            def reached(records: int = moment, path: Path = path) -> bool:
+                return count_records(path) >= records
+
+            killed_when(reached, drive)
         run = resume(path)
         assert canonical(points(run)) == canonical(points(whole))
         asked, closed = asked_and_closed(run)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_runs import SCRIPT, count_records, fake_search, start
+from run_store.forked import KILLED
+from search_runs import count_records, fake_search, killed_when
 
 from nas.run_store import Run
 from nas.search.driver import resume
@@ -153,11 +154,10 @@ def test_what_another_run_paid_for_is_not_charged() -> None:
 
 
 def test_a_killed_search_has_all_its_records_in_the_ledger(tmp_path: Path) -> None:
-    with start(SCRIPT, tmp_path, "search", "killed") as driver:
-        while count_records(tmp_path / "killed") < 30 and driver.poll() is None:
-            pass
-        driver.kill()
-        driver.communicate()
+    def search() -> None:
+        fake_search(tmp_path, name="killed")
+
+    assert killed_when(lambda: count_records(tmp_path / "killed") >= 30, search) == KILLED
     before = search_cost(ledger(Run.open(tmp_path / "killed")))
     run = resume(tmp_path / "killed")
     (explore,) = ledger(run)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from search_runs import start
+from run_store.forked import KILLED
+from search_runs import killed_when
 
+from nas.cli.main import run as type_in
 from nas.errors import RunError
 from nas.pareto import non_dominated
 from nas.run_store import Run
@@ -136,20 +137,17 @@ def test_a_ranking_goes_on_where_it_was_left_and_the_workers_change_nothing(
     assert json.dumps(again) == json.dumps(whole)
 
 
-RANK_HERE = "import sys; from nas.cli.main import run; sys.exit(run(sys.argv[1:]))"
-
-
 def test_a_ranking_killed_with_9_goes_on_with_the_same_numbers(
     searched: Path, ranked_run: Path, tmp_path: Path
 ) -> None:
     path = Path(shutil.copytree(searched, tmp_path / "killed"))
     options = ("--architectures=6", "--epochs=1", "--executor=inline")
-    process = start(RANK_HERE, "supernet", "rank", path, *options)
+
+    def rank_here() -> None:
+        type_in(["supernet", "rank", str(path), *options])
+
     with Run.open(path) as run:
-        while len(truths(run.records())) < 4 and process.poll() is None:
-            time.sleep(0.02)
-        process.kill()
-        process.communicate()
+        assert killed_when(lambda: len(truths(run.records())) >= 4, rank_here) == KILLED
         left = truths(run.records())
     assert 4 <= len(left) < 12
     again, records = ranked(path)
