@@ -19,11 +19,12 @@ from nas.supernet.relaxed_training import (
     train_relaxation,
 )
 from nas.supernet.supernet import Supernet
+from nas.supernet.training_report import EpochHealth
 from nas.supernet.training_rules.self_distillation import SelfDistillation
 
 RULE = {"name": "self_distillation", "every_epochs": 0.5, "temperature": 2.0}
 PAIRS = scaled(20)
-EPOCHS = 24
+EPOCHS = 16
 
 
 def train(
@@ -132,7 +133,7 @@ def late_sharpness(*rules: str, seed: int) -> float:
         rules=list(rules),
         epochs=EPOCHS,
         batch_size=32,
-        learning_rate=0.1,
+        learning_rate=0.2,
         gate_learning_rate=0.05,
         gate_warmup_epochs=1,
     )
@@ -142,8 +143,13 @@ def late_sharpness(*rules: str, seed: int) -> float:
     batches = [training.gate_batches.at(step) for step in range(6)]
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     seen: list[float] = []
-    training.run(lambda *_: seen.append(sharpness(training, (images, labels))))
-    return float(np.mean(seen[-EPOCHS // 3 :]))
+
+    def look(report: EpochHealth, *_: object) -> None:
+        if report.epoch > EPOCHS - EPOCHS // 3:
+            seen.append(sharpness(training, (images, labels)))
+
+    training.run(look)
+    return float(np.mean(seen))
 
 
 def test_sharpness_is_lower_with_self_distillation_than_without() -> None:
