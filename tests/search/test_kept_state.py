@@ -175,6 +175,28 @@ def test_a_full_disk_costs_the_state_and_not_the_training(
     assert goes_on(tmp_path / "one") == 2  # the last one that fitted stays
 
 
+@pytest.mark.fault("B15")
+def test_links_in_a_run_are_followed_neither_for_reading_nor_for_writing(
+    tmp_path: Path, said: Callable[[], str]
+) -> None:
+    leave(tmp_path / "elsewhere", 2)
+    (tmp_path / "trainings").mkdir()
+    (tmp_path / "trainings" / "one").symlink_to(tmp_path / "elsewhere")
+    before = sorted((tmp_path / "elsewhere").iterdir())
+    assert goes_on(tmp_path / "trainings" / "one", kept(tmp_path / "trainings" / "one", 0.0)) == 0
+    assert "'one' is not a folder" in said()
+    assert not forget_state(tmp_path / "trainings" / "one")
+    assert sorted((tmp_path / "elsewhere").iterdir()) == before
+
+
+def test_the_folder_beside_an_output_may_lie_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    leave(tmp_path / "link" / "net.training", 4)
+    assert goes_on(tmp_path / "link" / "net.training") == 4
+    assert forget_state(tmp_path / "link" / "net.training")
+
+
 def test_what_a_training_cost_before_is_counted(tmp_path: Path) -> None:
     state = kept(tmp_path / "one")
     state.earlier_s = 1000.0

@@ -120,7 +120,7 @@ def train_network(
         except JobLeft:
             raise InterruptedRunError(
                 f"The training was interrupted after {training.epochs_done} of {recipe.epochs} "
-                "epochs; its state is saved.",
+                f"epochs; its state {'could not be' if kept.fails else 'is'} saved.",
                 where=str(state),
                 fix="Type the same command again to go on from there.",
             ) from None

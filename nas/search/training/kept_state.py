@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import nas
-from nas.errors import NasError, RunError
+from nas.errors import NasError
 from nas.run_store.atomic import make_folder, read_bytes, remove_stray_temporaries, write_json
+from nas.run_store.layout import TRAININGS
 from nas.run_store.weights import WeightStore
 from nas.search.executors.attempt import TALK, JobLeft
 from nas.search.time_spent import TimeSpent
-from nas.search.training.kept_trainings import GONE_ON, forget_state
+from nas.search.training.kept_trainings import GONE_ON, forget_state, is_state_folder
 from nas.training.fit import EpochReport, FitResult, Training
 from nas.training.fit_state import FitState
 
@@ -34,6 +35,10 @@ MOST_STARTS: Final = 5
 any more. Not once: whoever kills a search often does not speak against the training it was in."""
 
 _log = logging.getLogger(TALK)
+
+
+class _NotUsed(Exception):
+    """Why a state is not gone on from; it is told, and the training begins anew."""
 
 
 @final
@@ -49,6 +54,7 @@ class KeptState:
 
     Attributes:
         earlier_s: What the training cost before the state it goes on from, in seconds.
+        fails: Whether the last state could not be kept.
     """
 
     def __init__(
@@ -66,7 +72,7 @@ class KeptState:
         self._spent = TimeSpent()
         self._store = WeightStore(folder)
         self._kept_at, self._pause_s = clock(), every_s
-        self._fails = False
+        self.fails = False
 
     def restore(self, training: Training) -> bool:
         """Bring a fresh training to where an equal one stood; return whether it goes on there."""
@@ -76,13 +82,14 @@ class KeptState:
         sha, state = found
         try:
             self._check(state, training)
+            spent_s = float(state.facts["spent_s"])
             self._count_start(sha)
             training.restore(state)
-            self.earlier_s = float(state.facts["spent_s"])
-        except (NasError, KeyError, TypeError, ValueError) as error:
+        except (_NotUsed, NasError, KeyError, TypeError, ValueError) as error:
             _log.warning("a training begins anew: %s", getattr(error, "what", error))
             forget_state(self.folder)
             return False
+        self.earlier_s = spent_s
         _log.info(
             "a training goes on where it was left, after step %s of epoch %s of %s",
             f"{training.steps:,}",
@@ -104,23 +111,26 @@ class KeptState:
         try:
             now = state()
             spent = self.earlier_s + self._spent.busy_s
-            make_folder(self.folder.parent)
+            if self.folder.parent.name == TRAININGS:
+                make_folder(self.folder.parent)
             make_folder(self.folder)
             sha = self._store.put(now.arrays, {**now.facts, "about": self._about, "spent_s": spent})
             self._store.collect_garbage([sha])
-        except (NasError, OSError, MemoryError) as error:
+        except (NasError, OSError, MemoryError, RuntimeError) as error:
             self._tell_failure(error)
             return False
         finally:
             self._kept_at = self._clock()
             if self._every_s:
                 self._pause_s = max(self._every_s, (self._kept_at - began) / MOST_SHARE)
-        self._fails = False
+        self.fails = False
         return True
 
     def _newest(self) -> tuple[str, FitState] | None:
         """Return the state that came furthest; what cannot be read is told."""
         found: dict[str, FitState] = {}
+        if not is_state_folder(self.folder):
+            return None
         with suppress(OSError):
             remove_stray_temporaries(self.folder)
         for sha in self._store.names():
@@ -130,7 +140,8 @@ class KeptState:
                 _log.warning(
                     "where a training stood cannot be read: %s", getattr(error, "what", error)
                 )
-                self._store.path(sha).unlink(missing_ok=True)
+                with suppress(OSError):
+                    self._store.path(sha).unlink(missing_ok=True)
         if not found:
             return None
         return max(found.items(), key=lambda each: (_steps(each[1]), each[0]))
@@ -141,7 +152,7 @@ class KeptState:
             there = there if isinstance(there, Mapping) else {}
             for key in {**here, **there}:
                 if here.get(key) != there.get(key):
-                    raise RunError(
+                    raise _NotUsed(
                         f"what was kept is of another one: its {key} is {there.get(key)!r}, here "
                         f"it is {here.get(key)!r}"
                     )
@@ -150,13 +161,13 @@ class KeptState:
         """Count that a state is gone on from.
 
         Raises:
-            RunError: If that happened too often already.
+            _NotUsed: If that happened too often already.
         """
         file, starts = self.folder / GONE_ON, 0
         with suppress(NasError, OSError, ValueError, TypeError, AttributeError):
             starts = int(json.loads(read_bytes(file)).get(sha, 0))
         if starts >= MOST_STARTS:
-            raise RunError(
+            raise _NotUsed(
                 f"it was gone on with {starts} times from one state and each time its process "
                 "ended before the next one, and the state may be why"
             )
@@ -164,12 +175,12 @@ class KeptState:
             write_json(file, {sha: starts + 1})
 
     def _tell_failure(self, error: Exception) -> None:
-        if not self._fails:
+        if not self.fails:
             _log.warning(
                 "where a training stands cannot be kept, it goes on without: %s",
                 getattr(error, "what", error),
             )
-        self._fails = True
+        self.fails = True
 
 
 def kept_state(

@@ -61,9 +61,15 @@ def _digest(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
+def is_state_folder(folder: Path) -> bool:
+    """Tell whether there is a folder for states, and no link on the way to it in a run."""
+    in_run = folder.parent.name == TRAININGS
+    return is_real_folder(folder) and (is_real_folder(folder.parent) or not in_run)
+
+
 def forget_state(folder: Path) -> bool:
     """Remove what was kept of a training, and nothing else; return whether there was anything."""
-    if not is_real_folder(folder):
+    if not is_state_folder(folder):
         return False
     with suppress(OSError):  # what stays is found out of date by whoever looks at it next
         remove_stray_temporaries(folder)
