@@ -38,7 +38,11 @@ from brief_searches import brief_searches
 from nas.cli.main import main
 from nas.search.settings.presets import PRESETS, merge
 
-brief = {"search": {"trials": 12, "batch": 4}, "confirm": {"enabled": False}}
+brief = {
+    "search": {"trials": 8, "batch": 4},
+    "confirm": {"enabled": False},
+    "executor": {"workers": 1},
+}
 with brief_searches(), patch.dict(PRESETS, smoke=merge(PRESETS["smoke"], brief)):
     main()
 """
@@ -173,7 +177,8 @@ def test_a_search_goes_to_a_cluster_is_killed_and_comes_home(terminal: Terminal)
     lines = iter(search.stderr.readline, "")
     name = next(found[1] for line in lines if (found := re.match(r"submitted run '(.*?)'", line)))
     there = terminal.folder / "state/nas/submitted-runs" / name
-    until(lambda: finished_trials(there) >= 2, "the second trial")
+    until(lambda: finished_trials(there) >= 2 or search.poll() is not None, "the second trial")
+    assert search.poll() is None, search.communicate()
     assert re.search(rf"^{name} +running", terminal.type(listed), flags=re.MULTILINE)
     driver = owner_of(there / "lock")
     assert driver is not None
