@@ -19,7 +19,13 @@ BRIEF: Final = {
     "max_train_megapixels": 0.03,
     "supernet": {"training": {"epochs": 2}, "relaxation": {"epochs": 2, "proposals": 2}},
     "latency": {"max_seconds": 0.02, "wait_s": 0, "retries": 0},
-    "confirm": {"bins": 1, "shortlist": 1, "recipe": {"epochs": 2}, "baselines": {"hand_made": 1}},
+    "confirm": {
+        "bins": 1,
+        "shortlist": 1,
+        "recipe": {"epochs": 2},
+        "rivals": ["random_members"],
+        "baselines": {"hand_made": 1, "random": 1},
+    },
     "executor": {"kind": "inline"},
 }
 """Laid over the preset; what a command line or a file says wins over it, as it does there."""
