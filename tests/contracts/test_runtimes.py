@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from nas.objectives.latency_config import LatencyConfig
 from nas.objectives.runtimes import RUNTIMES, AbstractRuntime, prepare
 from nas.objectives.runtimes.base import Quantisation
 from nas.seeds import derive_seed
-from nas.space import load_space
+from nas.space import AbstractSpace, load_space
 
 SHAPE = (1, 8, 8)
 IMAGES = np.random.default_rng(0).standard_normal((5, *SHAPE)).astype(np.float32)
@@ -41,9 +42,14 @@ HERE = [name for name in RUNTIMES if is_here(name)]
 ELSEWHERE = [name for name in RUNTIMES if name not in HERE]
 
 
+@cache
+def wired() -> AbstractSpace:
+    return load_space("wired_cnn")
+
+
 def member(index: int) -> nn.Module:
     """Return a random member of a space with all patterns and merges."""
-    space = load_space("wired_cnn")
+    space = wired()
     rng = np.random.default_rng(derive_seed(0, "runtimes", index))
     return fuse(Network(space.build(space.sample(rng)), SHAPE, 10, seed=index))
 
