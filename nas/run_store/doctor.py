@@ -20,6 +20,7 @@ from nas.run_store.atomic import read_bytes, stray_temporaries
 from nas.run_store.heads import LOST, is_emptied, recorded_head
 from nas.run_store.lock import owner_of
 from nas.run_store.log import scan_log
+from nas.run_store.log_mark import read_mark
 from nas.run_store.migrating import check_config_unchanged
 from nas.run_store.migrations import steps_between
 from nas.run_store.records import Record
@@ -127,6 +128,7 @@ def _look_at_lock(path: Path) -> Iterator[Finding]:
 
 def _look_at_log(path: Path) -> Iterator[Finding]:
     log = path / layout.LOG
+    mark = None if owner_of(path / layout.LOCK) else read_mark(path / layout.LOCK)
     contents = scan_log(log)
     if contents.bad:
         what = f"Record {contents.bad.number} at byte {contents.bad.offset} is damaged: "
@@ -136,7 +138,11 @@ def _look_at_log(path: Path) -> Iterator[Finding]:
         what = "The log is empty, or holds no whole record; every run begins with one."
         yield Finding("error", what, str(log), _repair_command(path), lost=LOST)
         return
-    if contents.torn and not owner_of(path / layout.LOCK):
+    if mark is not None and (lost := mark.lost_in(log)) is not None:
+        what = f"The log has {len(contents.records)} whole records, its owner had written "
+        what += f"{mark.records}. If there is a longer copy of {layout.LOG}, put it back."
+        yield Finding("error", what, str(log), _repair_command(path), lost=lost)
+    elif contents.torn and not owner_of(path / layout.LOCK):
         what = f"The last write was torn ({len(contents.torn)} bytes); nothing acknowledged is lost"
         yield Finding("warning", what + ".", str(log), _repair_command(path))
     try:

@@ -86,6 +86,18 @@ def is_emptied(contents: Scan) -> bool:
     return not contents.records and contents.bad is None
 
 
+def loss_of_records(path: Path, lost: str) -> Record:
+    """Warn that the log of the run `path` has lost records at its end; return the record of it."""
+    _logger.warning(
+        "Run '%s': its log is not as its owner left it. Lost: %s; trials among them are run again. "
+        "If there is a longer copy of %s, put it back.",
+        path.name,
+        lost,
+        layout.LOG,
+    )
+    return {"kind": "repaired", "lost": [lost]}
+
+
 def begin_emptied_log(path: Path) -> bool:
     """Begin the log of the run `path` anew if it was emptied; return whether it was.
 

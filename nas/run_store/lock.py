@@ -1,9 +1,9 @@
 """One owner per run: an advisory lock of the kernel on `<run>/lock`.
 
 The kernel frees the lock when its owner dies, so there is no stale lock and no waiting time. The
-text inside the file only serves the message to the second comer. The file is never deleted:
-deleting it would let two processes lock two files of one name. On a network file system, where
-other machines have kernels of their own, a lease is held beside it.
+text inside the file serves the message to the second comer, and notes how far the log goes. The
+file is never deleted: deleting it would let two processes lock two files of one name. On a network
+file system, where other machines have kernels of their own, a lease is held beside it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from nas.run_store import faults, layout
 from nas.run_store.atomic import not_a_regular_file, storage_fault
 from nas.run_store.file_system import network_kind
 from nas.run_store.lease import RunLease, read_lease
+from nas.run_store.log_mark import WIDTH, LogMark, from_lock, to_note
 
 # A viewer that asks who owns the run holds a shared lock for microseconds, and a child that was
 # forked from an owner that was killed lets go as soon as it runs: both are waited out.
@@ -62,6 +63,9 @@ class RunLock:
         take_over: Of a run on a network file system: take it from a process of another machine
             that is not heard of any more.
 
+    Attributes:
+        mark: How far the log was written, by this owner or by the one before.
+
     Raises:
         RunError: If another process, or another object of this one, owns the run.
         EnvironmentFault: If the file system cannot lock.
@@ -82,7 +86,8 @@ class RunLock:
             else:
                 self._lease = RunLease(lease, take_over=take_over, kernel_decides=locked)
                 _warn_once(run_name, network)
-            _sign(self._descriptor)
+            self.mark = from_lock(_read_text(self._descriptor))
+            self._signed = _sign(self._descriptor, self.mark)
         except BaseException:
             self.release()
             raise
@@ -102,6 +107,13 @@ class RunLock:
         """
         if self._lease is not None:
             self._lease.check()
+
+    def note(self, mark: LogMark | None) -> None:
+        """Note how far the log is written now, None while it is written anew."""
+        self.mark = mark
+        if self._descriptor is not None:
+            with suppress(OSError):  # a disk that fails says so where facts are written
+                os.pwrite(self._descriptor, to_note(mark), self._signed)
 
     def release(self) -> None:
         """Give the run free; a second call does nothing."""
@@ -242,19 +254,28 @@ def _in_use(owner: Owner, path: Path, run_name: str) -> RunError:
 
 def _read_owner(descriptor: int) -> Owner:
     try:
-        found = json.loads(os.pread(descriptor, 4096, 0))
+        found = json.loads(_read_text(descriptor).partition(b"\n")[0])
         return Owner(int(found["pid"]), str(found["host"]), str(found["since"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return Owner(0, "unknown", "unknown")
 
 
-def _sign(descriptor: int) -> None:
+def _read_text(descriptor: int) -> bytes:
+    try:
+        return os.pread(descriptor, 4096, 0)
+    except OSError:
+        return b""
+
+
+def _sign(descriptor: int, mark: LogMark | None) -> int:
+    """Write who owns the run, and the mark behind it; return where that begins."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     text = json.dumps(asdict(Owner(os.getpid(), socket.gethostname(), since))) + "\n"
     # A full disk must not keep the owner out: the lock holds without its text.
     with suppress(OSError):
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text.encode(), 0)
+        os.pwrite(descriptor, text.encode() + to_note(mark), 0)
+        os.ftruncate(descriptor, len(text) + WIDTH)
+    return len(text)
 
 
 def _close_in_forked_children(lock: RunLock) -> None:

@@ -27,6 +27,7 @@ from nas.run_store.atomic import (
     write_bytes,
 )
 from nas.run_store.layout import QUARANTINE, typed
+from nas.run_store.log_mark import LogMark
 from nas.run_store.records import BadRecord, Record, Scan, encode, scan
 
 _logger = logging.getLogger("nas")
@@ -40,10 +41,15 @@ class Log:
         path: The log file, verified and without a torn end; see `Log.open`.
         end: Its length in bytes.
         seq: Number of records in it.
+        mark: Which record is the last one.
+
+    Attributes:
+        mark: Which record is the last one, None without any.
     """
 
-    def __init__(self, path: Path, *, end: int, seq: int) -> None:
+    def __init__(self, path: Path, *, end: int, seq: int, mark: LogMark | None) -> None:
         self.path = path
+        self.mark = mark
         self._end = end
         self._seq = seq
         self._fault: str | None = None
@@ -51,11 +57,15 @@ class Log:
         self._descriptor: int | None = _open_for_append(path)
 
     @classmethod
-    def open(cls, path: Path) -> tuple[Log, tuple[Record, ...]]:
+    def open(cls, path: Path, *, is_short: bool = False) -> tuple[Log, tuple[Record, ...]]:
         """Verify every record, and return the log with the records in it.
 
         A torn last line is moved to `quarantine/` beside the log, with one warning. The caller
         holds the run's lock.
+
+        Args:
+            path: The log file.
+            is_short: Whether acknowledged records are known to be missing at its end.
 
         Raises:
             RunError: If the log is missing, or a record before the end is damaged.
@@ -63,8 +73,9 @@ class Log:
         """
         contents = read_log(path)
         if contents.torn:
-            _cut(path, contents)
-        return cls(path, end=contents.end, seq=len(contents.records)), contents.records
+            _cut(path, contents, is_short)
+        log = cls(path, end=contents.end, seq=len(contents.records), mark=contents.mark)
+        return log, contents.records
 
     def append(self, record: Record) -> int:
         """Write `record`, wait until it is on disk, and return its number.
@@ -90,8 +101,9 @@ class Log:
                 # Ctrl-C between write and flush: not acknowledged, so it must not be there.
                 self._roll_back(descriptor)
                 raise
-            self._end += len(line)
             self._seq += 1
+            self.mark = LogMark(self._seq, self._end, line[:8].decode("ascii"))
+            self._end += len(line)
             return self._seq - 1
 
     def close(self) -> int:
@@ -213,7 +225,7 @@ def quarantine(run_folder: Path, label: str, data: bytes) -> Path:
     return target
 
 
-def _cut(path: Path, contents: Scan) -> None:
+def _cut(path: Path, contents: Scan, is_short: bool) -> None:
     kept = quarantine(path.parent, f"torn-{contents.end}", contents.torn)
     faults.reach("torn_before_cut")
     try:
@@ -226,12 +238,12 @@ def _cut(path: Path, contents: Scan) -> None:
     except OSError as error:
         raise storage_fault(error, "cut the torn end of the log", path) from error
     _logger.warning(
-        "Run '%s': the last write was torn; its %d bytes were moved to %s/%s. "
-        "Nothing acknowledged is lost.",
+        "Run '%s': the last write was torn; its %d bytes were moved to %s/%s.%s",
         path.parent.name,
         len(contents.torn),
         QUARANTINE,
         kept.name,
+        "" if is_short else " Nothing acknowledged is lost.",
     )
 
 

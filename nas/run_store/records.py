@@ -19,6 +19,7 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from nas.errors import RunError
+from nas.run_store.log_mark import LogMark
 
 Record = dict[str, Any]
 """One fact about a run: a JSON object with at least a `kind`."""
@@ -45,12 +46,14 @@ class Scan:
         end: Offset behind the last valid record, in bytes.
         torn: Bytes behind the last newline, left by a write that did not finish.
         bad: The first complete line that is no record; what follows it was not read.
+        mark: Which record is the last one, None without any.
     """
 
     records: tuple[Record, ...]
     end: int
     torn: bytes
     bad: BadRecord | None
+    mark: LogMark | None = None
 
 
 def encode(seq: int, record: Record) -> bytes:
@@ -170,17 +173,19 @@ def scan(data: bytes, *, offset: int = 0, seq: int = 0) -> Scan:
         seq: Number of the first record in `data`.
     """
     records: list[Record] = []
-    start = 0
+    start, last, bad = 0, 0, None
     with collector_paused():
-        while (newline := data.find(b"\n", start)) >= 0:
+        while bad is None and (newline := data.find(b"\n", start)) >= 0:
             number = seq + len(records)
             try:
                 records.append(decode(data[start:newline], number))
+                last, start = start, newline + 1
             except ValueError as error:
                 bad = BadRecord(number, offset + start, newline + 1 - start, str(error))
-                return Scan(tuple(records), offset + start, b"", bad)
-            start = newline + 1
-    return Scan(tuple(records), offset + start, data[start:], None)
+    mark = None
+    if records:
+        mark = LogMark(seq + len(records), offset + last, data[last : last + 8].decode("ascii"))
+    return Scan(tuple(records), offset + start, b"" if bad else data[start:], bad, mark)
 
 
 @contextmanager

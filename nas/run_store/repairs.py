@@ -71,26 +71,39 @@ def repair(path: Path | str) -> list[str]:
     lock = RunLock(path / layout.LOCK, path.name)
     try:
         done = [f"Removed the stray file {file.name}." for file in remove_stray_temporaries(path)]
-        return [*done, *_repair_log(path), *_repair_head(path), *_repair_weights(path)]
+        return [*done, *_repair_log(path, lock), *_repair_head(path), *_repair_weights(path)]
     finally:
         lock.release()
 
 
-def _repair_log(path: Path) -> list[str]:
+def _repair_log(path: Path, lock: RunLock) -> list[str]:
+    log = path / layout.LOG
+    missing = lock.mark.lost_in(log) if lock.mark else None
+    lock.note(None)  # the log may be written anew
+    done = _repair_records(path, missing)
+    lock.note(scan_log(log).mark)
+    return done
+
+
+def _repair_records(path: Path, missing: str | None) -> list[str]:
     log = path / layout.LOG
     if begin_emptied_log(path):
         return [f"Began the log anew with what {layout.CONFIG} says.", f"Lost: {LOST}."]
     data = read_bytes(log)
     found = salvage_log(data)
-    if not found.lost and scan_log(log).bad is None:
+    is_damaged = scan_log(log).bad is not None
+    lost = list(found.lost)
+    if missing is not None and not is_damaged:  # what is damaged may be what is missing
+        lost.append(missing)
+    if not lost and not is_damaged:
         return []
     original = quarantine(path, "trials-log", data)
-    note = {"kind": "repaired", "lost": list(found.lost), "original": _aside(original)}
+    note = {"kind": "repaired", "lost": lost, "original": _aside(original)}
     lines = [encode(seq, record) for seq, record in enumerate([*found.kept, note])]
     faults.reach("repair_before_log")
     write_bytes(log, b"".join(lines))
     done = [f"Kept {len(found.kept)} whole records; the old log is {_aside(original)}."]
-    return done + [f"Lost: {loss}." for loss in found.lost]
+    return done + [f"Lost: {loss}." for loss in lost]
 
 
 def _aside(file: Path) -> str:

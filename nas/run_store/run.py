@@ -36,7 +36,7 @@ from nas.run_store.creation import (
     name_taken,
     prepare_root,
 )
-from nas.run_store.heads import begin_emptied_log, read_head, require_whole
+from nas.run_store.heads import begin_emptied_log, loss_of_records, read_head, require_whole
 from nas.run_store.lock import Owner, RunLock, owner_of
 from nas.run_store.log import Log, read_log, scan_log
 from nas.run_store.migrating import check_config_unchanged, migrate
@@ -163,22 +163,27 @@ class Run:
     def _opened(cls, path: Path, lock: RunLock) -> Run:
         try:
             remove_stray_temporaries(path)
-            begin_emptied_log(path)
+            lost = lock.mark.lost_in(path / layout.LOG) if lock.mark else None
+            if begin_emptied_log(path):
+                lost = None  # it is named already
             migrate(path)
-            return cls(path, lock)._own()
+            return cls(path, lock)._own(lost)
         except BaseException:
             lock.release()
             raise
 
     @read_for_good()
-    def _own(self) -> Run:
-        self._log, records = Log.open(self.path / layout.LOG)
+    def _own(self, lost: str | None) -> Run:
+        self._log, records = Log.open(self.path / layout.LOG, is_short=lost is not None)
         try:
             self._table = TrialTable.fold(records)
             self._records = list(records)
             check_config_unchanged(self.path, self.config, records)
             with suppress(FileNotFoundError):
                 (self.path / layout.STOP).unlink()
+            if lost is not None:
+                self.append(loss_of_records(self.path, lost))
+            self._note_end()
         except BaseException:
             self._log.close()
             raise
@@ -237,9 +242,14 @@ class Run:
                 self._lock.check()
             with self._keeping_facts(plain):
                 seq = self._log.append(plain)
+            self._note_end()
             self._table.apply(plain)
             self._records.append(plain)
             return seq
+
+    def _note_end(self) -> None:
+        if self._log is not None and self._lock is not None:
+            self._lock.note(self._log.mark)
 
     @contextmanager
     def _keeping_facts(self, *unwritten: Record) -> Iterator[None]:

@@ -17,7 +17,7 @@ import pytest
 from scale import CHECKOUT
 
 DOCUMENT = CHECKOUT / "docs" / "reliability.md"
-LENGTHS = {"A": 21, "B": 17, "C": 14, "D": 12, "E": 17, "F": 18}
+LENGTHS = {"A": 21, "B": 18, "C": 14, "D": 12, "E": 17, "F": 18}
 GOALS = {"R": 18, "D": 3, "F": 3, "L": 4, "S": 8}
 ROWS = {f"{letter}{number}" for letter, most in LENGTHS.items() for number in range(1, most + 1)}
 GOAL_ROWS = {f"G-{kind}{number}" for kind, most in GOALS.items() for number in range(1, most + 1)}

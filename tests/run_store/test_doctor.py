@@ -19,6 +19,7 @@ from nas.run_store import (
 )
 from nas.run_store.doctor import referenced_weights
 from nas.run_store.log import read_log
+from nas.run_store.records import encode
 
 
 @pytest.fixture(name="run_path")
@@ -130,8 +131,6 @@ def test_a_torn_end_is_a_warning_unless_somebody_is_writing(run_path: Path) -> N
 
 
 def test_records_that_contradict_each_other_are_found_and_set_aside(run_path: Path) -> None:
-    from nas.run_store.records import encode
-
     with (run_path / "trials.log").open("ab") as file:
         file.write(encode(8, {"kind": "trial_asked", "trial": 0, "attempt": 1}))
     with pytest.raises(RunError, match="cannot be asked as attempt 1"):
@@ -280,3 +279,55 @@ def test_an_emptied_log_is_repaired_unless_the_config_is_gone_too(run_path: Path
     assert began == "Began the log anew with what run.yaml says."
     assert lost.startswith("Lost: every record")
     assert repair(run_path) == []
+
+
+@pytest.mark.fault("B18")
+@pytest.mark.parametrize("torn", [b"", b"deadbeef 5"])
+def test_a_log_cut_between_two_records_is_told_with_what_is_lost_and_goes_on(
+    run_path: Path, torn: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = run_path / "trials.log"
+    log.write_bytes(log.read_bytes()[: line_starts(run_path)[5]] + torn)
+    (finding,) = [each for each in examine(run_path) if each.level == "error"]
+    assert "has 5 whole records, its owner had written 8. If there is a longer" in finding.what
+    lost = "the last 3 of 8 records"
+    assert (finding.lost, finding.fix) == (lost, f"nas doctor {run_path} --repair")
+    with Run.open(run_path, write=True) as run:
+        assert run.records()[5:] == [{"kind": "repaired", "lost": [lost]}]
+        assert [trial.number for trial in run.table().finished()] == [0, 1]
+        run.append({"kind": "trial_asked", "trial": 2, "attempt": 1})
+    assert f"Lost: {lost}; trials among them are run again." in caplog.text
+    assert "Nothing acknowledged is lost" not in caplog.text
+    assert not [each for each in examine(run_path) if each.level == "error"]
+
+
+@pytest.mark.fault("B18")
+def test_a_log_that_lacks_its_last_record_is_repaired_by_naming_it(run_path: Path) -> None:
+    log = run_path / "trials.log"
+    log.write_bytes(log.read_bytes()[: line_starts(run_path)[7]])
+    kept, lost = repair(run_path)
+    assert kept.startswith("Kept 7 whole records")
+    assert lost == "Lost: the last of 8 records."
+    assert examine(run_path) == repair(run_path) == []
+
+
+@pytest.mark.fault("B18")
+def test_a_log_that_went_on_elsewhere_is_told_apart(run_path: Path) -> None:
+    log = run_path / "trials.log"
+    others = [encode(seq, {"kind": "verdict", "from": "elsewhere"}) for seq in range(5, 10)]
+    log.write_bytes(log.read_bytes()[: line_starts(run_path)[5]] + b"".join(others))
+    finding = next(each for each in examine(run_path) if each.level == "error")
+    assert finding.lost == "what was recorded from record 7 on: another log is in its place"
+    with Run.open(run_path, write=True) as run:
+        assert run.records()[-1]["lost"] == [finding.lost]
+
+
+@pytest.mark.fault("B18")
+@pytest.mark.parametrize("text", [b"", b"{}\n", b"{}\n[1]\n", b"{}\nnull\n", b"\xff\n\xff"])
+def test_a_lock_that_notes_nothing_says_nothing_about_the_log(run_path: Path, text: bytes) -> None:
+    log = run_path / "trials.log"
+    log.write_bytes(log.read_bytes()[: line_starts(run_path)[5]])
+    (run_path / "lock").write_bytes(text)
+    assert not [each for each in examine(run_path) if each.level == "error"]
+    with Run.open(run_path, write=True) as run:
+        assert len(run.records()) == 5
