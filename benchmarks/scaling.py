@@ -9,6 +9,7 @@ Ratios are the driver's processor time per trial, views left out, after so many 
 after 96: 1 is no growth. Views take 5 % of a search at most, as `exploring/view_refresh.py` says.
 
     python benchmarks/scaling.py [--run RUN] [--disk FOLDER] [--sync-ms MS] [--small] [--record]
+    python benchmarks/scaling.py --only-resuming [--record]
 
 `--run` takes the evaluation times from a run folder of yours instead of the recorded ones; with
 `--record` they are kept, and the tables of docs/scaling.md are written. `--disk` is where the runs
@@ -36,11 +37,12 @@ import harness
 import numpy as np
 from scaling_parts.long_run import result, write_long_run
 from scaling_parts.simulation import Case, Driver, simulate
-from scaling_parts.tables import write_tables
+from scaling_parts.tables import RESULTS, write_tables
 from scaling_parts.watch import Watch
 
+from nas.cli.main import run as type_command
 from nas.run_store import Run
-from nas.search.driver import open_session, resume, run_config
+from nas.search.driver import open_session, run_config
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import Feed
 from nas.search.exploring import explore as exploring
@@ -174,13 +176,32 @@ def measure_resume(root: Path, trials: int) -> dict[str, float]:
     }
 
 
+def measure_resuming(root: Path, sizes: Iterable[int]) -> dict[str, dict[str, float]]:
+    """Return what resuming runs of every size takes, and print it."""
+    found = {}
+    for size in sizes:
+        write_long_run(root, f"deterministic-{size}", config_for(size + MORE), size)
+        found[str(size)] = told = measure_resume(root, size)
+        print(f"after {size:>6,} trials: {json.dumps(told)}", flush=True)
+    return found
+
+
+def record_resuming(found: dict[str, dict[str, float]]) -> None:
+    """Put new figures of resuming among the recorded results, and write the tables anew."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    for size, told in found.items():
+        results["driver"][size]["resume"] = told
+    RESULTS.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_tables()
+
+
 @final
-class FirstTrialReached(Exception):
-    """Ends a resumed search where the measurement ends."""
+class FirstTrialReached(BaseException):
+    """Ends a resumed search where the measurement ends; no part of `nas` catches it."""
 
 
 def resume_until_first(path: Path) -> None:
-    """Resume a run and tell when it asks for its first new trial."""
+    """Type `nas resume` for a run and tell when it asks for its first new trial."""
     imported = time.process_time()
 
     def ask(self: Any, batch: int, entry: Any) -> Any:
@@ -193,7 +214,7 @@ def resume_until_first(path: Path) -> None:
 
     setattr(_Explorer, "_ask", ask)  # noqa: B010 - a name that is known
     try:
-        resume(path, extra_trials=16, executor=AT_ONCE)
+        type_command(["resume", str(path), "--trials", "+16", "--executor", AT_ONCE])
     except FirstTrialReached:
         return
 
@@ -327,6 +348,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, help="run folder to take evaluation times from")
     parser.add_argument("--disk", type=Path, help="where the runs lie while they are measured")
     parser.add_argument("--sync-ms", type=float, default=0.5, help="a sync of the simulated disk")
+    parser.add_argument("--only-resuming", action="store_true", help="measure how runs are resumed")
     parser.add_argument("--resume", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -339,6 +361,12 @@ def main() -> None:
         return
     harness.print_versions(options.threads)
     sizes = SIZES[:2] if options.small else SIZES
+    if options.only_resuming:
+        with tempfile.TemporaryDirectory(dir=options.disk) as folder:
+            found = measure_resuming(Path(folder), sizes)
+        if options.record:
+            record_resuming(found)
+        return
     times = recorded_times(options.run, options.record)
     with tempfile.TemporaryDirectory(dir=options.disk) as folder:
         measured = measure_sizes(Path(folder), sizes)
