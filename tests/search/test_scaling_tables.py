@@ -23,8 +23,8 @@ def test_the_tables_of_the_page_are_those_of_the_results(tables: Any) -> None:
         "type: python benchmarks/scaling_parts/tables.py, and read the sentences around them again"
     )
     assert tables.with_tables(page, results) == page, told
-    results["driver"]["96"]["resume"]["resume_cpu_s"] = 77.0
-    assert "| 96 | 77.0 s |" in tables.with_tables(page, results)
+    results["driver"]["96"]["resume"] |= {"imports_cpu_s": 7.0, "resume_cpu_s": 70.0}
+    assert "| 96 | 77.0 s | 7.0 s |" in tables.with_tables(page, results)
 
 
 def test_a_page_without_a_place_for_a_table_is_not_written(tables: Any) -> None:
