@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from process_watch import wait_until
 from run_store.forked import KILLED, start_child, wait_for
 from scale import CHECKOUT, scaled
 
@@ -212,8 +213,11 @@ def test_checkpoints_cut_off_at_random_moments_are_whole_or_not_there(path: Path
                 step += 1
 
     saved = 0
-    for _ in range(scaled(100)):
+    for number in range(scaled(100)):
+        before = len(Run.open(path).records())
         pid = start_child(train)
+        if number % 2 == 0:  # every other one is killed at whatever it does first
+            wait_until(lambda before=before: len(Run.open(path).records()) > before)
         time.sleep(rng.uniform(0.005, 0.05))
         os.kill(pid, signal.SIGKILL)
         assert wait_for(pid) == KILLED
