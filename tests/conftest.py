@@ -55,10 +55,10 @@ gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage again, but never again among what was collected, which lasts to the end."""
-    gc.enable()
+    """Look for garbage again, at longer intervals: what was collected counts as old from here."""
     gc.collect()
-    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def _compile_once() -> None:
@@ -111,6 +111,20 @@ def _no_wait_for_the_test_process_beside() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(BusyWatch, "wait", wait_unless_ours)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _views_of_a_fresh_process() -> Iterator[None]:
+    """Begin every file without views: after one that types commands, searches wrote report.html.
+
+    That takes longer than a search of made-up objectives itself.
+    """
+    from nas.run_store import views
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(views, "_views", {})
+        patched.setattr(views, "_own_views", {})
         yield
 
 
