@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -55,12 +56,13 @@ def doubling_task(arguments: dict[str, Any]) -> Task:
 
 
 def test_without_ray_all_trainings_go_to_their_end_and_that_is_told(
-    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     executor = InlineExecutor()
     setup = Setup(f"{__name__}:doubling_task", {})
     executor.prepare(setup)
-    session = SimpleNamespace(trainer=lambda _: executor, stopper=lambda: False)
+    run = SimpleNamespace(path=tmp_path)
+    session = SimpleNamespace(trainer=lambda _: executor, stopper=lambda: False, run=run)
     found: list[Outcome] = []
     jobs = [Job(str(number), {"number": number}) for number in range(3)]
     with caplog.at_level(logging.WARNING, logger="nas"):
