@@ -79,7 +79,8 @@ def repair(path: Path | str) -> list[str]:
 def _repair_log(path: Path, lock: RunLock) -> list[str]:
     log = path / layout.LOG
     missing = lock.mark.lost_in(log) if lock.mark else None
-    lock.note(None)  # the log may be written anew
+    if missing is None:  # else it stays noted until the log itself says what is lost
+        lock.note(None)
     done = _repair_records(path, missing)
     lock.note(scan_log(log).mark)
     return done
