@@ -226,6 +226,8 @@ def _look_at_files(path: Path) -> Iterator[Finding]:
 
 
 def _look_at_views(path: Path) -> Iterator[Finding]:
+    if owner_of(path / layout.LOCK):
+        return  # they are behind the log, and their owner makes them
     fix = f"nas runs rebuild {layout.typed(path)}"
     try:
         run = Run.open(path)
@@ -244,6 +246,8 @@ def _look_at_views(path: Path) -> Iterator[Finding]:
 
 
 def _look_at_architectures(path: Path) -> Iterator[Finding]:
+    if owner_of(path / layout.LOCK):
+        return  # as for views
     folder = str(path / layout.ARCHITECTURES)
     fix = f"nas runs rebuild {layout.typed(path)}"
     try:

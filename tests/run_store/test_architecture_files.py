@@ -98,6 +98,7 @@ def test_of_many_lost_files_the_first_are_named_and_the_others_counted(path: Pat
     with Run.open(path, write=True) as run:
         for trial in range(3, 13):
             run.append(asked(trial, f"s1-{trial}", NETWORK))
+        assert [each.level for each in examine(path)] == ["note"]  # in use: their owner is behind
     (found,) = examine(path)
     assert found.what == (
         "Files of architectures are missing: "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_store.forked import KILLED, in_child
 
 from nas.errors import ConfigError, NotFoundError, RunError
 from nas.run_store import (
@@ -214,6 +215,8 @@ def test_views_are_made_from_the_log_alone_and_stale_ones_found(run_path: Path) 
     with pytest.raises(RunError, match="was opened for reading"):
         rebuild_views(Run.open(run_path))
     with Run.open(run_path, write=True) as run:
+        (note,) = examine(run_path)
+        assert note.level == "note"  # in use: its owner is about to make the view
         assert rebuild_views(run) == ["front.json"]
     assert examine(run_path) == []
     (run_path / "front.json").write_text("4 points")
@@ -309,6 +312,17 @@ def test_a_log_that_lacks_its_last_record_is_repaired_by_naming_it(run_path: Pat
     assert kept.startswith("Kept 7 whole records")
     assert lost == "Lost: the last of 8 records."
     assert examine(run_path) == repair(run_path) == []
+
+
+@pytest.mark.fault("A4", "B18")
+def test_what_a_log_lost_is_told_until_the_log_itself_says_so(run_path: Path) -> None:
+    log = run_path / "trials.log"
+    log.write_bytes(log.read_bytes()[: line_starts(run_path)[5]])
+    assert in_child(lambda: repair(run_path), fault="repair_before_log:1") == KILLED
+    (finding,) = [each for each in examine(run_path) if each.level == "error"]
+    assert finding.lost == "the last 3 of 8 records"
+    assert repair(run_path)[-1] == f"Lost: {finding.lost}."
+    assert repair(run_path) == []
 
 
 @pytest.mark.fault("B18")
