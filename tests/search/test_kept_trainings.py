@@ -82,12 +82,13 @@ def test_a_training_is_left_at_once_when_it_is_time_to_stop_and_goes_on_later(
 
 @final
 class Dying(AbstractExecutor):
-    """Trains here, and says of the first attempts that they died behind their second epoch."""
+    """Trains here, and says of the first attempts that they ended behind their second epoch."""
 
-    def __init__(self, deaths: int, journal: Path) -> None:
+    def __init__(self, deaths: int, journal: Path, reason: str = "died") -> None:
         super().__init__(1)
         self._journal = journal
         self._deaths = deaths
+        self._reason = reason
         self._inline = InlineExecutor()
 
     def prepare(self, setup: Setup) -> None:
@@ -111,15 +112,14 @@ class Dying(AbstractExecutor):
             def dies(before: int = before) -> bool:
                 return epochs(self._journal).count(3) > before
 
-            self._inline.run([job], lambda outcome: on_outcome(_dead(outcome)), dies)
+            self._inline.run([job], lambda outcome: on_outcome(self._ended(outcome)), dies)
         return complete
+
+    def _ended(self, outcome: Outcome) -> Outcome:
+        return Outcome(outcome.key, None, self._reason, "The worker process ended (signal 9).")
 
     def close(self) -> None:
         self._inline.close()
-
-
-def _dead(outcome: Outcome) -> Outcome:
-    return Outcome(outcome.key, None, "died", "The worker process ended (signal 9).")
 
 
 @pytest.mark.fault("A11", "A21")
@@ -132,6 +132,18 @@ def test_an_attempt_behind_a_death_goes_on_and_the_last_one_begins_anew(
     assert complete and found["one"].result
     assert epochs(journal) == [1, 2, 3, 3, 1, 2, 3, 4]
     assert "training one begins anew: its worker died 2 times" in caplog.text
+
+
+@pytest.mark.fault("A7", "A21")
+def test_an_attempt_behind_one_that_ran_out_of_memory_begins_anew(
+    tmp_path: Path, journal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "run").mkdir()
+    with Dying(1, journal, "oom") as executor:
+        complete, found = train(executor, tmp_path / "run", [job()], setup(journal))
+    assert complete and found["one"].result
+    assert epochs(journal) == [1, 2, 3, 1, 2, 3, 4]
+    assert "training one begins anew: memory ran out, and where it stood" in caplog.text
 
 
 @pytest.mark.fault("A3", "A21")

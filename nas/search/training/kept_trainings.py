@@ -27,6 +27,10 @@ from nas.search.executors.retries import has_attempts_left, run_retrying
 GONE_ON: Final = "gone_on.json"
 """Beside the state: how often it was gone on from."""
 
+_DOUBTED: Final = {"died": "its worker died {} times", "oom": "memory ran out"}
+"""Ends of attempts that the state they went on from may have brought about: reading one takes more
+memory than training does."""
+
 _log = logging.getLogger(TALK)
 
 
@@ -143,16 +147,17 @@ class _Kept:
         return forget_state(self._folders[key])
 
     def retry(self, job: Job, outcome: Outcome) -> Job | None:
-        """Try again as usual; the last attempt behind deaths does not trust the state."""
+        """Try again as usual; the last attempt does without a state that may be to blame."""
         self._failed[job.key] += 1
         failed = self._failed[job.key]
         if not has_attempts_left(outcome.reason, failed):
             return None
         is_last = not has_attempts_left(outcome.reason, failed + 1)
-        if outcome.reason == "died" and is_last and self.forget(job.key):
+        doubt = _DOUBTED.get(outcome.reason or "")
+        if doubt is not None and is_last and self.forget(job.key):
             _log.warning(
-                "training %s begins anew: its worker died %d times, and where it stood may be why",
+                "training %s begins anew: %s, and where it stood may be why",
                 job.key,
-                failed,
+                doubt.format(failed),
             )
         return job
