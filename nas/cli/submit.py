@@ -222,12 +222,14 @@ def _wanted(
 def _resolve(source: str, given: dict[str, Any], settings: list[str]) -> Any:
     """Return the config of a search that is to begin."""
     from nas.errors import NotFoundError
+    from nas.search.settings.resolve import read_search
 
     try:
-        return resolve_typed(source, _on_ray(source, given, settings), settings)
+        read_search(source)
     except NotFoundError as error:
         error.fix = f"{error.fix} A run that is only on the cluster: nas jobs fetch RUN"
         raise
+    return resolve_typed(source, _on_ray(source, given, settings), settings)
 
 
 def _words(option: str, value: object) -> list[str]:

@@ -214,6 +214,8 @@ def test_a_run_that_is_only_there_is_told_how_to_come_here(
 ) -> None:
     assert run(["submit", "nothing", "--follow"]) == 3
     assert "A run that is only on the cluster: nas jobs fetch RUN" in said(capsys)
+    assert run(["submit", "tiny_exhaustive", "--set", "search.sampler=nsga"]) == 3
+    assert "only on the cluster" not in said(capsys)  # the search is here, its sampler is not
 
 
 def test_a_run_keeps_its_config_when_it_is_submitted(
