@@ -108,8 +108,17 @@ class RunLock:
         if self._lease is not None:
             self._lease.check()
 
+    def expect_new_log(self, lost: str | None) -> None:
+        """Note nothing while the log is written anew: its records will lie elsewhere in it.
+
+        Args:
+            lost: What the log has lost; that stays noted until the log itself says so.
+        """
+        if lost is None:
+            self.note(None)
+
     def note(self, mark: LogMark | None) -> None:
-        """Note how far the log is written now, None while it is written anew."""
+        """Note how far the log is written now; None notes nothing."""
         self.mark = mark
         if self._descriptor is not None:
             with suppress(OSError):  # a disk that fails says so where facts are written

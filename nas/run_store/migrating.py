@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,10 +41,14 @@ _MOST_CHANGES: Final = 5
 _logger = logging.getLogger("nas")
 
 
-def migrate(path: Path) -> None:
+def migrate(path: Path, before_log: Callable[[], object] = lambda: None) -> None:
     """Bring the run `path` to the newest format; one that has it is left as it is.
 
     The caller holds the run's lock.
+
+    Args:
+        path: The run.
+        before_log: Called before its log is written anew.
 
     Raises:
         RunError: If it is damaged: an old run is repaired before it is migrated.
@@ -61,6 +65,7 @@ def migrate(path: Path) -> None:
     kept = _keep_originals(path, version)
     faults.reach("migrate_after_originals")
     config = take_up_config(steps, config)
+    before_log()
     write_bytes(path / layout.LOG, _lines(records, config, _told(version, kept)))
     faults.reach("migrate_after_log")
     write_text(path / layout.CONFIG, layout.config_text(config))

@@ -79,8 +79,7 @@ def repair(path: Path | str) -> list[str]:
 def _repair_log(path: Path, lock: RunLock) -> list[str]:
     log = path / layout.LOG
     missing = lock.mark.lost_in(log) if lock.mark else None
-    if missing is None:  # else it stays noted until the log itself says what is lost
-        lock.note(None)
+    lock.expect_new_log(missing)
     done = _repair_records(path, missing)
     lock.note(scan_log(log).mark)
     return done

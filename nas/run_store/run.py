@@ -166,7 +166,7 @@ class Run:
             lost = lock.mark.lost_in(path / layout.LOG) if lock.mark else None
             if begin_emptied_log(path):
                 lost = None  # it is named already
-            migrate(path)
+            migrate(path, lambda: lock.expect_new_log(lost))
             return cls(path, lock)._own(lost)
         except BaseException:
             lock.release()

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from run_store.forked import KILLED, in_child
+from scale import CHECKOUT
 
 from nas.errors import EnvironmentFault, NotFoundError, RunError
 from nas.run_store import Run, examine, faults, list_runs, repair
@@ -125,6 +126,17 @@ def test_a_migration_killed_at_every_write_is_done_again_and_loses_nothing(
         assert files_of(path / "originals" / "nas.run-1") == before
         assert examine(path) == []
     assert kills >= 5 * 5  # five files, each in five steps
+
+
+@pytest.mark.fault("A4", "B14", "B18")
+def test_a_migration_that_was_killed_is_not_taken_for_the_log_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "search-done"
+    shutil.copytree(CHECKOUT / "tests/samples/runs/search-done", path)
+    repair(path)  # whoever owned it noted how far its log goes
+    killed = in_child(lambda: Run.open(path, write=True).close(), fault="migrate_after_log:1")
+    assert killed == KILLED
+    with Run.open(path, write=True) as run:
+        assert "repaired" not in [record["kind"] for record in run.records()]
 
 
 @pytest.mark.fault("B14", "B1")
