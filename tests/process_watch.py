@@ -1,4 +1,4 @@
-"""Whether processes that a test started or had started still run.
+"""Whether processes that a test started or had started still run, and what this one holds open.
 
 A killed process ends when the system gets to it, which on a busy machine is some time after the
 call that killed it has returned: tests wait for an end, they never look only once.
@@ -6,6 +6,7 @@ call that killed it has returned: tests wait for an end, they never look only on
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 PATIENCE_S = 30.0
+OPEN_FILES = Path("/proc/self/fd")
 
 
 def is_alive(pid: int) -> bool:
@@ -51,3 +53,12 @@ def wait_until(true: Callable[[], object], patience_s: float = PATIENCE_S) -> fl
         assert time.monotonic() - began < patience_s, "it never came true"
         time.sleep(0.02)
     return time.monotonic() - began
+
+
+def open_files() -> list[Path]:
+    """Return the files that this process holds open; none where the system does not list them.
+
+    What earlier tests left for the collector goes first, else it might go between two looks.
+    """
+    gc.collect()
+    return list(OPEN_FILES.iterdir()) if OPEN_FILES.is_dir() else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import logging
 import multiprocessing
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from lock_holders import hold, measure, train
+from process_watch import OPEN_FILES, open_files
 from torch import nn
 
 from nas.errors import EnvironmentFault
@@ -34,7 +34,6 @@ from nas.training.fit import fit
 from nas.training.parts import DataPart, Normalisation
 from nas.training.recipe import Recipe
 
-OPEN_FILES = Path("/proc/self/fd")
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -254,13 +253,12 @@ def test_a_thread_that_ends_leaves_no_file_open() -> None:
         with working_on("cpu") as turn:
             turn.pause()
 
-    before = len(list(OPEN_FILES.iterdir()))
+    before = len(open_files())
     for _ in range(5):
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
-    gc.collect()
-    assert len(list(OPEN_FILES.iterdir())) == before
+    assert len(open_files()) == before
 
 
 def test_every_training_offers_the_device_between_its_steps(
