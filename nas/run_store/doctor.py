@@ -130,15 +130,16 @@ def _look_at_log(path: Path) -> Iterator[Finding]:
     log = path / layout.LOG
     mark = None if owner_of(path / layout.LOCK) else read_mark(path / layout.LOCK)
     contents = scan_log(log)
+    lost = None if mark is None else mark.lost_in(log)
     if contents.bad:
         what = f"Record {contents.bad.number} at byte {contents.bad.offset} is damaged: "
-        yield _damage(path, what + contents.bad.reason + ".")
+        yield _damage(path, what + contents.bad.reason + ".", lost)
         return
     if is_emptied(contents):
         what = "The log is empty, or holds no whole record; every run begins with one."
         yield Finding("error", what, str(log), _repair_command(path), lost=LOST)
         return
-    if mark is not None and (lost := mark.lost_in(log)) is not None:
+    if mark is not None and lost is not None:
         what = f"The log has {len(contents.records)} whole records, its owner had written "
         what += f"{mark.records}. If there is a longer copy of {layout.LOG}, put it back."
         yield Finding("error", what, str(log), _repair_command(path), lost=lost)
@@ -152,9 +153,9 @@ def _look_at_log(path: Path) -> Iterator[Finding]:
     yield from _look_at_config_hash(path, contents.records)
 
 
-def _damage(path: Path, what: str) -> Finding:
+def _damage(path: Path, what: str, missing: str | None = None) -> Finding:
     log = path / layout.LOG
-    lost = "; ".join(salvage_log(read_bytes(log)).lost)
+    lost = "; ".join(salvage_log(read_bytes(log), missing).lost)
     return Finding("error", what, str(log), _repair_command(path), lost=lost or NOTHING)
 
 

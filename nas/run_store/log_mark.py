@@ -41,10 +41,14 @@ class LogMark:
         Raises:
             RunError: If the log is no regular file; FileNotFoundError if there is none.
         """
+        begin = f"{self.checksum} ".encode()
         data = read_bytes(log, offset=self.offset)
-        if data.startswith(f"{self.checksum} ".encode()) and b"\n" in data:
+        if data.startswith(begin) and b"\n" in data:
             return None
-        found = read_bytes(log).count(b"\n")
+        data = read_bytes(log)
+        if b"\n" in data.partition(begin)[2]:
+            return None  # damage before it has moved it
+        found = data.count(b"\n")
         if found < self.records:
             lost = self.records - found
             return f"the last {f'{lost} ' if lost > 1 else ''}of {self.records} records"

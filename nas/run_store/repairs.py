@@ -42,8 +42,14 @@ class Salvage:
     lost: tuple[str, ...]
 
 
-def salvage_log(data: bytes) -> Salvage:
-    """Return the records of a log that are whole and fit together, and what is lost."""
+def salvage_log(data: bytes, missing: str | None = None) -> Salvage:
+    """Return the records of a log that are whole and fit together, and what is lost.
+
+    Args:
+        data: The log.
+        missing: What it has lost at its end, as `LogMark.lost_in` tells. A damaged last line may be
+            what is missing, and is lost once only.
+    """
     records, unreadable = salvage(data)
     table = TrialTable()
     kept: list[Record] = []
@@ -54,6 +60,9 @@ def salvage_log(data: bytes) -> Salvage:
             kept.append(record)
         except RunError:
             lost.append(f"{_named(record)}, which no longer fits the rest")
+    offset, last = unreadable[-1] if unreadable else (0, b"")
+    if missing is not None and not (offset + len(last) == len(data) and b"\n" in last):
+        lost.append(missing)
     return Salvage(tuple(kept), tuple(lost))
 
 
@@ -90,20 +99,16 @@ def _repair_records(path: Path, missing: str | None) -> list[str]:
     if begin_emptied_log(path):
         return [f"Began the log anew with what {layout.CONFIG} says.", f"Lost: {LOST}."]
     data = read_bytes(log)
-    found = salvage_log(data)
-    is_damaged = scan_log(log).bad is not None
-    lost = list(found.lost)
-    if missing is not None and not is_damaged:  # what is damaged may be what is missing
-        lost.append(missing)
-    if not lost and not is_damaged:
+    found = salvage_log(data, missing)
+    if not found.lost and scan_log(log).bad is None:
         return []
     original = quarantine(path, "trials-log", data)
-    note = {"kind": "repaired", "lost": lost, "original": _aside(original)}
+    note = {"kind": "repaired", "lost": list(found.lost), "original": _aside(original)}
     lines = [encode(seq, record) for seq, record in enumerate([*found.kept, note])]
     faults.reach("repair_before_log")
     write_bytes(log, b"".join(lines))
     done = [f"Kept {len(found.kept)} whole records; the old log is {_aside(original)}."]
-    return done + [f"Lost: {loss}." for loss in lost]
+    return done + [f"Lost: {loss}." for loss in found.lost]
 
 
 def _aside(file: Path) -> str:

@@ -314,6 +314,38 @@ def test_a_log_that_lacks_its_last_record_is_repaired_by_naming_it(run_path: Pat
     assert examine(run_path) == repair(run_path) == []
 
 
+@pytest.mark.fault("B4", "B18")
+@pytest.mark.parametrize("left", [5, 8])
+def test_of_a_damaged_log_it_is_told_what_was_cut_off_too(run_path: Path, left: int) -> None:
+    log, starts = run_path / "trials.log", [*line_starts(run_path), None]
+    log.write_bytes(log.read_bytes()[: starts[left]])
+    flip(log, line_starts(run_path)[2] + 40)
+    (finding,) = [each for each in examine(run_path) if each.level == "error"]
+    told = [f"Lost: {loss}." for loss in finding.lost.split("; ")]
+    assert repair(run_path)[1:] == told
+    assert ("Lost: the last 3 of 8 records." in told) == (left == 5)
+    assert not [each for each in examine(run_path) if each.level == "error"]
+
+
+@pytest.mark.fault("B4", "B18")
+@pytest.mark.parametrize("cut", [(40, 41), (-1, 0)])
+def test_a_record_that_damage_moved_is_not_lost(run_path: Path, cut: tuple[int, int]) -> None:
+    log, start = run_path / "trials.log", line_starts(run_path)[3]
+    data = log.read_bytes()
+    log.write_bytes(data[: start + cut[0]] + data[start + cut[1] :])
+    (finding,) = [each for each in examine(run_path) if each.level == "error"]
+    assert "of 8 records" not in finding.lost and "another log" not in finding.lost
+    kept, *lost = repair(run_path)
+    assert kept.startswith("Kept ") and not any("records" in each for each in lost)
+
+
+@pytest.mark.fault("B4", "B18")
+def test_a_damaged_last_record_is_lost_once(run_path: Path) -> None:
+    flip(run_path / "trials.log", line_starts(run_path)[7] + 40)
+    kept, lost = repair(run_path)
+    assert kept.startswith("Kept 7 whole records") and "unreadable bytes" in lost
+
+
 @pytest.mark.fault("A4", "B18")
 def test_what_a_log_lost_is_told_until_the_log_itself_says_so(run_path: Path) -> None:
     log = run_path / "trials.log"
