@@ -187,13 +187,17 @@ def _train_trial(path: Path, number: int, order: Any, output: Path | None) -> di
         title = f"trial {number} of run {path.name}"
         name = f"{shown_run(path)}:{number}"
         fingerprint = material.data.fingerprint
-        state = state_beside(output) if output else state_in(run, number, wanted, fingerprint)
+        architecture = architecture_of(run, trial)
+        state = (
+            state_beside(output, architecture, wanted, fingerprint)
+            if output
+            else state_in(run, number, wanted, fingerprint)
+        )
         known = trained_before(run, number, wanted, fingerprint)
         if known is not None and output is None:
             forget_state(state)
             talk("trained already with this recipe and seed: nothing to do")
             return _document(title, name, known, str(known["weights"]), times_tested(run, number))
-        architecture = architecture_of(run, trial)
         stopper = Stopper(run.stop_requested)
         test_images = config.confirm.test_images
         trained = _train(architecture, material, wanted, state, stopper, test_images)
@@ -220,7 +224,7 @@ def _train_named(source: str, data: str, order: Any, output: Path, runs: Path) -
     architecture = find_network(source, runs).architecture
     material = material_of_spec(data)
     wanted: TrainingOrder = order(Recipe.model_validate(RECIPE))
-    state = state_beside(output)
+    state = state_beside(output, architecture, wanted, material.data.fingerprint)
     trained = _train(architecture, material, wanted, state, Stopper(), None)
     _write_folder(source, output, trained, material, source, data)
     forget_state(state)

@@ -23,6 +23,7 @@ from nas.run_store import faults, layout
 from nas.run_store.architectures import ArchitectureFiles
 from nas.run_store.atomic import (
     StorageLost,
+    is_real_folder,
     make_folder,
     probe_writable,
     read_bytes,
@@ -163,6 +164,8 @@ class Run:
     def _opened(cls, path: Path, lock: RunLock) -> Run:
         try:
             remove_stray_temporaries(path)
+            if is_real_folder(path / layout.TRAININGS):  # a level deeper than the rest
+                remove_stray_temporaries(path / layout.TRAININGS)
             lost = lock.mark.lost_in(path / layout.LOG) if lock.mark else None
             if begin_emptied_log(path):
                 lost = None  # it is named already

@@ -79,7 +79,15 @@ def surroundings(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "device": device.type,
+        "processor": _processor(device),
     }
+
+
+def _processor(device: torch.device) -> str | None:
+    """Return what chooses the kernels of a device: its model, or what a CPU can do."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else None
 
 
 def check_stamp(state: FitState, expected: Mapping[str, Any], here: Mapping[str, Any]) -> None:

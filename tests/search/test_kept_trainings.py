@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 import pytest
 from tune_fakes import TASK
 
+from nas.run_store import Run
+from nas.run_store.layout import TRAININGS
+from nas.run_store.weights import WeightStore
 from nas.search.executors import AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import Feed
 from nas.search.executors.inline import InlineExecutor
 from nas.search.executors.local import LocalExecutor
-from nas.search.training.kept_trainings import forget_states, run_kept, trainings_left
+from nas.search.training.kept_trainings import forget_states, run_kept, told_left, trainings_left
 
 
 @pytest.fixture
@@ -161,3 +165,18 @@ def test_a_state_left_behind_by_a_kill_goes_with_the_last_training_of_its_kind(
     assert trainings_left(run) == 1
     forget_states(run, other)
     assert not list(run.iterdir())
+
+
+@pytest.mark.fault("A21")
+def test_the_next_owner_removes_what_a_kill_left_and_counts_only_states(tmp_path: Path) -> None:
+    with Run.create(tmp_path, "mine", {}, {}):
+        pass
+    run = tmp_path / "mine"
+    for name in ("one", "two"):
+        (run / TRAININGS / name).mkdir(parents=True)
+        (run / TRAININGS / name / ".tmp-1-0-x").write_bytes(b"half a state")
+    WeightStore(run / TRAININGS / "one").put({"w": np.zeros(3)})
+    with Run.open(run, write=True):
+        assert not list(run.rglob(".tmp-*"))
+    assert trainings_left(run) == 1
+    assert told_left(run) == " 1 training goes on from there."

@@ -17,9 +17,10 @@ from nas.run_store import Run
 from nas.search.material import Material
 from nas.search.take_home.origins import TRAINED_RECORD
 from nas.search.training.kept_networks import keep_network
-from nas.search.training.kept_trainings import forget_state, state_folder
+from nas.search.training.kept_trainings import digest, forget_state, state_folder
 from nas.seeds import derive_seed
 from nas.topology.graph import Architecture
+from nas.topology.serial import dump_architecture
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -171,9 +172,15 @@ def state_in(run: Run, trial: int, order: TrainingOrder, fingerprint: str) -> Pa
     return state_folder(run.path, {"task": "nas arch train"}, identity)
 
 
-def state_beside(output: Path) -> Path:
-    """Return the folder where a training keeps how far it is whose network goes to `output`."""
-    return output.absolute().with_name(f"{output.name}.training")
+def state_beside(
+    output: Path, architecture: Architecture, order: TrainingOrder, fingerprint: str
+) -> Path:
+    """Return the folder where a training keeps how far it is whose network goes to `output`.
+
+    Another training for the same output has another one: a seed mistyped costs no hours.
+    """
+    identity = {"network": dump_architecture(architecture), **_identity(order, fingerprint)}
+    return output.absolute().with_name(f"{output.name}.training-{digest(identity)[:8]}")
 
 
 def keep_trained(run: Run, trial: int, identity: str | None, trained: TrainedNetwork) -> str:

@@ -42,7 +42,7 @@ def state_folder(run: Path, kind: Mapping[str, Any], training: Mapping[str, Any]
         kind: JSON values that trainings have in common which end together.
         training: JSON values that tell it from the others of its kind.
     """
-    return run / TRAININGS / f"{_digest(kind)}-{_digest(training)}"
+    return run / TRAININGS / f"{digest(kind)}-{digest(training)}"
 
 
 def forget_states(run: Path, setup: Setup) -> None:
@@ -50,7 +50,7 @@ def forget_states(run: Path, setup: Setup) -> None:
 
     Whoever was killed between a training's record and the removal of its state left it behind.
     """
-    for folder in sorted((run / TRAININGS).glob(f"{_digest(_kind(setup))}-*")):
+    for folder in sorted((run / TRAININGS).glob(f"{digest(_kind(setup))}-*")):
         forget_state(folder)
 
 
@@ -60,7 +60,8 @@ def _kind(setup: Setup) -> dict[str, Any]:
     return {"task": setup.factory, **{name: setup.arguments.get(name) for name in named}}
 
 
-def _digest(facts: Mapping[str, Any]) -> str:
+def digest(facts: Mapping[str, Any]) -> str:
+    """Return a short name for JSON values, the same whenever they are the same."""
     text = json.dumps(dict(facts), sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -71,15 +72,19 @@ def is_state_folder(folder: Path) -> bool:
     return is_real_folder(folder) and (is_real_folder(folder.parent) or not in_run)
 
 
+def _states(folder: Path) -> list[Path]:
+    store = WeightStore(folder)
+    return [store.path(sha) for sha in store.names()]
+
+
 def forget_state(folder: Path) -> bool:
     """Remove what was kept of a training, and nothing else; return whether there was anything."""
     if not is_state_folder(folder):
         return False
     with suppress(OSError):  # what stays is found out of date by whoever looks at it next
         remove_stray_temporaries(folder)
-        store = WeightStore(folder)
-        for sha in store.names():
-            store.path(sha).unlink(missing_ok=True)
+        for file in _states(folder):
+            file.unlink(missing_ok=True)
         (folder / GONE_ON).unlink(missing_ok=True)
         folder.rmdir()
         if folder.parent.name == TRAININGS:
@@ -90,7 +95,10 @@ def forget_state(folder: Path) -> bool:
 def trainings_left(run: Path) -> int:
     """Return how many trainings of a run have no end yet and are kept where they stand."""
     folder = run / TRAININGS
-    return sum(1 for _ in folder.iterdir()) if is_real_folder(folder) else 0
+    if not is_real_folder(folder):
+        return 0
+    # A full disk may have left a folder without a state.
+    return sum(1 for each in folder.iterdir() if is_state_folder(each) and _states(each))
 
 
 def told_left(run: Path) -> str:
