@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -45,6 +44,7 @@ from nas.run_store import Run
 from nas.search.driver import open_session, run_config
 from nas.search.executors import EXECUTORS, AbstractExecutor, Job, Outcome, Setup
 from nas.search.executors.base import Feed
+from nas.search.executors.process_group import peak_memory_mib
 from nas.search.exploring import explore as exploring
 from nas.search.exploring import view_refresh
 from nas.search.exploring.closing import TrialCloser
@@ -207,7 +207,8 @@ def resume_until_first(path: Path) -> None:
     def ask(self: Any, batch: int, entry: Any) -> Any:
         first = {"first_new_trial_at": time.perf_counter()}
         spent = time.process_time()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+        # `getrusage` counts what the process held that started this one, too.
+        peak = peak_memory_mib()
         told = {"imports_cpu_s": imported, "resume_cpu_s": spent - imported, "peak_mib": peak}
         print(json.dumps({**first, **told}))
         raise FirstTrialReached
